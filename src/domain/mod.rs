@@ -5,15 +5,30 @@
 //! logs. Instants and random samples come in as arguments, decisions go out
 //! as values, and every rule is tested beside its code.
 
+pub mod assess;
+pub mod bundle;
+pub mod calendar;
 pub mod contact;
 pub mod eta;
+pub mod forecast;
 pub mod ids;
 pub mod kinds;
+pub mod message;
+pub mod milestones;
 pub mod money;
+pub mod notice_key;
+pub mod order;
 pub mod outcome;
+pub mod plan;
+pub mod policy;
 pub mod quantity;
+pub mod quiet_hours;
+pub mod reason;
+pub mod retry;
 pub mod row;
+pub mod schedule;
 pub mod shop;
 pub mod sms_text;
 pub mod statement;
 pub mod time;
+pub mod told;

@@ -1,0 +1,124 @@
+//! What would be said in the next days if nothing else happened.
+//!
+//! The very planner runs against a copy of the situation; every draft is
+//! taken as accepted when it falls due and time jumps to the next wake-up. So
+//! a forecast can never disagree with the program about the rules.
+
+use super::bundle::bundle;
+use super::contact::Locale;
+use super::ids::MessageNo;
+use super::kinds::{ChannelName, Kind};
+use super::message::MessageState;
+use super::notice_key::Mode;
+use super::order::{PastNotice, Situation};
+use super::plan::{Draft, OrderPlan, plan};
+use super::policy::Policy;
+use super::reason::Wake;
+use super::time::Instant;
+use super::told::{Basis, Told};
+
+/// One message to come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    pub at: Instant,
+    pub kind: Kind,
+    pub channel: ChannelName,
+    pub milestone_days: Option<u32>,
+}
+
+/// Longest chain followed for one order: far more than any policy writes in
+/// the horizons people ask for.
+const STEPS_MAX: usize = 64;
+
+/// The messages one order will cause from `now` until `until`, in order.
+pub fn forecast(
+    situation: &Situation,
+    policy: &Policy,
+    mode: Mode,
+    default_locale: &Locale,
+    now: Instant,
+    until: Instant,
+) -> Vec<Forecast> {
+    let mut s = situation.clone();
+    let mut out = Vec::new();
+    let mut at = now;
+    for step in 0..STEPS_MAX {
+        let mut plans = [plan(&s, policy, mode, at)];
+        bundle(
+            std::slice::from_ref(&s),
+            &mut plans,
+            policy,
+            default_locale,
+            at,
+        );
+        let [planned] = plans;
+        for draft in &planned.drafts {
+            if draft.due_at <= until {
+                out.push(Forecast {
+                    at: draft.due_at,
+                    kind: draft.kind,
+                    channel: draft.channel,
+                    milestone_days: draft.statement.milestone_days,
+                });
+            }
+            accept(&mut s, draft, step);
+        }
+        match next_wake(&planned, at) {
+            Some(next) if next <= until => at = next,
+            _ => break,
+        }
+    }
+    out.sort_by_key(|f| f.at);
+    out
+}
+
+fn next_wake(planned: &OrderPlan, at: Instant) -> Option<Instant> {
+    if !planned.drafts.is_empty() {
+        // What was just accepted changes the plan: look again at once.
+        return Some(Instant(at.0 + 1));
+    }
+    match planned.wake {
+        Wake::At(next) => Some(next),
+        Wake::OnEvent | Wake::Never => None,
+    }
+}
+
+/// Records a draft as accepted at its due moment.
+fn accept(s: &mut Situation, draft: &Draft, step: usize) {
+    s.notices.push(PastNotice {
+        message: MessageNo(i64::MAX - i64::try_from(step).unwrap_or(0)),
+        kind: draft.kind,
+        channel: draft.channel,
+        discriminator: draft.discriminator.clone(),
+        key: Some(draft.key.clone()),
+        facts_hash: draft.statement.facts_hash(),
+        state: MessageState::Sent,
+        in_queue: false,
+        in_flight: false,
+        milestone_days: draft.statement.milestone_days,
+        due_at: draft.due_at,
+        not_after: draft.not_after,
+        sent_at: Some(draft.due_at),
+    });
+    if !draft.kind.must_arrive() {
+        s.courtesy_sent_at.push(draft.due_at);
+    }
+    s.order.next_word_by = draft.statement.next_word_by;
+    for stated in &draft.statement.lines {
+        let Some(line) = s.lines.iter_mut().find(|line| line.id == stated.line) else {
+            continue;
+        };
+        line.shipped_told = line.shipped_told.max(stated.shipped);
+        line.cancelled_told = line.cancelled_told.max(stated.cancelled);
+        if let Some(promise) = stated.promise {
+            line.told.push(Told {
+                seq: line.told_seq() + 1,
+                message: None,
+                promise,
+                eta: stated.eta,
+                basis: Basis::Accepted,
+                at: draft.due_at,
+            });
+        }
+    }
+}

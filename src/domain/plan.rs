@@ -1,0 +1,617 @@
+//! Deciding what an order's customer has to hear: the heart.
+//!
+//! [`plan`] is a pure function of a [`Situation`], the policy and `now`. It
+//! judges every line ([`super::assess`]), adds the milestone that may be due,
+//! picks the leading kind, the channels and the hour, compares with what is
+//! queued or on its way, and answers with drafts, verdicts and the moment the
+//! order must be looked at again. An order planned at `now` is never due at
+//! `now`.
+//!
+//! It writes nothing and knows nothing of other orders of the same customer;
+//! [`super::bundle`] is the step after it.
+
+use super::assess::{Assessment, Trigger, assess};
+use super::eta::Eta;
+use super::ids::{MessageNo, OrderId};
+use super::kinds::{ChannelName, Kind};
+use super::milestones::{Milestone, first_from, latest_due};
+use super::notice_key::{Mode, notice_key};
+use super::order::{PastNotice, Situation};
+use super::policy::Policy;
+use super::quantity::Quantity;
+use super::reason::{Reason, Verdict, Wake};
+use super::statement::{Change, LineStatement, ShipmentStatement, Statement};
+use super::time::{Instant, Length};
+
+/// What one order comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderPlan {
+    pub order: OrderId,
+    /// The versions the plan was made from; it may only be committed while
+    /// `review_version` is still the stored one.
+    pub review_version: i64,
+    pub fact_version: i64,
+    /// At most one per channel.
+    pub drafts: Vec<Draft>,
+    /// Queued messages that are still right and stay.
+    pub keep: Vec<MessageNo>,
+    /// Queued messages the facts no longer call for.
+    pub supersede: Vec<MessageNo>,
+    /// At least one.
+    pub verdicts: Vec<Verdict>,
+    pub wake: Wake,
+}
+
+/// A notice to write, over one channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub kind: Kind,
+    pub channel: ChannelName,
+    pub discriminator: String,
+    pub key: String,
+    pub statement: Statement,
+    pub due_at: Instant,
+    /// Older than this it is reviewed again instead of sent.
+    pub not_after: Instant,
+    /// A courtesy that was promised ("we will write again by"): gaps and caps
+    /// do not hold it back.
+    pub promised: bool,
+}
+
+/// Plans one order; see the module's header.
+pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPlan {
+    let mut out = OrderPlan {
+        order: s.order.id,
+        review_version: s.order.review_version,
+        fact_version: s.order.fact_version,
+        drafts: Vec::new(),
+        keep: Vec::new(),
+        supersede: Vec::new(),
+        verdicts: Vec::new(),
+        wake: Wake::Never,
+    };
+    let queued = || s.notices.iter().filter(|n| n.in_queue);
+    if let Some(pause) = &s.pause {
+        let reason = Reason::Paused {
+            why: pause.why.clone(),
+            until: pause.until,
+        };
+        out.verdicts.push(Verdict::quiet(None, reason));
+        out.keep.extend(queued().map(|n| n.message));
+        out.wake = pause
+            .until
+            .filter(|until| *until > now)
+            .map_or(Wake::OnEvent, Wake::At);
+        return out;
+    }
+
+    let views: Vec<Assessment> = s
+        .lines
+        .iter()
+        .map(|line| assess(line, &s.order, policy, now))
+        .collect();
+    let waits = s.lines.iter().any(|line| line.waiting().is_positive());
+    let mut owed = Owed::gather(&views, now);
+    out.verdicts
+        .extend(views.iter().flat_map(|view| view.quiet.iter().cloned()));
+    let milestone = if waits {
+        due_milestone(s, policy, now, &mut owed, &mut out)
+    } else {
+        None
+    };
+
+    let lead = owed.lead(now, &mut out.verdicts);
+    let statement = lead.map(|kind| state(s, &views, kind, milestone, policy, now));
+    match (&lead, &statement) {
+        (Some(kind), Some(statement)) => {
+            draft(s, policy, mode, now, *kind, statement, &owed, &mut out)
+        }
+        _ => {
+            let current = state(s, &views, Kind::Update, None, policy, now);
+            retain_companions(s, &current, &mut out);
+        }
+    }
+    if out.verdicts.is_empty() {
+        let reason = if waits {
+            Reason::NothingNew
+        } else {
+            Reason::Finished
+        };
+        out.verdicts.push(Verdict::quiet(None, reason));
+    }
+    out.wake = wake(s, policy, now, waits, &owed, &out);
+    out
+}
+
+/// What the lines give cause to say, ripe or not.
+struct Owed {
+    ripe: Vec<Trigger>,
+    unripe: Vec<Trigger>,
+    /// Below a threshold: leads only when something goes out anyway.
+    small: Vec<Trigger>,
+    promised: bool,
+}
+
+impl Owed {
+    fn gather(views: &[Assessment], now: Instant) -> Owed {
+        let mut owed = Owed {
+            ripe: Vec::new(),
+            unripe: Vec::new(),
+            small: Vec::new(),
+            promised: false,
+        };
+        for trigger in views.iter().flat_map(|view| &view.triggers) {
+            let pile = if trigger.small {
+                &mut owed.small
+            } else if trigger.ripe_at <= now {
+                &mut owed.ripe
+            } else {
+                &mut owed.unripe
+            };
+            pile.push(trigger.clone());
+        }
+        owed
+    }
+
+    /// The kind that leads the message to write now, if one is due.
+    fn lead(&mut self, now: Instant, verdicts: &mut Vec<Verdict>) -> Option<Kind> {
+        for trigger in &self.unripe {
+            if matches!(trigger.kind, Kind::Overdue) {
+                continue; // has its own verdict: grace
+            }
+            let reason = Reason::Settling {
+                until: trigger.ripe_at,
+            };
+            verdicts.push(Verdict::quiet(Some(trigger.kind), reason));
+        }
+        let lead = self.ripe.iter().map(|t| t.kind).min()?;
+        // A courtesy would state a date that is still moving: it can wait.
+        let soon = now.plus(Length::hours(1));
+        if !lead.must_arrive() && self.unripe.iter().any(|t| t.ripe_at <= soon) {
+            return None;
+        }
+        // An update that has a small change to report leads with the change.
+        if lead == Kind::Update
+            && let Some(kind) = self
+                .small
+                .iter()
+                .map(|t| t.kind)
+                .filter(|k| *k != Kind::Overdue)
+                .min()
+        {
+            self.ripe
+                .extend(self.small.iter().filter(|t| t.kind == kind).cloned());
+            verdicts.retain(|v| !matches!(v.reason, Reason::SmallChange { .. }));
+            return Some(kind);
+        }
+        Some(lead)
+    }
+
+    fn discriminator(&self, kind: Kind) -> String {
+        let mut marks: Vec<&str> = self
+            .ripe
+            .iter()
+            .filter(|t| t.kind == kind)
+            .map(|t| t.mark.as_str())
+            .collect();
+        marks.sort_unstable();
+        marks.join(";")
+    }
+}
+
+/// The milestone an update is owed for; a satisfied one leaves its verdict.
+fn due_milestone(
+    s: &Situation,
+    policy: &Policy,
+    now: Instant,
+    owed: &mut Owed,
+    out: &mut OrderPlan,
+) -> Option<Milestone> {
+    let order = &s.order;
+    // Nobody gets an update before the first word, nor about lines that are
+    // not on the shop's list any more.
+    let informed = s.lines.iter().any(|l| {
+        l.waiting().is_positive() && l.missing_since.is_none() && !l.believed().is_empty()
+    });
+    if !informed {
+        return None;
+    }
+    let milestone = latest_due(
+        order.ordered_on,
+        order.zone,
+        &policy.updates,
+        order.adopted_at,
+        now,
+    )?;
+    let done = s
+        .notices
+        .iter()
+        .filter(|n| n.key.is_some() && !n.in_queue)
+        .filter_map(|n| n.milestone_days)
+        .any(|days| days >= milestone.days);
+    if done {
+        return None;
+    }
+    let promised = order.next_word_by.is_some_and(|day| day <= milestone.on);
+    if !promised {
+        let from = milestone.at.minus(policy.courtesy.gap);
+        let recent = s
+            .notices
+            .iter()
+            .filter_map(|n| n.sent_at)
+            .filter(|at| *at >= from)
+            .max();
+        if let Some(sent_at) = recent {
+            // Said once a milestone, while it is the newest one.
+            let reason = Reason::MilestoneSatisfied {
+                days: milestone.days,
+                sent_at,
+            };
+            out.verdicts
+                .push(Verdict::quiet(Some(Kind::Update), reason));
+            return None;
+        }
+    }
+    owed.promised = promised;
+    owed.ripe.push(Trigger {
+        kind: Kind::Update,
+        mark: milestone.days.to_string(),
+        ripe_at: milestone.at,
+        small: false,
+        told_day: None,
+    });
+    Some(milestone)
+}
+
+/// Builds the statement of the whole order.
+fn state(
+    s: &Situation,
+    views: &[Assessment],
+    kind: Kind,
+    milestone: Option<Milestone>,
+    policy: &Policy,
+    now: Instant,
+) -> Statement {
+    let order = &s.order;
+    let lines: Vec<LineStatement> = s
+        .lines
+        .iter()
+        .zip(views)
+        .filter(|(line, _)| {
+            line.waiting().is_positive()
+                || line.has_untold_shipment()
+                || line.has_untold_cancellation()
+        })
+        .map(|(line, view)| LineStatement {
+            line: line.id,
+            sku: line.sku.clone(),
+            name: line.name.clone(),
+            ordered: line.ordered,
+            shipped: line.shipped,
+            shipped_now: line.shipped.less(line.shipped_told),
+            cancelled: line.cancelled,
+            cancelled_now: line.cancelled.less(line.cancelled_told),
+            waiting: line.waiting(),
+            promise: if line.waiting() > Quantity::ZERO {
+                view.promise
+            } else {
+                None
+            },
+            eta: line.eta,
+            told: view.told,
+            change: view.change,
+            reason: match view.change {
+                Change::Later | Change::Withdrawn | Change::Overdue => line.reason.clone(),
+                _ => None,
+            },
+        })
+        .collect();
+    let no_date = lines.iter().any(|line| line.promise == Some(Eta::Unknown));
+    let next_word_by = no_date
+        .then(|| {
+            let from = now.plus(policy.courtesy.gap);
+            first_from(order.ordered_on, order.zone, &policy.updates, from).map(|m| m.on)
+        })
+        .flatten();
+    let ships = lines.iter().any(|line| line.shipped_now.is_positive());
+    Statement {
+        order: order.id,
+        order_number: order.number.clone(),
+        ordered_on: order.ordered_on,
+        kind,
+        milestone_days: milestone.filter(|_| kind == Kind::Update).map(|m| m.days),
+        lines,
+        shipments: s
+            .untold_shipments
+            .iter()
+            .filter(|_| ships)
+            .map(|parcel| ShipmentStatement {
+                key: parcel.key.clone(),
+                carrier: parcel.carrier.clone(),
+                tracking_numbers: parcel.tracking_numbers.clone(),
+                tracking_url: parcel.tracking_url.clone(),
+                estimate_on: parcel.estimate_on,
+            })
+            .collect(),
+        next_word_by,
+        view_url: order.view_url.clone(),
+        cancel_url: order.cancel_url.clone(),
+    }
+}
+
+/// Turns the owed notice into drafts, one per channel that needs one.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the second half of `plan`, split off to fit a screen"
+)]
+fn draft(
+    s: &Situation,
+    policy: &Policy,
+    mode: Mode,
+    now: Instant,
+    kind: Kind,
+    statement: &Statement,
+    owed: &Owed,
+    out: &mut OrderPlan,
+) {
+    let discriminator = owed.discriminator(kind);
+    let hash = statement.facts_hash();
+    let key_on = |channel| notice_key(&s.order.key, kind, &discriminator, channel, mode, 0);
+    let holds_key = |channel| {
+        let key = key_on(channel);
+        s.notices
+            .iter()
+            .find(|n| n.key.as_deref() == Some(key.as_str()))
+    };
+
+    let mut channels = wanted_channels(s, policy, kind);
+    // A channel on which this failed is not tried again; must-arrive kinds
+    // take the other one.
+    let cannot_say: Vec<MessageNo> = channels
+        .iter()
+        .filter_map(|channel| holds_key(*channel))
+        .filter(|n| !n.in_queue && !n.in_flight && !n.state.is_sent())
+        .map(|n| n.message)
+        .collect();
+    if !cannot_say.is_empty() && kind.must_arrive() && channels.len() == 1 {
+        channels.extend(
+            reachable_channels(s, policy)
+                .into_iter()
+                .filter(|c| !channels.contains(c))
+                .collect::<Vec<_>>(),
+        );
+    }
+    if channels.is_empty() {
+        out.verdicts
+            .push(Verdict::quiet(Some(kind), Reason::Unreachable));
+    }
+    for channel in &channels {
+        let flying = s
+            .notices
+            .iter()
+            .find(|n| n.in_flight && n.channel == *channel);
+        if let Some(flying) = flying {
+            let reason = Reason::InFlight {
+                message: flying.message,
+            };
+            out.verdicts.push(Verdict {
+                channel: Some(*channel),
+                ..Verdict::quiet(Some(kind), reason)
+            });
+            continue;
+        }
+        if let Some(past) = holds_key(*channel) {
+            if past.in_queue && past.facts_hash == hash {
+                out.keep.push(past.message);
+                let reason = Reason::Queued {
+                    message: past.message,
+                    due_at: past.due_at,
+                };
+                out.verdicts.push(Verdict {
+                    channel: Some(*channel),
+                    ..Verdict::quiet(Some(kind), reason)
+                });
+                continue;
+            }
+            if !past.in_queue {
+                let reason = if past.state.is_sent() {
+                    Reason::AlreadySaid {
+                        message: past.message,
+                    }
+                } else {
+                    Reason::CannotSay {
+                        message: past.message,
+                    }
+                };
+                out.verdicts.push(Verdict {
+                    channel: Some(*channel),
+                    ..Verdict::quiet(Some(kind), reason)
+                });
+                continue;
+            }
+        }
+        let due_at = due_at(s, policy, kind, *channel, owed, now);
+        out.verdicts.push(Verdict::said(kind, *channel));
+        out.drafts.push(Draft {
+            kind,
+            channel: *channel,
+            discriminator: discriminator.clone(),
+            key: key_on(*channel),
+            statement: statement.clone(),
+            due_at,
+            not_after: due_at.plus(policy.retry.age_max(kind)),
+            promised: owed.promised,
+        });
+    }
+    let superseded: Vec<MessageNo> = s
+        .notices
+        .iter()
+        .filter(|n| n.in_queue && !out.keep.contains(&n.message))
+        .map(|n| n.message)
+        .collect();
+    out.supersede.extend(superseded);
+}
+
+/// With nothing newly owed, a queued message stays only as the companion of
+/// one that was accepted: the text that waits for morning after the e-mail
+/// went out, as long as it is still true.
+fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
+    let hash = current.facts_hash();
+    for notice in s.notices.iter().filter(|n| n.in_queue) {
+        let sibling = s.notices.iter().any(|other| {
+            other.message != notice.message
+                && other.kind == notice.kind
+                && other.discriminator == notice.discriminator
+                && other.channel != notice.channel
+                && (other.state.is_sent() || other.in_flight)
+        });
+        if sibling && (notice.facts_hash == hash || covers(notice, s)) {
+            out.keep.push(notice.message);
+            let reason = Reason::Queued {
+                message: notice.message,
+                due_at: notice.due_at,
+            };
+            out.verdicts.push(Verdict {
+                channel: Some(notice.channel),
+                ..Verdict::quiet(Some(notice.kind), reason)
+            });
+        } else {
+            out.supersede.push(notice.message);
+        }
+    }
+}
+
+/// A ship or cancel notice's own lines leave the statement once its sibling
+/// told them; it stays true while their quantities are the ones it was
+/// written for.
+fn covers(notice: &PastNotice, s: &Situation) -> bool {
+    let reached = |mark: &str| {
+        s.lines.iter().any(|line| {
+            let quantity = match notice.kind {
+                Kind::Shipped => line.shipped,
+                Kind::Cancelled => line.cancelled,
+                _ => return false,
+            };
+            mark == format!("{}:{quantity}", line.key)
+        })
+    };
+    !notice.discriminator.is_empty() && notice.discriminator.split(';').all(reached)
+}
+
+/// Channels that reach the customer at all.
+fn reachable_channels(s: &Situation, policy: &Policy) -> Vec<ChannelName> {
+    let contact = &s.order.contact;
+    let mut out = Vec::with_capacity(2);
+    if contact.email.is_some() && !s.suppressed.contains(&ChannelName::Email) {
+        out.push(ChannelName::Email);
+    }
+    let country_allowed = |phone: &super::contact::PhoneNumber| {
+        policy.sms.countries.is_empty()
+            || phone
+                .country()
+                .is_some_and(|c| policy.sms.countries.contains(&c))
+    };
+    if policy.sms.enabled
+        && contact.sms_consent
+        && contact.phone.as_ref().is_some_and(country_allowed)
+        && !s.suppressed.contains(&ChannelName::Sms)
+    {
+        out.push(ChannelName::Sms);
+    }
+    out
+}
+
+/// Channels this kind should take: the customer's wish where it can be met,
+/// e-mail as the default, a text where nothing else reaches somebody who must
+/// hear it.
+fn wanted_channels(s: &Situation, policy: &Policy, kind: Kind) -> Vec<ChannelName> {
+    use super::contact::Preference;
+    let reachable = reachable_channels(s, policy);
+    let has = |channel| reachable.contains(&channel);
+    let texts = policy.sms.kinds.contains(&kind);
+    let wish = match s.order.contact.preferred {
+        Preference::Both if texts => vec![ChannelName::Email, ChannelName::Sms],
+        Preference::Sms if texts && has(ChannelName::Sms) => vec![ChannelName::Sms],
+        _ => vec![ChannelName::Email],
+    };
+    let out: Vec<ChannelName> = wish.into_iter().filter(|c| has(*c)).collect();
+    if out.is_empty() && kind.must_arrive() {
+        reachable
+    } else {
+        out
+    }
+}
+
+/// The earliest decent moment to send.
+fn due_at(
+    s: &Situation,
+    policy: &Policy,
+    kind: Kind,
+    channel: ChannelName,
+    owed: &Owed,
+    now: Instant,
+) -> Instant {
+    let zone = s.order.zone;
+    let today = now.day_in(zone);
+    let near = owed
+        .ripe
+        .iter()
+        .filter_map(|t| t.told_day)
+        .any(|day| (day - today).num_days() <= i64::from(policy.delay.near_days));
+    let at = match kind {
+        Kind::Delay | Kind::DateSet | Kind::Sooner | Kind::DateWithdrawn | Kind::Overdue
+            if !near =>
+        {
+            policy.delay.hours.earliest(now, zone)
+        }
+        _ => now,
+    };
+    match channel {
+        ChannelName::Email => at,
+        ChannelName::Sms => policy
+            .sms
+            .hours
+            .earliest(at, s.order.contact.zone.unwrap_or(zone)),
+    }
+}
+
+/// When to look again: the first moment at which time alone can change the
+/// plan.
+fn wake(
+    s: &Situation,
+    policy: &Policy,
+    now: Instant,
+    waits: bool,
+    owed: &Owed,
+    out: &OrderPlan,
+) -> Wake {
+    let order = &s.order;
+    let mut moments: Vec<Instant> = owed
+        .unripe
+        .iter()
+        .chain(&owed.small)
+        .map(|t| t.ripe_at)
+        .collect();
+    if waits {
+        let next = first_from(
+            order.ordered_on,
+            order.zone,
+            &policy.updates,
+            Instant(now.0 + 1),
+        );
+        moments.extend(next.map(|m| m.at));
+    }
+    // A queued message that grows too old is reviewed, not sent.
+    moments.extend(s.notices.iter().filter(|n| n.in_queue).map(|n| n.not_after));
+    moments.extend(out.drafts.iter().map(|draft| draft.not_after));
+    match moments.into_iter().filter(|at| *at > now).min() {
+        Some(at) if at.0 < i64::MAX => Wake::At(at),
+        _ if waits
+            || !out.drafts.is_empty()
+            || s.notices.iter().any(|n| n.in_flight || n.in_queue) =>
+        {
+            Wake::OnEvent
+        }
+        _ => Wake::Never,
+    }
+}
