@@ -15,6 +15,7 @@ pub mod ids;
 pub mod kinds;
 pub mod message;
 pub mod milestones;
+pub mod mirror;
 pub mod money;
 pub mod notice_key;
 pub mod order;

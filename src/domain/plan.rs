@@ -104,7 +104,7 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
     let statement = lead.map(|kind| state(s, &views, kind, milestone, policy, now));
     match (&lead, &statement) {
         (Some(kind), Some(statement)) => {
-            draft(s, policy, mode, now, *kind, statement, &owed, &mut out)
+            draft(s, policy, mode, now, *kind, statement, &owed, &mut out);
         }
         _ => {
             let current = state(s, &views, Kind::Update, None, policy, now);

@@ -1,0 +1,336 @@
+-- The whole first schema: the mirror of the shop's orders, the told-ledger,
+-- the outbox and what operators leave behind.
+--
+-- Instants are Unix milliseconds, civil days YYYY-MM-DD text, documents JSON
+-- text, quantities thousandths. An unknown ETA is two NULLs.
+-- Old programs do not survive this file: there are none.
+
+CREATE TABLE meta (
+  name  TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE shops (
+  id   INTEGER PRIMARY KEY,
+  key  TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  zone TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE sources (
+  id         INTEGER PRIMARY KEY,
+  shop_id    INTEGER NOT NULL REFERENCES shops,
+  name       TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  last_ok_at INTEGER,
+  rows_read  INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (shop_id, name)
+) STRICT;
+
+-- One person of one shop, found by the keyed hash of the address (of the
+-- number without one; of the order's key with neither).
+CREATE TABLE contacts (
+  id           INTEGER PRIMARY KEY,
+  shop_id      INTEGER NOT NULL REFERENCES shops,
+  contact_hash TEXT NOT NULL,
+  email        TEXT,
+  email_hash   TEXT,
+  phone        TEXT,
+  phone_hash   TEXT,
+  name         TEXT,
+  locale       TEXT,
+  zone         TEXT,
+  country      TEXT,
+  sms_consent  INTEGER NOT NULL DEFAULT 0,
+  preferred    TEXT NOT NULL DEFAULT 'email',
+  UNIQUE (shop_id, contact_hash)
+) STRICT;
+
+CREATE TABLE orders (
+  id               INTEGER PRIMARY KEY,
+  shop_id          INTEGER NOT NULL REFERENCES shops,
+  order_key        TEXT NOT NULL,
+  number           TEXT NOT NULL,
+  contact_id       INTEGER NOT NULL REFERENCES contacts,
+  ordered_at       INTEGER,
+  ordered_on       TEXT NOT NULL,
+  zone_used        TEXT NOT NULL,
+  first_seen_at    INTEGER NOT NULL,
+  adopted_at       INTEGER,
+  fact_version     INTEGER NOT NULL DEFAULT 1,
+  review_version   INTEGER NOT NULL DEFAULT 1,
+  next_review_at   INTEGER,
+  closed_at        INTEGER,
+  next_word_by     TEXT,
+  last_verdict     TEXT,
+  view_url         TEXT,
+  cancel_url       TEXT,
+  customer_deleted INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (shop_id, order_key)
+) STRICT;
+-- The only work list of the planner.
+CREATE INDEX orders_due ON orders (next_review_at) WHERE next_review_at IS NOT NULL;
+CREATE INDEX orders_open ON orders (id) WHERE closed_at IS NULL;
+CREATE INDEX orders_by_number ON orders (number);
+CREATE INDEX orders_by_contact ON orders (contact_id);
+
+CREATE TABLE order_lines (
+  id                   INTEGER PRIMARY KEY,
+  order_id             INTEGER NOT NULL REFERENCES orders,
+  shop_id              INTEGER NOT NULL REFERENCES shops,
+  line_key             TEXT NOT NULL,
+  sku                  TEXT,
+  name                 TEXT NOT NULL,
+  qty_ordered          INTEGER NOT NULL,
+  qty_shipped          INTEGER NOT NULL DEFAULT 0,
+  qty_cancelled        INTEGER NOT NULL DEFAULT 0,
+  qty_shipped_told     INTEGER NOT NULL DEFAULT 0,
+  qty_cancelled_told   INTEGER NOT NULL DEFAULT 0,
+  shipped_changed_at   INTEGER,
+  cancelled_changed_at INTEGER,
+  price_minor          INTEGER,
+  currency             TEXT,
+  supplier             TEXT,
+  warehouse            TEXT,
+  source_eta_from      TEXT,
+  source_eta_to        TEXT,
+  source_reason        TEXT,
+  eta_from             TEXT,
+  eta_to               TEXT,
+  eta_origin           TEXT NOT NULL DEFAULT 'source',
+  eta_changed_at       INTEGER NOT NULL,
+  eta_confirmed_at     INTEGER,
+  reason               TEXT,
+  told_seq             INTEGER NOT NULL DEFAULT 0,
+  seen_waiting         INTEGER NOT NULL DEFAULT 0,
+  row_hash             TEXT NOT NULL,
+  extras               TEXT,
+  updated_at           INTEGER,
+  first_seen_at        INTEGER NOT NULL,
+  missing_since        INTEGER,
+  UNIQUE (shop_id, line_key)
+) STRICT;
+CREATE INDEX order_lines_by_order ON order_lines (order_id);
+CREATE INDEX order_lines_by_sku ON order_lines (sku) WHERE sku IS NOT NULL;
+
+-- Dates that do not come with the line: a person's word or a dates file.
+-- Order beats line beats SKU; all of them beat the source's own date.
+CREATE TABLE eta_claims (
+  shop_id      INTEGER NOT NULL REFERENCES shops,
+  scope        TEXT NOT NULL CHECK (scope IN ('order', 'line', 'sku')),
+  key          TEXT NOT NULL,
+  eta_from     TEXT,
+  eta_to       TEXT,
+  reason       TEXT,
+  origin       TEXT NOT NULL CHECK (origin IN ('operator', 'sku')),
+  by           TEXT NOT NULL,
+  confirmed_at INTEGER NOT NULL,
+  PRIMARY KEY (shop_id, scope, key)
+) STRICT;
+
+CREATE TABLE eta_history (
+  line_id  INTEGER NOT NULL REFERENCES order_lines,
+  seq      INTEGER NOT NULL,
+  eta_from TEXT,
+  eta_to   TEXT,
+  source   TEXT NOT NULL,
+  at       INTEGER NOT NULL,
+  PRIMARY KEY (line_id, seq)
+) STRICT;
+
+CREATE TABLE shipments (
+  id           INTEGER PRIMARY KEY,
+  order_id     INTEGER NOT NULL REFERENCES orders,
+  key          TEXT NOT NULL,
+  carrier      TEXT,
+  numbers      TEXT NOT NULL DEFAULT '[]',
+  url          TEXT,
+  estimate_on  TEXT,
+  shipped_at   INTEGER,
+  told_message INTEGER,
+  UNIQUE (order_id, key)
+) STRICT;
+
+-- Append-only: every date a customer was given, by which message.
+CREATE TABLE told (
+  line_id      INTEGER NOT NULL REFERENCES order_lines,
+  seq          INTEGER NOT NULL,
+  message_no   INTEGER,
+  promise_from TEXT,
+  promise_to   TEXT,
+  eta_from     TEXT,
+  eta_to       TEXT,
+  basis        TEXT NOT NULL CHECK
+    (basis IN ('baseline', 'shop', 'accepted', 'possible', 'assumed', 'retracted')),
+  mode         TEXT NOT NULL CHECK (mode IN ('sandbox', 'live')),
+  at           INTEGER NOT NULL,
+  PRIMARY KEY (line_id, seq)
+) STRICT;
+
+CREATE TABLE runs (
+  no         INTEGER PRIMARY KEY,
+  job        TEXT NOT NULL,
+  due        INTEGER,
+  mode       TEXT NOT NULL,
+  state      TEXT NOT NULL CHECK (state IN ('planned', 'held', 'approved', 'dropped', 'lapsed')),
+  started_at INTEGER NOT NULL,
+  orders     INTEGER NOT NULL DEFAULT 0,
+  messages   INTEGER NOT NULL DEFAULT 0,
+  quiet      TEXT NOT NULL DEFAULT '{}',
+  by         TEXT NOT NULL,
+  why        TEXT
+) STRICT;
+
+-- Written only when an order's verdict changed.
+CREATE TABLE verdicts (
+  id       INTEGER PRIMARY KEY,
+  order_id INTEGER NOT NULL REFERENCES orders,
+  run_no   INTEGER,
+  at       INTEGER NOT NULL,
+  verdict  TEXT NOT NULL
+) STRICT;
+CREATE INDEX verdicts_by_order ON verdicts (order_id, id);
+
+CREATE TABLE messages (
+  no               INTEGER PRIMARY KEY,
+  uid              BLOB NOT NULL UNIQUE,
+  purpose          TEXT NOT NULL CHECK (purpose IN ('customer', 'test')),
+  mode             TEXT NOT NULL CHECK (mode IN ('sandbox', 'live')),
+  run_no           INTEGER REFERENCES runs (no),
+  -- Collected in a held run: not claimed until a person approves.
+  held             INTEGER NOT NULL DEFAULT 0,
+  channel          TEXT NOT NULL CHECK (channel IN ('email', 'sms')),
+  kind             TEXT NOT NULL,
+  contact_id       INTEGER REFERENCES contacts,
+  address_hash     TEXT NOT NULL,
+  state            TEXT NOT NULL CHECK (state IN ('queued', 'leased', 'submitting', 'in_doubt',
+    'sent', 'delivered', 'bounced', 'failed', 'superseded', 'suppressed', 'expired', 'withdrawn')),
+  settled_by       TEXT,
+  planned_at       INTEGER NOT NULL,
+  due_since        INTEGER NOT NULL,
+  due_at           INTEGER NOT NULL,
+  not_after        INTEGER NOT NULL,
+  owner            BLOB,
+  epoch            INTEGER NOT NULL DEFAULT 0,
+  lease_until      INTEGER,
+  claims           INTEGER NOT NULL DEFAULT 0,
+  attempts         INTEGER NOT NULL DEFAULT 0,
+  counted          INTEGER NOT NULL DEFAULT 0,
+  doubts           INTEGER NOT NULL DEFAULT 0,
+  quiet_until      INTEGER,
+  sent_at          INTEGER,
+  ended_at         INTEGER,
+  template_version TEXT,
+  content_hash     TEXT
+) STRICT;
+CREATE INDEX messages_queued ON messages (due_at, no) WHERE state = 'queued' AND held = 0;
+CREATE INDEX messages_ageing ON messages (not_after) WHERE state = 'queued';
+CREATE INDEX messages_in_work ON messages (state) WHERE state IN ('leased', 'submitting', 'in_doubt');
+CREATE INDEX messages_by_run ON messages (run_no);
+CREATE INDEX messages_by_contact ON messages (contact_id, sent_at);
+CREATE INDEX messages_planned ON messages (planned_at);
+
+CREATE TABLE notices (
+  id             INTEGER PRIMARY KEY,
+  message_no     INTEGER NOT NULL REFERENCES messages (no),
+  order_id       INTEGER NOT NULL REFERENCES orders,
+  channel        TEXT NOT NULL,
+  kind           TEXT NOT NULL,
+  mode           TEXT NOT NULL,
+  discriminator  TEXT NOT NULL,
+  -- Unique while it stands; NULL when what was planned was taken back unsent.
+  key            TEXT UNIQUE,
+  fact_version   INTEGER NOT NULL,
+  facts_hash     TEXT NOT NULL,
+  milestone_days INTEGER,
+  in_queue       INTEGER NOT NULL,
+  in_flight      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX notices_by_message ON notices (message_no);
+CREATE INDEX notices_by_order ON notices (order_id, message_no);
+-- Nothing overtakes: one queued and one in-flight notice per order and channel.
+CREATE UNIQUE INDEX notices_one_in_queue ON notices (order_id, channel, mode) WHERE in_queue = 1;
+CREATE UNIQUE INDEX notices_one_in_flight ON notices (order_id, channel, mode) WHERE in_flight = 1;
+
+-- Personal data of messages in one place, so that erasure has one place.
+CREATE TABLE message_private (
+  message_no INTEGER PRIMARY KEY REFERENCES messages (no),
+  recipient  TEXT NOT NULL,
+  facts      TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE attempts (
+  message_no        INTEGER NOT NULL REFERENCES messages (no),
+  no                INTEGER NOT NULL,
+  worker            BLOB NOT NULL,
+  epoch             INTEGER NOT NULL,
+  relay             TEXT NOT NULL,
+  message_id_header TEXT,
+  began_at          INTEGER NOT NULL,
+  ended_at          INTEGER,
+  outcome           TEXT,
+  code              INTEGER,
+  enhanced          TEXT,
+  phase             TEXT,
+  reply             TEXT,
+  reference         TEXT,
+  PRIMARY KEY (message_no, no)
+) STRICT;
+
+CREATE TABLE holds (
+  id    INTEGER PRIMARY KEY,
+  scope TEXT NOT NULL CHECK
+    (scope IN ('global', 'channel', 'order', 'sku', 'supplier', 'customer')),
+  key   TEXT NOT NULL DEFAULT '',
+  by    TEXT NOT NULL,
+  why   TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  until INTEGER,
+  UNIQUE (scope, key)
+) STRICT;
+
+-- Orders that a hold keeps silent; global and channel holds stop sending, not
+-- planning, and are not here.
+CREATE VIEW held_orders AS
+  SELECT o.id AS order_id, h.id AS hold_id
+  FROM holds h JOIN orders o ON
+    (h.scope = 'order' AND o.order_key = h.key)
+    OR (h.scope = 'customer' AND o.contact_id = CAST(h.key AS INTEGER))
+    OR (h.scope = 'sku' AND o.id IN (SELECT l.order_id FROM order_lines l WHERE l.sku = h.key))
+    OR (h.scope = 'supplier'
+        AND o.id IN (SELECT l.order_id FROM order_lines l WHERE l.supplier = h.key));
+
+CREATE TABLE suppressions (
+  address_hash TEXT NOT NULL,
+  channel      TEXT NOT NULL,
+  reason       TEXT NOT NULL,
+  source       TEXT NOT NULL,
+  since        INTEGER NOT NULL,
+  PRIMARY KEY (address_hash, channel)
+) STRICT;
+
+CREATE TABLE job_ticks (
+  job      TEXT PRIMARY KEY,
+  last_due INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE audit (
+  seq    INTEGER PRIMARY KEY,
+  actor  TEXT NOT NULL,
+  verb   TEXT NOT NULL,
+  target TEXT NOT NULL,
+  why    TEXT,
+  at     INTEGER NOT NULL
+) STRICT;
+
+-- Rows a source delivered that were not taken: where a support person finds
+-- the order nobody can see.
+CREATE TABLE rejected_rows (
+  id           INTEGER PRIMARY KEY,
+  source       TEXT NOT NULL,
+  at_line      INTEGER NOT NULL,
+  order_number TEXT,
+  reason       TEXT NOT NULL,
+  at           INTEGER NOT NULL
+) STRICT;
+CREATE INDEX rejected_rows_by_number ON rejected_rows (order_number);
