@@ -20,7 +20,10 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one home of the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one home of the wall clock"
+    )]
     fn now(&self) -> Instant {
         Instant::from_datetime(&chrono::Utc::now())
     }
@@ -102,7 +105,10 @@ impl Ids {
             // Six bits of a version 4 UUID are fixed; both halves are folded
             // together so that no bit of the result is.
             Source::Random => {
-                #[expect(clippy::disallowed_methods, reason = "this is the one home of randomness")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "this is the one home of randomness"
+                )]
                 let (high, low) = Uuid::new_v4().as_u64_pair();
                 high.rotate_left(31) ^ low
             }
@@ -135,7 +141,11 @@ mod tests {
     #[test]
     fn samples_lie_between_nought_and_one() {
         for ids in [Ids::seeded(1), Ids::random()] {
-            assert!((0..1000).map(|_| ids.sample()).all(|s| (0.0..1.0).contains(&s)));
+            assert!(
+                (0..1000)
+                    .map(|_| ids.sample())
+                    .all(|s| (0.0..1.0).contains(&s))
+            );
         }
     }
 }

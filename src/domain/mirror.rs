@@ -351,11 +351,13 @@ fn line_change(
         .unwrap_or_default();
     let (shipped, cancelled) = match row.status {
         RowStatus::Waiting => (shipped, cancelled),
-        RowStatus::Shipped if row.shipped.is_none() => (row.ordered.less(cancelled), cancelled),
-        RowStatus::Cancelled if row.cancelled.is_none() => (shipped, row.ordered.less(shipped)),
+        RowStatus::Shipped if row.shipped.is_none() => (ordered.less(cancelled), cancelled),
+        RowStatus::Cancelled if row.cancelled.is_none() || emptied => {
+            (shipped, ordered.less(shipped))
+        }
         RowStatus::Shipped | RowStatus::Cancelled => (shipped, cancelled),
     };
-    let waiting = row.ordered.less(shipped).less(cancelled).is_positive();
+    let waiting = ordered.less(shipped).less(cancelled).is_positive();
     let first_waiting = waiting && stored.is_none_or(|s| !s.seen_waiting);
     let source_eta = row.eta.or(stored.map(|s| s.source_eta)).unwrap_or_default();
     let source_reason = row.reason.clone().or_else(|| {
@@ -383,7 +385,7 @@ fn line_change(
             .clone()
             .or_else(|| row.sku.clone())
             .unwrap_or_else(|| row.line_key.clone()),
-        ordered: row.ordered,
+        ordered,
         shipped,
         cancelled,
         shipped_changed: known.is_some_and(|s| shipped > s.shipped),

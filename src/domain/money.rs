@@ -141,6 +141,7 @@ mod tests {
             ("12.999", "EUR"),
             ("abc", "EUR"),
             ("", "EUR"),
+            (".", "EUR"),
             ("1.5", "JPY"),
         ] {
             assert!(

@@ -91,7 +91,15 @@ mod tests {
             let q = Quantity::parse(text).unwrap();
             assert_eq!((q.0, q.to_string().as_str()), (thousandths, shown));
         }
-        for bad in ["", "-1", "x", "1.2345", "1.2.3", "."] {
+        for bad in [
+            "",
+            "-1",
+            "x",
+            "1.2345",
+            "1.2.3",
+            ".",
+            "9223372036854775.999",
+        ] {
             assert!(Quantity::parse(bad).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,123 @@
+//! Opening a database file: pragmas, schema, reader and writer.
+//!
+//! WAL with `synchronous=FULL`: a commit that returned is on disk. One writing
+//! connection; readers are read-only, opened after it because a read-only
+//! opener cannot create the WAL.
+
+use crate::store::types::StoreError;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+use std::path::Path;
+use std::time::Duration;
+
+static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a statement waits for another process's write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Readers open at once: pages, CLI and the loops of one daemon.
+const READERS_MAX: u32 = 4;
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .disable_statement_logging()
+}
+
+fn open_error(path: &Path, source: sqlx::Error) -> StoreError {
+    StoreError::Open {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+/// Opens the writing connection, creating the file if it is missing, and
+/// brings the schema forward.
+///
+/// # Errors
+/// The file cannot be opened or written; its schema is newer than this program.
+pub async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = options(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("journal_size_limit", "67108864")
+        .optimize_on_close(true, 400);
+    let mut conn = SqliteConnection::connect_with(&options)
+        .await
+        .map_err(|e| open_error(path, e))?;
+    refuse_newer(&mut conn, path).await?;
+    MIGRATOR.run(&mut conn).await.map_err(StoreError::Migrate)?;
+    Ok(conn)
+}
+
+/// Opens read-only connections to an existing database.
+///
+/// # Errors
+/// There is no such file; its schema is newer or older than this program's.
+pub async fn readers(path: &Path) -> Result<SqlitePool, StoreError> {
+    let options = options(path).read_only(true);
+    // By hand first: a pool reports a failing open only as a timeout.
+    let mut probe = SqliteConnection::connect_with(&options)
+        .await
+        .map_err(|e| open_error(path, e))?;
+    let found = refuse_newer(&mut probe, path).await?;
+    if found < known_version() {
+        return Err(StoreError::OlderSchema);
+    }
+    probe.close().await.map_err(|e| open_error(path, e))?;
+    SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await
+        .map_err(|e| open_error(path, e))
+}
+
+fn known_version() -> i64 {
+    MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// The schema's version; 0 for an empty file.
+async fn refuse_newer(conn: &mut SqliteConnection, path: &Path) -> Result<i64, StoreError> {
+    let exists: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'",
+    )
+    .fetch_optional(&mut *conn)
+    .await
+    .map_err(|e| open_error(path, e))?;
+    if exists.is_none() {
+        return Ok(0);
+    }
+    let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(|e| open_error(path, e))?;
+    let found = found.unwrap_or(0);
+    if found > known_version() {
+        return Err(StoreError::NewerSchema {
+            found,
+            known: known_version(),
+        });
+    }
+    Ok(found)
+}
+
+/// SQLite's own word for "somebody else is writing": safe to try again before
+/// anything was changed.
+pub fn is_busy(error: &sqlx::Error) -> bool {
+    match error {
+        // Primary result code 5 in the low byte, whatever the extension says.
+        sqlx::Error::Database(db) => db
+            .code()
+            .and_then(|c| c.parse::<i32>().ok())
+            .is_some_and(|c| c & 0xff == 5),
+        _ => false,
+    }
+}

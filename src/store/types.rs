@@ -1,0 +1,347 @@
+//! The values that cross the store's border, and its errors.
+
+use crate::domain::bundle::PlannedMessage;
+use crate::domain::ids::{LineId, MessageNo, MessageUid, OrderId, RunNo};
+use crate::domain::kinds::{ChannelName, Kind};
+use crate::domain::message::{Landing, MessageState};
+use crate::domain::notice_key::Mode;
+use crate::domain::outcome::Outcome;
+use crate::domain::reason::{Verdict, Wake};
+use crate::domain::statement::MessageFacts;
+use crate::domain::time::Instant;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What can go wrong at the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Opening or preparing the database failed.
+    #[error("cannot open the database {path}")]
+    Open { path: String, source: sqlx::Error },
+    /// Its schema is newer than this program.
+    #[error(
+        "the database was written by a newer backorderd (schema {found}, this program knows \
+         {known}); start that version, or restore a backup made before the upgrade"
+    )]
+    NewerSchema { found: i64, known: i64 },
+    /// The schema is older; only a program that may write brings it forward.
+    #[error(
+        "the database has an older schema; start `backorderd serve` or any writing command once"
+    )]
+    OlderSchema,
+    /// Bringing the schema forward failed; nothing was changed.
+    #[error("cannot bring the schema forward")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A statement failed; its transaction was rolled back.
+    #[error("the database refused to {doing}")]
+    Statement {
+        doing: &'static str,
+        source: Arc<sqlx::Error>,
+    },
+    /// A commit failed: it is unknown what is on disk. The process must end
+    /// and read the truth again.
+    #[error("a commit failed while trying to {doing}")]
+    CommitFailed {
+        doing: &'static str,
+        source: Arc<sqlx::Error>,
+    },
+    /// What is stored cannot be read back.
+    #[error("{table} {row} holds a {column} that cannot be read")]
+    Corrupt {
+        table: &'static str,
+        row: String,
+        column: &'static str,
+    },
+    /// Somebody else changed the mirror between reading and writing.
+    #[error("the orders were changed by another process at the same moment")]
+    Overtaken,
+    /// The writer has ended.
+    #[error("the database writer has stopped")]
+    Closed,
+}
+
+impl StoreError {
+    /// The process must not go on.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, StoreError::CommitFailed { .. } | StoreError::Closed)
+    }
+}
+
+/// One order's part of a review, ready to be committed.
+#[derive(Clone, Debug)]
+pub struct PlannedOrder {
+    pub order: OrderId,
+    pub review_version: i64,
+    pub keep: Vec<MessageNo>,
+    pub supersede: Vec<MessageNo>,
+    pub verdicts: Vec<Verdict>,
+    pub wake: Wake,
+}
+
+/// A message to write, with where it goes.
+#[derive(Clone, Debug)]
+pub struct OutgoingMessage {
+    pub uid: MessageUid,
+    pub planned: PlannedMessage,
+    /// The address or number it will be sent to.
+    pub recipient: String,
+    pub address_hash: String,
+}
+
+/// What a review wants to write in one transaction.
+#[derive(Clone, Debug)]
+pub struct Review {
+    pub run: RunNo,
+    pub mode: Mode,
+    pub orders: Vec<PlannedOrder>,
+    pub messages: Vec<OutgoingMessage>,
+    /// Collected for a person's approval instead of released.
+    pub held: bool,
+}
+
+/// What was written of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReviewWritten {
+    /// Orders whose inputs changed meanwhile; they stay due.
+    pub stale: Vec<OrderId>,
+    pub messages: Vec<MessageNo>,
+    /// Not written because their key is taken.
+    pub known: usize,
+}
+
+/// A run as it is recorded.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    pub job: String,
+    pub due: Option<Instant>,
+    pub mode: Mode,
+    pub by: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    Planned,
+    /// Waits for a person.
+    Held,
+    Approved,
+    /// A person said no.
+    Dropped,
+    /// Nobody answered in time.
+    Lapsed,
+}
+
+impl RunState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunState::Planned => "planned",
+            RunState::Held => "held",
+            RunState::Approved => "approved",
+            RunState::Dropped => "dropped",
+            RunState::Lapsed => "lapsed",
+        }
+    }
+    pub fn parse(text: &str) -> Option<RunState> {
+        [
+            RunState::Planned,
+            RunState::Held,
+            RunState::Approved,
+            RunState::Dropped,
+            RunState::Lapsed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+    }
+}
+
+/// A run in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunRow {
+    pub no: RunNo,
+    pub job: String,
+    pub mode: Mode,
+    pub state: RunState,
+    pub started_at: Instant,
+    pub orders: i64,
+    pub messages: i64,
+    pub by: String,
+    pub why: Option<String>,
+    /// Its messages by state, now.
+    pub states: BTreeMap<String, i64>,
+}
+
+/// A message a worker may send: it holds the lease.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub no: MessageNo,
+    pub uid: MessageUid,
+    /// Counts claims; every later verb must carry it.
+    pub epoch: i64,
+    pub channel: ChannelName,
+    pub kind: Kind,
+    pub mode: Mode,
+    pub run: Option<RunNo>,
+    /// Attempts that counted so far, this one not included.
+    pub counted: u32,
+    pub doubts: u32,
+    /// First try: the Date header of every attempt.
+    pub planned_at: Instant,
+    pub due_since: Instant,
+    pub not_after: Instant,
+    pub recipient: String,
+    pub facts: MessageFacts,
+    /// Uids of earlier messages about the same order over the same channel,
+    /// oldest first, for threading.
+    pub thread: Vec<MessageUid>,
+}
+
+/// The intent to send, recorded before the last byte can leave.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    pub no: MessageNo,
+    pub epoch: i64,
+    pub relay: String,
+    pub message_id_header: Option<String>,
+    pub template_version: String,
+    pub content_hash: String,
+}
+
+/// What became of the attempt.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub no: MessageNo,
+    pub epoch: i64,
+    pub outcome: Outcome,
+    pub landing: Landing,
+    /// What it said, for the ledger.
+    pub facts: MessageFacts,
+}
+
+/// A message in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct MessageRow {
+    pub no: MessageNo,
+    pub orders: Vec<String>,
+    pub channel: ChannelName,
+    pub kind: Kind,
+    pub mode: Mode,
+    pub state: MessageState,
+    pub settled_by: Option<String>,
+    pub held: bool,
+    pub run: Option<RunNo>,
+    pub planned_at: Instant,
+    pub due_at: Instant,
+    pub sent_at: Option<Instant>,
+    pub attempts: i64,
+    pub last_reply: Option<String>,
+    /// Masked.
+    pub recipient: String,
+    pub milestone_days: Option<u32>,
+}
+
+/// One try, for `messages show`.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttemptRow {
+    pub no: i64,
+    pub relay: String,
+    pub message_id: Option<String>,
+    pub began_at: Instant,
+    pub ended_at: Option<Instant>,
+    pub outcome: Option<String>,
+    pub code: Option<i64>,
+    pub enhanced: Option<String>,
+    pub phase: Option<String>,
+    pub reply: Option<String>,
+    pub reference: Option<String>,
+}
+
+/// A hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldRow {
+    pub scope: String,
+    pub key: String,
+    pub by: String,
+    pub why: String,
+    pub since: Instant,
+    pub until: Option<Instant>,
+}
+
+/// A date set by a person or a dates file.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClaimRow {
+    pub scope: String,
+    pub key: String,
+    pub eta: crate::domain::eta::Eta,
+    pub reason: Option<String>,
+    pub origin: String,
+    pub by: String,
+    pub confirmed_at: Instant,
+}
+
+/// An entry of an order's history for `explain`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ToldRow {
+    pub line: LineId,
+    pub seq: i64,
+    pub message: Option<MessageNo>,
+    pub promise: crate::domain::eta::Eta,
+    pub basis: String,
+    pub mode: Mode,
+    pub at: Instant,
+}
+
+/// A date the shop gave.
+#[derive(Clone, Debug, Serialize)]
+pub struct EtaRow {
+    pub line: LineId,
+    pub eta: crate::domain::eta::Eta,
+    pub source: String,
+    pub at: Instant,
+}
+
+/// A verdict as stored.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerdictRow {
+    pub at: Instant,
+    pub run: Option<RunNo>,
+    pub verdict: Verdict,
+}
+
+/// An order in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrderRow {
+    pub id: OrderId,
+    pub number: String,
+    pub customer: String,
+    pub ordered_on: chrono::NaiveDate,
+    /// Pieces still to come, in thousandths.
+    pub waiting: i64,
+    pub lines: i64,
+    /// Latest ETA of its waiting lines; absent when one is unknown.
+    pub eta: Option<chrono::NaiveDate>,
+    pub last_sent_at: Option<Instant>,
+    pub last_kind: Option<String>,
+    pub verdict: Option<String>,
+    pub next_review_at: Option<Instant>,
+    pub closed: bool,
+}
+
+/// Figures for `stats`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Figures {
+    pub open_orders: i64,
+    pub open_lines: i64,
+    pub oldest_ordered_on: Option<chrono::NaiveDate>,
+    /// Value of what waits, by currency, in minor units.
+    pub value_minor: BTreeMap<String, i64>,
+    pub lines_with_date: i64,
+    pub lines_within_7_days: i64,
+    pub messages_by_state: BTreeMap<String, i64>,
+    pub sent_24h: i64,
+    pub failed_24h: i64,
+    pub in_doubt: i64,
+    pub queued: i64,
+    pub held: i64,
+    pub oldest_queued_at: Option<Instant>,
+}

@@ -1,0 +1,324 @@
+//! The writing handle and its verbs, one file per movement of the story.
+
+pub mod deliver;
+pub mod mirror;
+pub mod operate;
+pub mod review;
+pub mod settle;
+
+use crate::domain::ids::{MessageNo, RunNo, WorkerId};
+use crate::domain::kinds::ChannelName;
+use crate::domain::mirror::{EtaChange, MirrorChanges};
+use crate::domain::notice_key::Mode;
+use crate::domain::time::Instant;
+use crate::store::read::ReadStore;
+use crate::store::sqlite::lock::{LockAttempt, try_lock};
+use crate::store::sqlite::{open, writer::Writer};
+use crate::store::types::{
+    Claimed, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,
+};
+use std::path::{Path, PathBuf};
+
+/// May change what is remembered. Clones share the writer.
+#[derive(Clone)]
+pub struct Store {
+    read: ReadStore,
+    writer: Writer,
+    path: PathBuf,
+}
+
+/// Shorthand of the verbs' files: one transaction over owned arguments.
+macro_rules! alone {
+    ($self:expr, $doing:literal, $conn:ident => $body:expr) => {
+        $self
+            .writer
+            .alone($doing, move |$conn| Box::pin(async move { $body }))
+            .await
+    };
+}
+
+impl Store {
+    /// Opens (creating and migrating) the database file at `path`.
+    ///
+    /// # Errors
+    /// See [`open::writer`].
+    pub async fn open(path: &Path) -> Result<Store, StoreError> {
+        let conn = open::writer(path).await?;
+        let read = ReadStore::open(path).await?;
+        Ok(Store {
+            read,
+            writer: Writer::start(conn),
+            path: path.to_owned(),
+        })
+    }
+
+    pub fn read(&self) -> &ReadStore {
+        &self.read
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tries to become the process that sends; see [`crate::store::sqlite::lock`].
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn try_delivery_lock(&self) -> std::io::Result<LockAttempt> {
+        try_lock(&self.path)
+    }
+
+    /// Writes nothing, durably: answers whether the disk takes commits.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn probe(&self, now: Instant) -> Result<(), StoreError> {
+        alone!(self, "write a probe", c => operate::put_meta(c, "probed_at", &now.0.to_string()).await)
+    }
+
+    // ---- taking in what the shop says ----
+
+    /// Makes sure the shop's row exists; answers its id.
+    pub async fn ensure_shop(&self, key: &str, name: &str, zone: &str) -> Result<i64, StoreError> {
+        let (key, name, zone) = (key.to_owned(), name.to_owned(), zone.to_owned());
+        alone!(self, "write the shop", c => mirror::ensure_shop(c, &key, &name, &zone).await)
+    }
+
+    /// Writes a source's changes in one transaction, all or nothing. Orders
+    /// with a changed line or header become due for review and get new
+    /// versions; adopted lines get their baseline.
+    ///
+    /// # Errors
+    /// [`StoreError::Overtaken`] when the mirror changed since `revision` was
+    /// read: read again and merge again.
+    pub async fn commit_mirror(
+        &self,
+        input: mirror::MirrorInput,
+        changes: MirrorChanges,
+    ) -> Result<(), StoreError> {
+        alone!(self, "write the shop's rows", c => mirror::commit(c, &input, &changes).await)
+    }
+
+    /// Sets or removes dates for orders, lines or SKUs and applies `lines`,
+    /// the lines whose ETA in force changes by it.
+    ///
+    /// # Errors
+    /// As [`Store::commit_mirror`].
+    pub async fn commit_claims(
+        &self,
+        revision: i64,
+        claims: Vec<mirror::ClaimChange>,
+        lines: Vec<EtaChange>,
+        mode: Mode,
+        by: &str,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let by = by.to_owned();
+        alone!(self, "write dates", c => {
+            mirror::commit_claims(c, revision, &claims, &lines, mode, &by, now).await
+        })
+    }
+
+    // ---- deciding ----
+
+    /// Records that a run begins; it has written nothing yet.
+    pub async fn begin_run(&self, run: NewRun, now: Instant) -> Result<RunNo, StoreError> {
+        alone!(self, "record a run", c => review::begin_run(c, &run, now).await)
+    }
+
+    /// Writes one batch of a review, all or nothing: messages with their
+    /// notices, superseded ones, verdicts that changed and the next look at
+    /// each order. An order whose inputs changed since it was read is left
+    /// due and named in the answer; a message one of whose orders is such, or
+    /// whose key is taken, is not written.
+    pub async fn commit_review(
+        &self,
+        review: Review,
+        now: Instant,
+    ) -> Result<ReviewWritten, StoreError> {
+        alone!(self, "write a plan", c => review::commit(c, &review, now).await)
+    }
+
+    /// Closes a run with its counts. An uneventful run of a timed job leaves
+    /// no row behind.
+    pub async fn end_run(
+        &self,
+        run: RunNo,
+        orders: i64,
+        quiet: String,
+        tick: Option<(String, Instant)>,
+    ) -> Result<(), StoreError> {
+        alone!(self, "close a run", c => review::end_run(c, run, orders, &quiet, tick).await)
+    }
+
+    /// Stores a job's tick if it is newer than the stored one; `false` when
+    /// somebody was there first.
+    pub async fn store_tick(&self, job: &str, due: Instant) -> Result<bool, StoreError> {
+        let job = job.to_owned();
+        alone!(self, "store a tick", c => review::store_tick(c, &job, due).await)
+    }
+
+    /// A held run is approved, dropped or lapses. Approval releases its
+    /// messages to the re-check every message gets; the others are taken back
+    /// and their orders reviewed. Answers the number of messages concerned,
+    /// `None` when the run is not held.
+    pub async fn decide_run(
+        &self,
+        run: RunNo,
+        to: RunState,
+        by: &str,
+        why: Option<&str>,
+        now: Instant,
+    ) -> Result<Option<u64>, StoreError> {
+        let (by, why) = (by.to_owned(), why.map(str::to_owned));
+        alone!(self, "decide on a run", c => {
+            review::decide_run(c, run, to, &by, why.as_deref(), now).await
+        })
+    }
+
+    /// Makes every open order due for review at `now`; answers how many.
+    pub async fn wake_all(&self, now: Instant) -> Result<u64, StoreError> {
+        alone!(self, "wake all orders", c => operate::wake_all(c, now).await)
+    }
+
+    // ---- delivering ----
+
+    /// Takes up to `limit` messages that are due at `now`, not held, still
+    /// true (no fact of their orders changed since they were planned) and not
+    /// overtaking anything, oldest due first, and leases them to `by` until
+    /// `lease_until`. Two callers never get the same message for overlapping
+    /// leases.
+    pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
+        alone!(self, "claim messages", c => deliver::claim(c, &ask).await)
+    }
+
+    /// Records, durably, that sending begins. `false`: the message may not be
+    /// sent (its facts moved, it was held, suppressed or withdrawn, it is too
+    /// old, or the lease is another's) and no byte of it may leave.
+    pub async fn mark(&self, by: WorkerId, mark: Mark, now: Instant) -> Result<bool, StoreError> {
+        self.writer.mark(by, mark, now).await
+    }
+
+    /// Records what became of it, with everything that follows (ledger, order,
+    /// suppression, next try) in the same commit. `false`: the message was no
+    /// longer this worker's and nothing was changed.
+    pub async fn record(
+        &self,
+        by: WorkerId,
+        record: Record,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        self.writer.record(by, record, now).await
+    }
+
+    /// Gives leases back that will not be used; their messages are queued
+    /// again, or failed for the reason given (they cannot be rendered).
+    pub async fn give_back(
+        &self,
+        by: WorkerId,
+        leases: Vec<(MessageNo, i64)>,
+        failed: Option<String>,
+        now: Instant,
+    ) -> Result<u64, StoreError> {
+        alone!(self, "give leases back", c => {
+            deliver::give_back(c, by, &leases, failed.as_deref(), now).await
+        })
+    }
+
+    // ---- settling ----
+
+    /// Takes over what other workers left behind: leases go back to the queue,
+    /// messages that were being sent are in doubt. Only the holder of the
+    /// delivery lock may call it.
+    pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<settle::Swept, StoreError> {
+        alone!(self, "take over unfinished work", c => settle::sweep(c, me, now).await)
+    }
+
+    /// Settles messages whose quiet period in doubt is over.
+    pub async fn settle_doubts(&self, now: Instant) -> Result<settle::Settled, StoreError> {
+        alone!(self, "settle doubts", c => settle::settle_doubts(c, now).await)
+    }
+
+    /// Takes queued messages back that are too old or whose address must not
+    /// be written to, ends holds and held runs whose time is over, and wakes
+    /// the orders concerned.
+    pub async fn tidy(
+        &self,
+        now: Instant,
+        lapse: crate::domain::time::Length,
+    ) -> Result<u64, StoreError> {
+        alone!(self, "tidy the queue", c => settle::tidy(c, now, lapse).await)
+    }
+
+    // ---- operators ----
+
+    /// Places a hold; `false` when there is one already.
+    pub async fn hold(&self, hold: operate::NewHold, now: Instant) -> Result<bool, StoreError> {
+        alone!(self, "place a hold", c => operate::hold(c, &hold, now).await)
+    }
+
+    /// Lifts a hold and wakes the orders it kept silent; `false` when there is
+    /// none.
+    pub async fn release(
+        &self,
+        scope: &str,
+        key: &str,
+        by: &str,
+        why: Option<&str>,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        let (scope, key, by) = (scope.to_owned(), key.to_owned(), by.to_owned());
+        let why = why.map(str::to_owned);
+        alone!(self, "lift a hold", c => {
+            operate::release(c, &scope, &key, &by, why.as_deref(), now).await
+        })
+    }
+
+    /// Puts an address on the do-not-write list of a channel, or takes it off.
+    pub async fn suppress(
+        &self,
+        address_hash: &str,
+        channel: ChannelName,
+        reason: &str,
+        source: &str,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let (hash, reason, source) = (
+            address_hash.to_owned(),
+            reason.to_owned(),
+            source.to_owned(),
+        );
+        alone!(self, "suppress an address", c => {
+            operate::suppress(c, &hash, channel, &reason, &source, now).await
+        })
+    }
+
+    /// Goes live: a fresh baseline of every open line in live mode, and the
+    /// record of who did it. What was queued in sandbox mode is taken back.
+    pub async fn go_live(&self, by: &str, now: Instant) -> Result<u64, StoreError> {
+        let by = by.to_owned();
+        alone!(self, "go live", c => operate::go_live(c, &by, now).await)
+    }
+
+    /// Puts a value beside the data (mode, digests, marks of first times).
+    pub async fn put_meta(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        alone!(self, "write a setting", c => operate::put_meta(c, &name, &value).await)
+    }
+
+    /// An entry in the audit log.
+    pub async fn audit(
+        &self,
+        actor: &str,
+        verb: &str,
+        target: &str,
+        why: Option<&str>,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let (actor, verb, target) = (actor.to_owned(), verb.to_owned(), target.to_owned());
+        let why = why.map(str::to_owned);
+        alone!(self, "write the audit log", c => {
+            operate::audit(c, &actor, &verb, &target, why.as_deref(), now).await
+        })
+    }
+}
