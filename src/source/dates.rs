@@ -310,13 +310,22 @@ fn not_a_date(text: &str) -> BadDate {
     (format!("{} is not a date", shown(text)), WRITE_DAYS)
 }
 
-/// The value for a message, if it looks like one at all: a shifted column may
-/// hold an address or a phone number, and messages carry neither.
+/// The value for a message, if it has the shape of a date: a shifted column
+/// may hold an address or a phone number, and messages carry neither.
 fn shown(text: &str) -> String {
-    let harmless = |c: char| c.is_ascii_digit() || "-/.:TZ+ ".contains(c);
-    let separated = text.contains(['-', '/', '.', ':']) && !text.starts_with('+');
-    let short_number = text.len() <= 5 || text.len() == 8;
-    if text.len() <= 35 && text.chars().all(harmless) && (separated || short_number) {
+    let (day, rest) = split_time(text);
+    let parts: Vec<&str> = day.split(['-', '/', '.']).collect();
+    let digits = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    let day_shaped = match lengths.as_slice() {
+        [8] => day.starts_with("19") || day.starts_with("20") || day.starts_with("21"),
+        [5] => true,
+        [4, 1..=2, 1..=2] | [1..=2, 1..=2, 2 | 4] => true,
+        _ => false,
+    };
+    let clock = |c: char| c.is_ascii_digit() || ".:Z+-".contains(c);
+    let clock_shaped = rest.is_none_or(|rest| rest.contains(':') && rest.chars().all(clock));
+    if text.len() <= 35 && day_shaped && clock_shaped && parts.iter().all(digits) {
         format!("\"{text}\"")
     } else {
         "the value".to_owned()
@@ -404,11 +413,13 @@ mod tests {
             ("06.12.26", "two digits"),
             ("6/12/26", "two digits"),
             ("2026-02-30", "not in the calendar"),
-            ("01012027", "not in the calendar"),
+            ("01012027", "the value is not in the calendar"),
             ("9999-12-31", "cannot be meant"),
             ("soon", "the value is not a date"),
             ("anna@mail.example", "the value is not a date"),
             ("+49 30 901820", "the value is not a date"),
+            ("030.901.8201", "the value is not a date"),
+            ("2026-12-06 call 030 90 18", "the value is not a date"),
             ("2026-12-06 25:00", "is not a date"),
             ("2026-12-06..2026-12-09", "is not a date"),
             ("Dec 6 2026", "the value is not a date"),
