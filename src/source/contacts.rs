@@ -6,6 +6,7 @@
 use super::Fault;
 use super::Warnings;
 use super::columns::Field;
+use super::ids;
 use super::record::Record;
 use super::values;
 use crate::domain::contact::Country;
@@ -55,7 +56,7 @@ impl ContactReader {
         };
 
         if let Some(text) = record.text(Field::CustomerName) {
-            let (name, was_cut) = values::plain(text, NAME_CHARS_MAX);
+            let (name, was_cut) = ids::plain(text, NAME_CHARS_MAX);
             row.customer_name = name;
             if was_cut {
                 drop(

@@ -2,8 +2,9 @@
 //!
 //! Line numbers are counted here from byte offsets, so that they are right
 //! behind quoted newlines, blank lines and every kind of line end. A quote
-//! that never closes would swallow the rest of the file: such a record costs
-//! its first line only, and reading goes on behind it.
+//! that never closes would swallow the rest of the file, and two stray ones the
+//! lines between them: such a record costs its first line only, and reading
+//! goes on behind it.
 
 use super::ColumnUse;
 use super::Fault;
@@ -12,6 +13,7 @@ use super::Intake;
 use super::PROGRESS_EVERY;
 use super::ParseOptions;
 use super::ProblemKind;
+use super::Rejection;
 use super::decode::line_ends;
 use super::delimiter;
 use super::header::Header;
@@ -22,8 +24,8 @@ use std::borrow::Cow;
 const COLUMNS_MAX: usize = 1_000;
 /// A ragged record over more lines than this is a stray quote.
 const STRAY_QUOTE_LINES: u64 = 10;
-/// Stray quotes forgiven before the file is given up.
-const STRAY_QUOTES_MAX: u32 = 100;
+/// Quotes without an end forgiven before the file is given up.
+const UNCLOSED_MAX: u32 = 100;
 
 /// A CSV file whose header is understood.
 #[derive(Debug)]
@@ -110,7 +112,7 @@ impl Table<'_> {
 
         let mut from = self.body_at;
         let (mut line, mut counted) = (1, 0);
-        let mut stray_quotes = 0;
+        let mut unclosed = 0;
         let mut cells = csv::StringRecord::new();
         'restart: loop {
             let mut reader = reader(&self.text[from..], self.delimiter);
@@ -136,41 +138,23 @@ impl Table<'_> {
                 if n_records % PROGRESS_EVERY == 0 {
                     progress(end);
                 }
-                if self.is_stray_quote(&cells, raw, end) {
-                    let raw = raw.split(['\n', '\r']).next().unwrap_or_default();
-                    intake.tray().rejected.push(unclosed(line, raw));
-                    stray_quotes += 1;
-                    if stray_quotes > STRAY_QUOTES_MAX {
+                let quoting = quoting(raw, self.delimiter);
+                let ragged = cells.len() != self.header.fields.len();
+                let long = ragged && line_ends(raw) > STRAY_QUOTE_LINES;
+                if quoting != Quoting::Fine || long {
+                    let first_line = raw.split(['\n', '\r']).next().unwrap_or_default();
+                    intake.tray().rejected.push(misquoted(line, first_line));
+                    // An unclosed quote has cost a look at the whole rest.
+                    unclosed += u32::from(quoting == Quoting::Unclosed);
+                    if unclosed > UNCLOSED_MAX {
                         return Err(too_many_quotes(line));
                     }
-                    from = start + raw.len();
+                    from = start + first_line.len();
                     continue 'restart;
                 }
                 self.take(&cells, line, raw, intake);
             }
         }
-    }
-
-    fn is_stray_quote(&self, cells: &csv::StringRecord, raw: &str, end: usize) -> bool {
-        if !raw.contains('"') {
-            return false;
-        }
-        let ragged = cells.len() != self.header.fields.len();
-        let unclosed = end == self.text.len() && !self.closes(raw);
-        unclosed || (ragged && line_ends(raw) > STRAY_QUOTE_LINES)
-    }
-
-    /// Does a record's last field end outside of quotes? Followed by a line
-    /// end and one more record, a closed one gives two.
-    fn closes(&self, raw: &str) -> bool {
-        let probe = format!("{raw}\nx");
-        let mut reader = reader(&probe, self.delimiter);
-        let mut record = csv::StringRecord::new();
-        let mut n = 0;
-        while reader.read_record(&mut record).unwrap_or(false) {
-            n += 1;
-        }
-        n > 1
     }
 
     fn take(&self, cells: &csv::StringRecord, line: u64, raw: &str, intake: &mut dyn Intake) {
@@ -209,10 +193,55 @@ impl Table<'_> {
     }
 }
 
-fn unclosed(line: u64, raw: &str) -> super::Rejection {
+/// How a record's quotes stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quoting {
+    Fine,
+    /// The last quote opens and does not close.
+    Unclosed,
+    /// Text follows a closing quote: a quote within a field was not doubled,
+    /// or two stray quotes have made one field of many.
+    Broken,
+}
+
+/// Looks at the quotes of one record as RFC 4180 means them; blanks behind a
+/// closing quote are forgiven. The parser itself accepts everything, and
+/// would join lines without a word.
+fn quoting(raw: &str, delimiter: u8) -> Quoting {
+    #[derive(Clone, Copy, PartialEq)]
+    enum At {
+        Start,
+        Plain,
+        Quoted,
+        Closed,
+        Behind,
+    }
+    if !raw.contains('"') {
+        return Quoting::Fine;
+    }
+    let mut at = At::Start;
+    for byte in raw.bytes() {
+        at = match (at, byte) {
+            (At::Quoted, b'"') => At::Closed,
+            (At::Quoted, _) => At::Quoted,
+            (At::Start | At::Closed, b'"') => At::Quoted,
+            (_, b) if b == delimiter || b == b'\n' || b == b'\r' => At::Start,
+            (At::Closed | At::Behind, b' ') => At::Behind,
+            (At::Closed | At::Behind, _) => return Quoting::Broken,
+            (At::Start | At::Plain, _) => At::Plain,
+        };
+    }
+    if at == At::Quoted {
+        Quoting::Unclosed
+    } else {
+        Quoting::Fine
+    }
+}
+
+fn misquoted(line: u64, raw: &str) -> Rejection {
     let fault = Fault {
         field: None,
-        reason: "a quote opens in this line and does not close".to_owned(),
+        reason: "the quotes in this line do not match".to_owned(),
         cure: "write a quote within a field twice (\"\"), and the field in quotes".to_owned(),
     };
     fault.into_rejection(line, None, raw)
@@ -221,8 +250,30 @@ fn unclosed(line: u64, raw: &str) -> super::Rejection {
 fn too_many_quotes(line: u64) -> FileProblem {
     FileProblem::of(
         ProblemKind::Format,
-        format!("more than {STRAY_QUOTES_MAX} quotes open and do not close"),
+        format!("more than {UNCLOSED_MAX} quotes open and do not close"),
         "export it again: fields with quotes in them must be quoted",
     )
     .at(line, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_match_or_do_not() {
+        for (raw, quoting_is) in [
+            ("a,b", Quoting::Fine),
+            ("\"a\",\"b\"", Quoting::Fine),
+            ("\"a \"\"b\"\"\" ,\"\nc\"", Quoting::Fine),
+            ("5\" nail,b", Quoting::Fine),
+            ("\"\",\"\"", Quoting::Fine),
+            ("\"5\" nail\",b", Quoting::Broken),
+            ("a,\"b\nc,\"d", Quoting::Broken),
+            ("a,\"b", Quoting::Unclosed),
+            ("a,\"b\"\"", Quoting::Unclosed),
+        ] {
+            assert_eq!(quoting(raw, b','), quoting_is, "{raw}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! decimal comma in every row must not make a semicolon file a comma file.
 
 use super::FileKind;
-use super::columns::ColumnMap;
+use super::column_map::ColumnMap;
 use super::columns::normalised;
 
 const CANDIDATES: [u8; 3] = [b',', b';', b'\t'];

@@ -6,9 +6,9 @@ use super::Intake;
 use super::ParseOptions;
 use super::Tray;
 use super::columns::Field;
+use super::ids;
 use super::lines::Fields;
 use super::record::Record;
-use super::values;
 use crate::domain::row::SkuEta;
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ impl Intake for EtaIntake<'_> {
     /// A blank date says that nobody knows. The same SKU twice is fine with
     /// the same date and refused with another one.
     fn take(&mut self, record: &Record<'_>) -> Result<(), Fault> {
-        let sku = values::mandatory_id(record, Field::Sku)?;
+        let sku = ids::mandatory_id(record, Field::Sku)?;
         let fields = Fields {
             record,
             options: self.options,

@@ -5,8 +5,8 @@ use super::FileProblem;
 use super::ParseOptions;
 use super::ProblemKind;
 use super::Warnings;
+use super::column_map::ColumnMap;
 use super::columns;
-use super::columns::ColumnMap;
 use super::columns::Field;
 
 /// Columns a file of order lines cannot do without.

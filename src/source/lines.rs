@@ -9,6 +9,7 @@ use super::columns::Field;
 use super::contacts::ContactReader;
 use super::dates;
 use super::dates::ReadInstant;
+use super::ids;
 use super::parcels;
 use super::parcels::ParcelReader;
 use super::record::Record;
@@ -62,9 +63,9 @@ impl<'o> LineIntake<'o> {
     fn row(&mut self, record: &Record<'_>) -> Result<Row, Fault> {
         let warnings = &mut self.tray.warnings;
         let mut row = blank_row(record.line);
-        row.line_key = values::mandatory_id(record, Field::LineId)?;
-        row.order_key = values::id(record, Field::OrderId)?;
-        row.order_number = values::mandatory_id(record, Field::OrderNumber)?;
+        row.line_key = ids::mandatory_id(record, Field::LineId)?;
+        row.order_key = ids::id(record, Field::OrderId)?;
+        row.order_number = ids::mandatory_id(record, Field::OrderNumber)?;
         row.status = values::status(record)?;
         self.contacts.fill(&mut row, record, warnings)?;
 
@@ -72,7 +73,7 @@ impl<'o> LineIntake<'o> {
             record,
             options: self.options,
         };
-        row.sku = values::id(record, Field::Sku)?;
+        row.sku = ids::id(record, Field::Sku)?;
         row.product_name = fields.text(Field::ProductName, PRODUCT_CHARS_MAX, warnings);
         row.supplier = fields.text(Field::Supplier, OTHER_CHARS_MAX, warnings);
         row.warehouse = fields.text(Field::Warehouse, OTHER_CHARS_MAX, warnings);
@@ -173,7 +174,7 @@ pub(super) struct Fields<'r, 't> {
 
 impl Fields<'_, '_> {
     pub fn text(&self, field: Field, chars_max: usize, warnings: &mut Warnings) -> Option<String> {
-        let (text, was_cut) = values::plain(self.record.text(field)?, chars_max);
+        let (text, was_cut) = ids::plain(self.record.text(field)?, chars_max);
         if was_cut {
             let what = format!("a text was cut to {chars_max} characters");
             warnings.note(self.record.line, Some(field.name()), &what, "shorten it");

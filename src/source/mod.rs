@@ -19,13 +19,14 @@
 //! A row that is missing means nothing, and neither does a rejected one: what
 //! is stored about its line stays as it is.
 //!
-//! Order of reading: [`decode`] (bytes to text), [`delimiter`] and
-//! [`csv_rows`] or [`ndjson`] (text to records), [`columns`] and [`header`]
-//! (names to fields), [`lines`] or [`etas`] (records to rows) with [`dates`],
-//! [`values`], [`contacts`], [`parcels`] for single fields, [`twins`] (rows
-//! that meet), [`rejects`] (the reject file).
+//! Order of reading: `decode` (bytes to text), `delimiter` and `csv_rows` or
+//! `ndjson` (text to records), `columns`, [`column_map`] and `header` (names
+//! to fields), `lines` or `etas` (records to rows) with [`dates`], `values`,
+//! `ids`, `contacts`, `parcels` for single fields, `twins` (rows that meet),
+//! [`report`] and [`rejects`] (what is said about the rest).
 
-pub mod columns;
+pub mod column_map;
+mod columns;
 mod contacts;
 mod csv_rows;
 pub mod dates;
@@ -33,11 +34,15 @@ mod decode;
 mod delimiter;
 mod etas;
 mod header;
+mod ids;
 mod lines;
 mod ndjson;
 mod parcels;
 mod record;
 pub mod rejects;
+pub mod report;
+#[cfg(test)]
+mod tests;
 mod twins;
 mod values;
 
@@ -45,16 +50,16 @@ use crate::domain::contact::Country;
 use crate::domain::row::Row;
 use crate::domain::row::SkuEta;
 use chrono_tz::Tz;
-use columns::ColumnMap;
-use columns::Field;
+use column_map::ColumnMap;
 use dates::DateOrder;
-use std::collections::HashMap;
-use std::fmt;
+use report::Fault;
+use report::Warnings;
 
-/// Lines listed with a warning; the count goes on.
-const WARNING_LINES_MAX: usize = 20;
-/// Different warnings kept of one file.
-const WARNINGS_MAX: usize = 200;
+pub use report::FileProblem;
+pub use report::ProblemKind;
+pub use report::Rejection;
+pub use report::Warning;
+
 /// Records between two reports of progress.
 const PROGRESS_EVERY: u64 = 1_000;
 
@@ -144,153 +149,6 @@ pub enum Encoding {
     Utf8,
     Utf16Le,
     Utf16Be,
-}
-
-/// A record that is not used, and what to do about it.
-///
-/// `raw` may hold personal data. It is for the reject file only; `Debug`
-/// leaves it out, and reason and cure never repeat an address or a number.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// First line of the record in the original file, from 1.
-    pub line: u64,
-    /// CSV: number of the field, from 1. NDJSON: column in characters, from 1.
-    pub column: Option<usize>,
-    /// Our name of the field.
-    pub field: Option<String>,
-    pub reason: String,
-    pub cure: String,
-    /// The record as it stood there, without its line end.
-    pub raw: String,
-}
-
-impl fmt::Debug for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rejection")
-            .field("line", &self.line)
-            .field("column", &self.column)
-            .field("field", &self.field)
-            .field("reason", &self.reason)
-            .field("cure", &self.cure)
-            .field("raw", &format_args!("<{} bytes>", self.raw.len()))
-            .finish()
-    }
-}
-
-/// Something left out or doubtful, told once for all rows it happened in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    pub field: Option<String>,
-    pub what: String,
-    pub cure: String,
-    /// The first lines it happened in, at most twenty, rising.
-    pub lines: Vec<u64>,
-    /// How often it happened in all.
-    pub times: u64,
-}
-
-/// Why a file as a whole is not read. Displays as one sentence; `cure` says
-/// what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
-pub struct FileProblem {
-    pub kind: ProblemKind,
-    pub what: String,
-    pub cure: String,
-    /// Where in the file, from 1.
-    pub line: Option<u64>,
-    /// Column in characters, or number of the field for a header, from 1.
-    pub column: Option<usize>,
-    /// Name of the column it is about.
-    pub field: Option<String>,
-}
-
-/// Kinds of [`FileProblem`], for callers that branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProblemKind {
-    /// Nothing in it.
-    Empty,
-    /// Not text in an encoding we read.
-    Encoding,
-    /// Text, but neither CSV nor NDJSON.
-    Format,
-    /// Columns missing, named twice or mapped wrongly.
-    Header,
-}
-
-impl FileProblem {
-    fn of(kind: ProblemKind, what: impl Into<String>, cure: impl Into<String>) -> FileProblem {
-        FileProblem {
-            kind,
-            what: what.into(),
-            cure: cure.into(),
-            line: None,
-            column: None,
-            field: None,
-        }
-    }
-    fn at(mut self, line: u64, column: usize) -> FileProblem {
-        self.line = Some(line);
-        self.column = Some(column);
-        self
-    }
-    fn about(mut self, field: &str) -> FileProblem {
-        self.field = Some(field.to_owned());
-        self
-    }
-}
-
-/// Why a record is rejected; the reader of the format adds where.
-#[derive(Debug)]
-struct Fault {
-    field: Option<Field>,
-    reason: String,
-    cure: String,
-}
-
-impl Fault {
-    fn of(field: Field, reason: impl Into<String>, cure: impl Into<String>) -> Fault {
-        Fault {
-            field: Some(field),
-            reason: reason.into(),
-            cure: cure.into(),
-        }
-    }
-}
-
-/// Warnings while they are gathered.
-#[derive(Debug, Default)]
-struct Warnings {
-    list: Vec<Warning>,
-    index: HashMap<(Option<String>, String), usize>,
-}
-
-impl Warnings {
-    /// `what` must come from a small set of sentences: equal ones are counted
-    /// together. Beyond the limit new ones are left out.
-    fn note(&mut self, line: u64, field: Option<&str>, what: &str, cure: &str) {
-        let key = (field.map(str::to_owned), what.to_owned());
-        let at = match self.index.get(&key) {
-            Some(&at) => at,
-            None if self.list.len() >= WARNINGS_MAX => return,
-            None => {
-                self.list.push(Warning {
-                    field: key.0.clone(),
-                    what: key.1.clone(),
-                    cure: cure.to_owned(),
-                    lines: Vec::new(),
-                    times: 0,
-                });
-                self.index.insert(key, self.list.len() - 1);
-                self.list.len() - 1
-            }
-        };
-        let warning = &mut self.list[at];
-        warning.times += 1;
-        if warning.lines.len() < WARNING_LINES_MAX && warning.lines.last() != Some(&line) {
-            warning.lines.push(line);
-        }
-    }
 }
 
 /// Takes records, one by one, and keeps what becomes of them.

@@ -63,7 +63,7 @@ pub(super) fn open<'t>(
     let mut kind = options.kind;
     let mut seen: HashMap<String, ()> = HashMap::new();
     // Only a map makes a second look at the whole file necessary.
-    let look_at_all = options.map != columns::ColumnMap::default();
+    let look_at_all = options.map != super::column_map::ColumnMap::default();
     for (_, _, line) in lines(text) {
         let Ok(Pairs(pairs)) = serde_json::from_str::<Pairs>(line) else {
             continue;

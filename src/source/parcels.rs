@@ -11,6 +11,7 @@ use super::columns::Field;
 use super::dates;
 use super::dates::DateOrder;
 use super::dates::ReadInstant;
+use super::ids;
 use super::record::Record;
 use super::values;
 use crate::domain::row::RowShipment;
@@ -73,11 +74,11 @@ impl ParcelReader<'_> {
         record: &Record<'_>,
         warnings: &mut Warnings,
     ) -> Result<Option<RowShipment>, Fault> {
-        let id = values::id(record, Field::ShipmentId)?;
+        let id = ids::id(record, Field::ShipmentId)?;
         let tracking_numbers = numbers(record, warnings);
         let carrier = record
             .text(Field::Carrier)
-            .and_then(|text| values::plain(text, CARRIER_CHARS_MAX).0);
+            .and_then(|text| ids::plain(text, CARRIER_CHARS_MAX).0);
         let shipped_at =
             optional_instant(record, Field::ShippedAt, self.dates, self.zone, warnings);
         let tracking_url = link(record, Field::TrackingUrl, warnings);
@@ -148,13 +149,13 @@ fn numbers(record: &Record<'_>, warnings: &mut Warnings) -> Vec<String> {
     let Some(text) = record.text(Field::TrackingNumber) else {
         return numbers;
     };
-    let whole = values::spreadsheet_damage(text);
+    let whole = ids::spreadsheet_damage(text);
     let parts = text.split([',', ';', '|', '\n']);
     for part in parts.map(str::trim).filter(|part| !part.is_empty()) {
         let damaged = record.is_inexact(Field::TrackingNumber)
             || whole.is_some()
-            || values::spreadsheet_damage(part).is_some();
-        let (number, was_cut) = values::plain(part, NUMBER_CHARS_MAX);
+            || ids::spreadsheet_damage(part).is_some();
+        let (number, was_cut) = ids::plain(part, NUMBER_CHARS_MAX);
         match number {
             Some(number) if !damaged && !was_cut => {
                 if !numbers.contains(&number) && numbers.len() < NUMBERS_MAX {

@@ -1,7 +1,5 @@
 //! A record as both formats deliver it: fields by name, still text.
 
-use super::Fault;
-use super::Rejection;
 use super::columns::Field;
 use std::borrow::Cow;
 
@@ -63,19 +61,5 @@ impl<'a> Record<'a> {
         self.cells[field as usize]
             .as_ref()
             .is_some_and(|cell| cell.inexact)
-    }
-}
-
-impl Fault {
-    /// The rejection of a record with this fault.
-    pub(super) fn into_rejection(self, line: u64, column: Option<usize>, raw: &str) -> Rejection {
-        Rejection {
-            line,
-            column,
-            field: self.field.map(|field| field.name().to_owned()),
-            reason: self.reason,
-            cure: self.cure,
-            raw: raw.to_owned(),
-        }
     }
 }
