@@ -77,7 +77,12 @@ impl ContactReader {
             }
         }
         if let Some(text) = record.text(Field::Phone) {
-            row.phone = self.phone(text, row.country);
+            // A country that was not understood is not the shop's.
+            let country = match record.text(Field::Country) {
+                Some(_) => row.country,
+                None => self.shop_country,
+            };
+            row.phone = self.phone(text, country);
             if row.phone.is_none() {
                 drop(
                     Field::Phone,
@@ -132,11 +137,11 @@ impl ContactReader {
     }
 
     fn phone(&mut self, text: &str, country: Option<Country>) -> Option<PhoneNumber> {
-        let key = (text.to_owned(), country.or(self.shop_country));
+        let key = (text.to_owned(), country);
         if let Some(known) = self.phones.get(&key) {
             return known.clone();
         }
-        let number = PhoneNumber::parse(text, key.1).ok();
+        let number = PhoneNumber::parse(text, country).ok();
         if self.phones.len() < PHONES_MAX {
             self.phones.insert(key, number.clone());
         }

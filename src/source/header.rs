@@ -66,6 +66,7 @@ impl Header {
         options: &ParseOptions,
     ) -> Result<Header, FileProblem> {
         let names: Vec<String> = cells.iter().map(|cell| columns::normalised(cell)).collect();
+        refuse_data(&names, line, options)?;
         options.map.check(&names)?;
         let kind = options
             .kind
@@ -98,6 +99,29 @@ impl Header {
                 .position(|fields| fields.contains(&field))?,
         )
     }
+}
+
+/// A file without a header begins with somebody's data; none of it may be
+/// repeated in a message about columns.
+fn refuse_data(names: &[String], line: u64, options: &ParseOptions) -> Result<(), FileProblem> {
+    let known = |name: &String| {
+        let kinds = [FileKind::Lines, FileKind::Etas];
+        kinds
+            .iter()
+            .any(|kind| !options.map.fields_of(name, *kind).is_empty())
+    };
+    let is_data = |name: &String| {
+        name.contains('@') || name.chars().filter(char::is_ascii_digit).count() >= 4
+    };
+    if names.iter().any(known) || !names.iter().any(is_data) {
+        return Ok(());
+    }
+    Err(FileProblem::of(
+        ProblemKind::Header,
+        "the first line holds data, not the names of the columns",
+        "put a header above it: line_id, order_number, status, ...",
+    )
+    .at(line, 1))
 }
 
 fn refuse_doubles(names: &[String], fields: &[Vec<Field>], line: u64) -> Result<(), FileProblem> {
@@ -277,6 +301,15 @@ mod tests {
             let problem = understand(header, &map).unwrap_err();
             assert!(problem.what.contains(what), "{}", problem.what);
             assert!(problem.cure.contains(cure), "{}", problem.cure);
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_header_is_told_so_without_its_data() {
+        for header in ["L1,#1042,waiting,anna@mail.example", "7,+49 30 901820,7,7"] {
+            let problem = understand(header, &[]).unwrap_err();
+            assert!(problem.what.contains("holds data"), "{}", problem.what);
+            assert!(!problem.cure.contains("anna"), "{}", problem.cure);
         }
     }
 

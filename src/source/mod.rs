@@ -21,8 +21,8 @@
 //!
 //! Order of reading: `decode` (bytes to text), `delimiter` and `csv_rows` or
 //! `ndjson` (text to records), `columns`, [`column_map`] and `header` (names
-//! to fields), `lines` or `etas` (records to rows) with [`dates`], `values`,
-//! `ids`, `contacts`, `parcels` for single fields, `twins` (rows that meet),
+//! to fields), `lines` or `etas` (records to rows) with [`dates`],
+//! `notation`, `values`, `ids`, `contacts`, `parcels` for single fields, `twins` (rows that meet),
 //! [`report`] and [`rejects`] (what is said about the rest).
 
 pub mod column_map;
@@ -37,6 +37,7 @@ mod header;
 mod ids;
 mod lines;
 mod ndjson;
+mod notation;
 mod parcels;
 mod record;
 pub mod rejects;
