@@ -223,6 +223,15 @@ mod tests {
     }
 
     #[test]
+    fn a_country_nobody_understands_is_not_taken_for_the_shops() {
+        // Read as a Dutch number it would be somebody else's.
+        let (row, _) = read(&[(Field::Phone, "0612345678"), (Field::Country, "Germany")]);
+        assert_eq!(row.unwrap().phone, None);
+        let (row, _) = read(&[(Field::Phone, "+31612345678"), (Field::Country, "Germany")]);
+        assert!(row.unwrap().phone.is_some());
+    }
+
+    #[test]
     fn unclear_consent_is_no_consent() {
         for (text, consent) in [
             ("ja", Some(true)),

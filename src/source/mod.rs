@@ -22,8 +22,9 @@
 //! Order of reading: `decode` (bytes to text), `delimiter` and `csv_rows` or
 //! `ndjson` (text to records), `columns`, [`column_map`] and `header` (names
 //! to fields), `lines` or `etas` (records to rows) with [`dates`],
-//! `notation`, `values`, `ids`, `contacts`, `parcels` for single fields, `twins` (rows that meet),
-//! [`report`] and [`rejects`] (what is said about the rest).
+//! `notation`, `values`, `ids`, `contacts`, `parcels` for single fields,
+//! `twins` (rows that meet), [`report`] and [`rejects`] (what is said about
+//! the rest).
 
 pub mod column_map;
 mod columns;
