@@ -341,6 +341,13 @@ fn line_change(
     mirror: &Mirror,
     rules: &MergeRules,
 ) -> LineChange {
+    // Some shops write quantity 0 on a cancelled line: that is the rest of it,
+    // not an order of nothing.
+    let emptied = row.status == RowStatus::Cancelled && row.ordered == Quantity::ZERO;
+    let ordered = match stored {
+        Some(stored) if emptied => stored.ordered,
+        _ => row.ordered,
+    };
     let shipped = row
         .shipped
         .or(stored.map(|s| s.shipped))
