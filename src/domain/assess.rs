@@ -75,7 +75,11 @@ pub fn assess(line: &Line, order: &Order, policy: &Policy, now: Instant) -> Asse
     out.promise = match &promise {
         Promise::On(eta) => Some(clip(*eta, today)),
         Promise::Unknown => Some(Eta::Unknown),
-        Promise::Past(_) if out.told.is_none_or(|told| !told.promise.is_known()) => {
+        // Whoever was never given a date is told that there is none: a first
+        // word that says nothing would leave nothing to compare news with.
+        Promise::Past(_) | Promise::NotBelieved(..)
+            if out.told.is_none_or(|told| !told.promise.is_known()) =>
+        {
             Some(Eta::Unknown)
         }
         Promise::Past(_) | Promise::NotBelieved(..) => None,
