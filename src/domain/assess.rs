@@ -13,7 +13,7 @@ use super::reason::{Disbelief, Reason, Verdict};
 use super::statement::{Change, ToldBefore};
 use super::time::{Instant, at_time};
 use super::told::Basis;
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate, NaiveTime};
 
 /// Something a line gives cause to say.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,9 @@ pub struct Assessment {
     pub triggers: Vec<Trigger>,
     /// Silences with a reason.
     pub quiet: Vec<Verdict>,
+    /// Moments at which time alone changes what the line comes to, past ones
+    /// included.
+    pub turns: Vec<Instant>,
 }
 
 /// The ETA as we would say it.
@@ -61,6 +64,7 @@ pub fn assess(line: &Line, order: &Order, policy: &Policy, now: Instant) -> Asse
         change: Change::NotStated,
         triggers: Vec::new(),
         quiet: Vec::new(),
+        turns: Vec::new(),
     };
     quantities(line, policy, &mut out);
     if !line.waiting().is_positive() {
@@ -72,6 +76,7 @@ pub fn assess(line: &Line, order: &Order, policy: &Policy, now: Instant) -> Asse
         return out;
     }
     let promise = promise_of(line, order, policy, today);
+    out.turns = turns(line, order, policy, &promise);
     out.promise = match &promise {
         Promise::On(eta) => Some(clip(*eta, today)),
         Promise::Unknown => Some(Eta::Unknown),
@@ -132,6 +137,32 @@ fn promise_of(line: &Line, order: &Order, policy: &Policy, today: NaiveDate) -> 
     } else {
         Promise::On(eta)
     }
+}
+
+/// A date that nobody touches still passes, and what was told comes due.
+fn turns(line: &Line, order: &Order, policy: &Policy, promise: &Promise) -> Vec<Instant> {
+    let believed = line.believed();
+    let mut out: Vec<Instant> = believed
+        .promises()
+        .filter_map(Eta::last)
+        .map(|day| overdue_at(day, order, policy))
+        .collect();
+    match promise {
+        Promise::On(eta) => out.extend(eta.last().and_then(|last| day_after(last, order))),
+        Promise::NotBelieved(last, Disbelief::TooFarAhead) => {
+            let ahead = Days::new(policy.belief.ahead_days_max.into());
+            let near_enough = last.checked_sub_days(ahead);
+            out.extend(near_enough.map(|day| at_time(day, NaiveTime::MIN, order.zone)));
+        }
+        _ => {}
+    }
+    out
+}
+
+/// The first moment at which a day is over.
+pub(super) fn day_after(day: NaiveDate, order: &Order) -> Option<Instant> {
+    let next = day.succ_opt()?;
+    Some(at_time(next, NaiveTime::MIN, order.zone))
 }
 
 fn change(promise: Option<Eta>, told: Option<Eta>, today: NaiveDate) -> Change {

@@ -119,7 +119,7 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         };
         out.verdicts.push(Verdict::quiet(None, reason));
     }
-    out.wake = wake(s, policy, now, waits, &owed, &out);
+    out.wake = wake(s, &views, policy, now, &owed, &out);
     out
 }
 
@@ -579,18 +579,20 @@ fn due_at(
 /// plan.
 fn wake(
     s: &Situation,
+    views: &[Assessment],
     policy: &Policy,
     now: Instant,
-    waits: bool,
     owed: &Owed,
     out: &OrderPlan,
 ) -> Wake {
     let order = &s.order;
+    let waits = s.lines.iter().any(|line| line.waiting().is_positive());
     let mut moments: Vec<Instant> = owed
         .unripe
         .iter()
         .chain(&owed.small)
         .map(|t| t.ripe_at)
+        .chain(views.iter().flat_map(|view| view.turns.iter().copied()))
         .collect();
     if waits {
         let next = first_from(
