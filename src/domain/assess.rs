@@ -30,6 +30,18 @@ pub struct Trigger {
     pub told_day: Option<NaiveDate>,
 }
 
+impl Trigger {
+    /// News about a date that may still change: nothing else that goes out
+    /// meanwhile states it either.
+    fn waits_to_settle(&self, now: Instant) -> bool {
+        let about_a_date = matches!(
+            self.kind,
+            Kind::Delay | Kind::DateSet | Kind::Sooner | Kind::DateWithdrawn | Kind::Overdue
+        );
+        about_a_date && !self.small && self.ripe_at > now
+    }
+}
+
 /// What a line comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assessment {
@@ -90,6 +102,9 @@ pub fn assess(line: &Line, order: &Order, policy: &Policy, now: Instant) -> Asse
         Promise::Past(_) | Promise::NotBelieved(..) => None,
     };
     dates(line, order, policy, now, &promise, &mut out);
+    if out.triggers.iter().any(|t| t.waits_to_settle(now)) {
+        out.promise = None;
+    }
     out.change = change(out.promise, out.told.map(|told| told.promise), today);
     out
 }
@@ -268,6 +283,9 @@ fn dates(
             } else if any_unknown {
                 out.triggers
                     .push(trigger(Kind::DateSet, *eta, settled_at, false));
+            } else if latest > 0 && now < settled_at {
+                out.triggers
+                    .push(trigger(Kind::Delay, *eta, settled_at, false));
             } else if latest > 0 {
                 let last_call = last_call_at(soonest_told, order, policy).max(settled_at);
                 out.triggers
@@ -284,9 +302,10 @@ fn dates(
             } else if earliest < 0 && !believed.promises().all(|told| eta.is_within(told)) {
                 // Earlier than every belief by enough, or only a little.
                 let enough = shifts.iter().all(|days| -days >= sooner_limit);
+                let small = !enough && settled_at <= now;
                 out.triggers
-                    .push(trigger(Kind::Sooner, *eta, settled_at, !enough));
-                if !enough {
+                    .push(trigger(Kind::Sooner, *eta, settled_at, small));
+                if small {
                     let reason = Reason::SmallChange {
                         days: earliest,
                         limit: policy.sooner.threshold_days,
