@@ -16,7 +16,7 @@ use super::ids::{MessageNo, OrderId};
 use super::kinds::{ChannelName, Kind};
 use super::milestones::{Milestone, first_from, latest_due};
 use super::notice_key::{Mode, notice_key};
-use super::order::{PastNotice, Situation};
+use super::order::{PastNotice, Shipment, Situation};
 use super::policy::Policy;
 use super::quantity::Quantity;
 use super::reason::{Reason, Verdict, Wake};
@@ -85,11 +85,12 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         return out;
     }
 
-    let views: Vec<Assessment> = s
+    let mut views: Vec<Assessment> = s
         .lines
         .iter()
         .map(|line| assess(line, &s.order, policy, now))
         .collect();
+    await_tracking(s, policy, &mut views);
     let waits = s.lines.iter().any(|line| line.waiting().is_positive());
     let mut owed = Owed::gather(&views, now);
     out.verdicts
@@ -121,6 +122,22 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
     }
     out.wake = wake(s, &views, policy, now, &owed, &out);
     out
+}
+
+/// A ship notice without a tracking number waits a little for one.
+fn await_tracking(s: &Situation, policy: &Policy, views: &mut [Assessment]) {
+    let tracked = |p: &Shipment| !p.tracking_numbers.is_empty();
+    if s.untold_shipments.iter().any(tracked) {
+        return;
+    }
+    let more = Length(policy.shipped.tracking_wait.0 - policy.shipped.settle.0).max(Length::ZERO);
+    let ships = views
+        .iter_mut()
+        .flat_map(|view| view.triggers.iter_mut())
+        .filter(|t| t.kind == Kind::Shipped);
+    for trigger in ships {
+        trigger.ripe_at = trigger.ripe_at.plus(more);
+    }
 }
 
 /// What the lines give cause to say, ripe or not.
