@@ -255,6 +255,7 @@ fn due_milestone(
         let recent = s
             .notices
             .iter()
+            .filter(|n| n.state.is_sent())
             .filter_map(|n| n.sent_at)
             .filter(|at| *at >= from)
             .max();
