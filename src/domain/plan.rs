@@ -16,7 +16,7 @@ use super::ids::{MessageNo, OrderId};
 use super::kinds::{ChannelName, Kind};
 use super::milestones::{Milestone, first_from, latest_due};
 use super::notice_key::{Mode, notice_key};
-use super::order::{PastNotice, Shipment, Situation};
+use super::order::{PastNotice, Pause, Shipment, Situation};
 use super::policy::Policy;
 use super::quantity::Quantity;
 use super::reason::{Reason, Verdict, Wake};
@@ -71,17 +71,15 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         wake: Wake::Never,
     };
     let queued = || s.notices.iter().filter(|n| n.in_queue);
-    if let Some(pause) = &s.pause {
+    let in_force = |p: &&Pause| p.until.is_none_or(|until| until > now);
+    if let Some(pause) = s.pause.as_ref().filter(in_force) {
         let reason = Reason::Paused {
             why: pause.why.clone(),
             until: pause.until,
         };
         out.verdicts.push(Verdict::quiet(None, reason));
         out.keep.extend(queued().map(|n| n.message));
-        out.wake = pause
-            .until
-            .filter(|until| *until > now)
-            .map_or(Wake::OnEvent, Wake::At);
+        out.wake = pause.until.map_or(Wake::OnEvent, Wake::At);
         return out;
     }
 
