@@ -14,6 +14,7 @@ use super::assess::{Assessment, Trigger, assess};
 use super::eta::Eta;
 use super::ids::{MessageNo, OrderId};
 use super::kinds::{ChannelName, Kind};
+use super::message::MessageState;
 use super::milestones::{Milestone, first_from, latest_due};
 use super::notice_key::{Mode, notice_key};
 use super::order::{PastNotice, Pause, Shipment, Situation};
@@ -383,20 +384,22 @@ fn draft(
     let mut channels = wanted_channels(s, policy, kind);
     // A channel on which this failed is not tried again; must-arrive kinds
     // take the other one.
-    let cannot_say: Vec<MessageNo> = channels
-        .iter()
-        .filter_map(|channel| holds_key(*channel))
-        .filter(|n| !n.in_queue && !n.in_flight && !n.state.is_sent())
-        .map(|n| n.message)
-        .collect();
-    if !cannot_say.is_empty() && kind.must_arrive() && channels.len() == 1 {
-        channels.extend(
-            reachable_channels(s, policy)
-                .into_iter()
-                .filter(|c| !channels.contains(c))
-                .collect::<Vec<_>>(),
-        );
+    let came_back = |channel| {
+        s.notices.iter().filter(move |n| {
+            n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
+        })
+    };
+    let same_words = |n: &&PastNotice| n.facts_hash == hash;
+    let failed_on = |channel| {
+        holds_key(channel).is_some_and(|n| n.state.is_final() && !n.state.is_sent())
+            || came_back(channel).any(|n| same_words(&n))
+    };
+    if kind.must_arrive() && channels.len() == 1 && failed_on(channels[0]) {
+        let others = reachable_channels(s, policy);
+        let tried = channels[0];
+        channels.extend(others.into_iter().filter(|c| *c != tried));
     }
+    let only_one = channels.len() == 1;
     if channels.is_empty() {
         out.verdicts
             .push(Verdict::quiet(Some(kind), Reason::Unreachable));
@@ -416,7 +419,11 @@ fn draft(
             });
             continue;
         }
-        if let Some(past) = holds_key(*channel) {
+        // What came back raised `told_seq`, so its news has a key of its own:
+        // without this it would be said, and come back, for ever.
+        let returned = came_back(*channel).filter(same_words);
+        let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
+        if let Some(past) = past {
             if past.in_queue && past.facts_hash == hash {
                 out.keep.push(past.message);
                 let reason = Reason::Queued {
