@@ -405,53 +405,41 @@ fn draft(
             .push(Verdict::quiet(Some(kind), Reason::Unreachable));
     }
     for channel in &channels {
-        let flying = s
-            .notices
-            .iter()
-            .find(|n| n.in_flight && n.channel == *channel);
-        if let Some(flying) = flying {
-            let reason = Reason::InFlight {
+        // What came back raised `told_seq`, so its news has a key of its own:
+        // without this it would be said, and come back, for ever.
+        let returned = came_back(*channel).filter(same_words);
+        let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
+        let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == *channel;
+        let flying = s.notices.iter().find(in_the_way);
+        let reason = match (past, flying) {
+            (Some(past), _) if past.in_queue && past.facts_hash == hash => {
+                out.keep.push(past.message);
+                Some(Reason::Queued {
+                    message: past.message,
+                    due_at: past.due_at,
+                })
+            }
+            (_, Some(flying)) => Some(Reason::InFlight {
                 message: flying.message,
-            };
+            }),
+            (Some(past), None) if past.state.is_sent() => Some(Reason::AlreadySaid {
+                message: past.message,
+            }),
+            (Some(past), None) if past.state.is_final() => Some(Reason::CannotSay {
+                message: past.message,
+            }),
+            // In doubt: whether it was said is about to be settled.
+            (Some(past), None) if !past.in_queue => Some(Reason::InFlight {
+                message: past.message,
+            }),
+            _ => None,
+        };
+        if let Some(reason) = reason {
             out.verdicts.push(Verdict {
                 channel: Some(*channel),
                 ..Verdict::quiet(Some(kind), reason)
             });
             continue;
-        }
-        // What came back raised `told_seq`, so its news has a key of its own:
-        // without this it would be said, and come back, for ever.
-        let returned = came_back(*channel).filter(same_words);
-        let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
-        if let Some(past) = past {
-            if past.in_queue && past.facts_hash == hash {
-                out.keep.push(past.message);
-                let reason = Reason::Queued {
-                    message: past.message,
-                    due_at: past.due_at,
-                };
-                out.verdicts.push(Verdict {
-                    channel: Some(*channel),
-                    ..Verdict::quiet(Some(kind), reason)
-                });
-                continue;
-            }
-            if !past.in_queue {
-                let reason = if past.state.is_sent() {
-                    Reason::AlreadySaid {
-                        message: past.message,
-                    }
-                } else {
-                    Reason::CannotSay {
-                        message: past.message,
-                    }
-                };
-                out.verdicts.push(Verdict {
-                    channel: Some(*channel),
-                    ..Verdict::quiet(Some(kind), reason)
-                });
-                continue;
-            }
         }
         let due_at = due_at(s, policy, kind, *channel, owed, now);
         out.verdicts.push(Verdict::said(kind, *channel));
