@@ -10,7 +10,7 @@
 //! It writes nothing and knows nothing of other orders of the same customer;
 //! [`super::bundle`] is the step after it.
 
-use super::assess::{Assessment, Trigger, assess};
+use super::assess::{Assessment, Trigger, assess, day_after};
 use super::eta::Eta;
 use super::ids::{MessageNo, OrderId};
 use super::kinds::{ChannelName, Kind};
@@ -400,6 +400,14 @@ fn draft(
         channels.extend(others.into_iter().filter(|c| *c != tried));
     }
     let only_one = channels.len() == 1;
+    // A day that is named must not be over when the message arrives.
+    let true_until = statement
+        .lines
+        .iter()
+        .filter_map(|line| line.promise?.last())
+        .min()
+        .and_then(|day| day_after(day, &s.order))
+        .unwrap_or(Instant(i64::MAX));
     if channels.is_empty() {
         out.verdicts
             .push(Verdict::quiet(Some(kind), Reason::Unreachable));
@@ -450,7 +458,7 @@ fn draft(
             key: key_on(*channel),
             statement: statement.clone(),
             due_at,
-            not_after: due_at.plus(policy.retry.age_max(kind)),
+            not_after: due_at.plus(policy.retry.age_max(kind)).min(true_until),
             promised: owed.promised,
         });
     }
