@@ -484,7 +484,7 @@ fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
                 && other.channel != notice.channel
                 && (other.state.is_sent() || other.in_flight)
         });
-        if sibling && (notice.facts_hash == hash || covers(notice, s)) {
+        if sibling && (notice.facts_hash == hash || covers(notice, s, current)) {
             out.keep.push(notice.message);
             let reason = Reason::Queued {
                 message: notice.message,
@@ -502,8 +502,8 @@ fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
 
 /// A ship or cancel notice's own lines leave the statement once its sibling
 /// told them; it stays true while their quantities are the ones it was
-/// written for.
-fn covers(notice: &PastNotice, s: &Situation) -> bool {
+/// written for and what waits has the date the sibling named.
+fn covers(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
     let reached = |mark: &str| {
         s.lines.iter().any(|line| {
             let quantity = match notice.kind {
@@ -514,7 +514,10 @@ fn covers(notice: &PastNotice, s: &Situation) -> bool {
             mark == format!("{}:{quantity}", line.key)
         })
     };
-    !notice.discriminator.is_empty() && notice.discriminator.split(';').all(reached)
+    let as_told = |line: &LineStatement| {
+        line.told.map(|told| told.promise) == line.promise || line.promise.is_none()
+    };
+    notice.discriminator.split(';').all(reached) && current.waiting_lines().all(as_told)
 }
 
 /// Channels that reach the customer at all.
