@@ -514,9 +514,7 @@ fn covers(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
             mark == format!("{}:{quantity}", line.key)
         })
     };
-    let as_told = |line: &LineStatement| {
-        line.told.map(|told| told.promise) == line.promise || line.promise.is_none()
-    };
+    let as_told = |line: &LineStatement| line.told.map(|told| told.promise) == line.promise;
     notice.discriminator.split(';').all(reached) && current.waiting_lines().all(as_told)
 }
 
