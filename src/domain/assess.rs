@@ -420,3 +420,7 @@ fn overdue_at(told_day: NaiveDate, order: &Order, policy: &Policy) -> Instant {
         order.zone,
     )
 }
+
+#[cfg(test)]
+#[path = "assess_tests.rs"]
+mod tests;

@@ -211,3 +211,7 @@ fn merge(host: &mut PlannedMessage, other: PlannedMessage) {
     host.notices.extend(other.notices);
     host.not_after = host.not_after.min(other.not_after);
 }
+
+#[cfg(test)]
+#[path = "bundle_tests.rs"]
+mod tests;

@@ -637,3 +637,19 @@ fn wake(
         _ => Wake::Never,
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "plan_update_tests.rs"]
+mod update_tests;
+
+#[cfg(test)]
+#[path = "plan_channel_tests.rs"]
+mod channel_tests;
+
+#[cfg(test)]
+#[path = "plan_properties.rs"]
+mod properties;
