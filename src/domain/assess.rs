@@ -13,7 +13,7 @@ use super::reason::{Disbelief, Reason, Verdict};
 use super::statement::{Change, ToldBefore};
 use super::time::{Instant, at_time};
 use super::told::Basis;
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate, NaiveTime};
 
 /// Something a line gives cause to say.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,18 @@ pub struct Trigger {
     pub told_day: Option<NaiveDate>,
 }
 
+impl Trigger {
+    /// News about a date that may still change: nothing else that goes out
+    /// meanwhile states it either.
+    fn waits_to_settle(&self, now: Instant) -> bool {
+        let about_a_date = matches!(
+            self.kind,
+            Kind::Delay | Kind::DateSet | Kind::Sooner | Kind::DateWithdrawn | Kind::Overdue
+        );
+        about_a_date && !self.small && self.ripe_at > now
+    }
+}
+
 /// What a line comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assessment {
@@ -40,6 +52,9 @@ pub struct Assessment {
     pub triggers: Vec<Trigger>,
     /// Silences with a reason.
     pub quiet: Vec<Verdict>,
+    /// Moments at which time alone changes what the line comes to, past ones
+    /// included.
+    pub turns: Vec<Instant>,
 }
 
 /// The ETA as we would say it.
@@ -61,6 +76,7 @@ pub fn assess(line: &Line, order: &Order, policy: &Policy, now: Instant) -> Asse
         change: Change::NotStated,
         triggers: Vec::new(),
         quiet: Vec::new(),
+        turns: Vec::new(),
     };
     quantities(line, policy, &mut out);
     if !line.waiting().is_positive() {
@@ -72,15 +88,23 @@ pub fn assess(line: &Line, order: &Order, policy: &Policy, now: Instant) -> Asse
         return out;
     }
     let promise = promise_of(line, order, policy, today);
+    out.turns = turns(line, order, policy, &promise);
     out.promise = match &promise {
         Promise::On(eta) => Some(clip(*eta, today)),
         Promise::Unknown => Some(Eta::Unknown),
-        Promise::Past(_) if out.told.is_none_or(|told| !told.promise.is_known()) => {
+        // Whoever was never given a date is told that there is none: a first
+        // word that says nothing would leave nothing to compare news with.
+        Promise::Past(_) | Promise::NotBelieved(..)
+            if out.told.is_none_or(|told| !told.promise.is_known()) =>
+        {
             Some(Eta::Unknown)
         }
         Promise::Past(_) | Promise::NotBelieved(..) => None,
     };
     dates(line, order, policy, now, &promise, &mut out);
+    if out.triggers.iter().any(|t| t.waits_to_settle(now)) {
+        out.promise = None;
+    }
     out.change = change(out.promise, out.told.map(|told| told.promise), today);
     out
 }
@@ -128,6 +152,32 @@ fn promise_of(line: &Line, order: &Order, policy: &Policy, today: NaiveDate) -> 
     } else {
         Promise::On(eta)
     }
+}
+
+/// A date that nobody touches still passes, and what was told comes due.
+fn turns(line: &Line, order: &Order, policy: &Policy, promise: &Promise) -> Vec<Instant> {
+    let believed = line.believed();
+    let mut out: Vec<Instant> = believed
+        .promises()
+        .filter_map(Eta::last)
+        .map(|day| overdue_at(day, order, policy))
+        .collect();
+    match promise {
+        Promise::On(eta) => out.extend(eta.last().and_then(|last| day_after(last, order))),
+        Promise::NotBelieved(last, Disbelief::TooFarAhead) => {
+            let ahead = Days::new(policy.belief.ahead_days_max.into());
+            let near_enough = last.checked_sub_days(ahead);
+            out.extend(near_enough.map(|day| at_time(day, NaiveTime::MIN, order.zone)));
+        }
+        _ => {}
+    }
+    out
+}
+
+/// The first moment at which a day is over.
+pub(super) fn day_after(day: NaiveDate, order: &Order) -> Option<Instant> {
+    let next = day.succ_opt()?;
+    Some(at_time(next, NaiveTime::MIN, order.zone))
 }
 
 fn change(promise: Option<Eta>, told: Option<Eta>, today: NaiveDate) -> Change {
@@ -233,6 +283,9 @@ fn dates(
             } else if any_unknown {
                 out.triggers
                     .push(trigger(Kind::DateSet, *eta, settled_at, false));
+            } else if latest > 0 && now < settled_at {
+                out.triggers
+                    .push(trigger(Kind::Delay, *eta, settled_at, false));
             } else if latest > 0 {
                 let last_call = last_call_at(soonest_told, order, policy).max(settled_at);
                 out.triggers
@@ -249,9 +302,10 @@ fn dates(
             } else if earliest < 0 && !believed.promises().all(|told| eta.is_within(told)) {
                 // Earlier than every belief by enough, or only a little.
                 let enough = shifts.iter().all(|days| -days >= sooner_limit);
+                let small = !enough && settled_at <= now;
                 out.triggers
-                    .push(trigger(Kind::Sooner, *eta, settled_at, !enough));
-                if !enough {
+                    .push(trigger(Kind::Sooner, *eta, settled_at, small));
+                if small {
                     let reason = Reason::SmallChange {
                         days: earliest,
                         limit: policy.sooner.threshold_days,
@@ -366,3 +420,7 @@ fn overdue_at(told_day: NaiveDate, order: &Order, policy: &Policy) -> Instant {
         order.zone,
     )
 }
+
+#[cfg(test)]
+#[path = "assess_tests.rs"]
+mod tests;

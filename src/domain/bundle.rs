@@ -62,6 +62,7 @@ pub fn bundle(
         for index in &indexes {
             hold_back(&mut plans[*index], sent, policy, now);
         }
+        one_courtesy_at_a_time(situations, plans, &indexes, policy, default_locale);
         let mut messages: Vec<PlannedMessage> = Vec::new();
         for index in indexes {
             let s = &situations[index];
@@ -101,14 +102,62 @@ fn hold_back(plan: &mut OrderPlan, sent: &[Instant], policy: &Policy, now: Insta
         true
     });
     for (kind, reason, until) in waits {
-        plan.verdicts
-            .retain(|v| !(v.is_said() && v.kind == Some(kind)));
-        plan.verdicts.push(Verdict::quiet(Some(kind), reason));
-        plan.wake = match plan.wake {
-            Wake::At(at) if at <= until => Wake::At(at),
-            _ => Wake::At(until),
-        };
+        put_off(plan, kind, reason, until);
     }
+}
+
+/// The gap holds among courtesies planned together, too: what cannot share
+/// the e-mail of the first waits its turn.
+fn one_courtesy_at_a_time(
+    situations: &[Situation],
+    plans: &mut [OrderPlan],
+    indexes: &[usize],
+    policy: &Policy,
+    default_locale: &Locale,
+) {
+    let courtesies = |promised: bool| {
+        let plans = &*plans;
+        indexes.iter().find_map(move |index| {
+            let of_this_sort = |d: &&Draft| !d.kind.must_arrive() && d.promised == promised;
+            let draft = plans[*index].drafts.iter().find(of_this_sort)?;
+            let planned = message(&situations[*index], draft, &plans[*index], default_locale);
+            Some((*index, planned))
+        })
+    };
+    // A promised one goes out in any case, so it comes first.
+    let Some((first, host)) = courtesies(true).or_else(|| courtesies(false)) else {
+        return;
+    };
+    let until = host.due_at.plus(policy.courtesy.gap);
+    for index in indexes.iter().filter(|index| **index != first) {
+        let plan = &plans[*index];
+        let waits: Vec<Kind> = plan
+            .drafts
+            .iter()
+            .filter(|d| !d.kind.must_arrive() && !d.promised)
+            .filter(|d| {
+                let planned = message(&situations[*index], d, plan, default_locale);
+                !may_merge(&host, &planned)
+            })
+            .map(|d| d.kind)
+            .collect();
+        for kind in waits {
+            let plan = &mut plans[*index];
+            plan.drafts.retain(|d| d.kind != kind);
+            put_off(plan, kind, Reason::CourtesyGap { until }, until);
+        }
+    }
+}
+
+/// Records that a draft left its plan until a later moment.
+fn put_off(plan: &mut OrderPlan, kind: Kind, reason: Reason, until: Instant) {
+    plan.verdicts
+        .retain(|v| !(v.is_said() && v.kind == Some(kind)));
+    plan.verdicts.push(Verdict::quiet(Some(kind), reason));
+    plan.wake = match plan.wake {
+        Wake::At(at) if at <= until => Wake::At(at),
+        _ => Wake::At(until),
+    };
 }
 
 fn message(
@@ -162,3 +211,7 @@ fn merge(host: &mut PlannedMessage, other: PlannedMessage) {
     host.notices.extend(other.notices);
     host.not_after = host.not_after.min(other.not_after);
 }
+
+#[cfg(test)]
+#[path = "bundle_tests.rs"]
+mod tests;

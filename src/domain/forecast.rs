@@ -122,3 +122,7 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "forecast_tests.rs"]
+mod tests;

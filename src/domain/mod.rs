@@ -10,6 +10,8 @@ pub mod bundle;
 pub mod calendar;
 pub mod contact;
 pub mod eta;
+#[cfg(test)]
+pub mod fixtures;
 pub mod forecast;
 pub mod ids;
 pub mod kinds;

@@ -10,13 +10,14 @@
 //! It writes nothing and knows nothing of other orders of the same customer;
 //! [`super::bundle`] is the step after it.
 
-use super::assess::{Assessment, Trigger, assess};
+use super::assess::{Assessment, Trigger, assess, day_after};
 use super::eta::Eta;
 use super::ids::{MessageNo, OrderId};
 use super::kinds::{ChannelName, Kind};
+use super::message::MessageState;
 use super::milestones::{Milestone, first_from, latest_due};
 use super::notice_key::{Mode, notice_key};
-use super::order::{PastNotice, Situation};
+use super::order::{PastNotice, Pause, Shipment, Situation};
 use super::policy::Policy;
 use super::quantity::Quantity;
 use super::reason::{Reason, Verdict, Wake};
@@ -71,25 +72,24 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         wake: Wake::Never,
     };
     let queued = || s.notices.iter().filter(|n| n.in_queue);
-    if let Some(pause) = &s.pause {
+    let in_force = |p: &&Pause| p.until.is_none_or(|until| until > now);
+    if let Some(pause) = s.pause.as_ref().filter(in_force) {
         let reason = Reason::Paused {
             why: pause.why.clone(),
             until: pause.until,
         };
         out.verdicts.push(Verdict::quiet(None, reason));
         out.keep.extend(queued().map(|n| n.message));
-        out.wake = pause
-            .until
-            .filter(|until| *until > now)
-            .map_or(Wake::OnEvent, Wake::At);
+        out.wake = pause.until.map_or(Wake::OnEvent, Wake::At);
         return out;
     }
 
-    let views: Vec<Assessment> = s
+    let mut views: Vec<Assessment> = s
         .lines
         .iter()
         .map(|line| assess(line, &s.order, policy, now))
         .collect();
+    await_tracking(s, policy, &mut views);
     let waits = s.lines.iter().any(|line| line.waiting().is_positive());
     let mut owed = Owed::gather(&views, now);
     out.verdicts
@@ -119,8 +119,24 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         };
         out.verdicts.push(Verdict::quiet(None, reason));
     }
-    out.wake = wake(s, policy, now, waits, &owed, &out);
+    out.wake = wake(s, &views, policy, now, &owed, &out);
     out
+}
+
+/// A ship notice without a tracking number waits a little for one.
+fn await_tracking(s: &Situation, policy: &Policy, views: &mut [Assessment]) {
+    let tracked = |p: &Shipment| !p.tracking_numbers.is_empty();
+    if s.untold_shipments.iter().any(tracked) {
+        return;
+    }
+    let more = Length(policy.shipped.tracking_wait.0 - policy.shipped.settle.0).max(Length::ZERO);
+    let ships = views
+        .iter_mut()
+        .flat_map(|view| view.triggers.iter_mut())
+        .filter(|t| t.kind == Kind::Shipped);
+    for trigger in ships {
+        trigger.ripe_at = trigger.ripe_at.plus(more);
+    }
 }
 
 /// What the lines give cause to say, ripe or not.
@@ -238,6 +254,7 @@ fn due_milestone(
         let recent = s
             .notices
             .iter()
+            .filter(|n| n.state.is_sent())
             .filter_map(|n| n.sent_at)
             .filter(|at| *at >= from)
             .max();
@@ -367,68 +384,70 @@ fn draft(
     let mut channels = wanted_channels(s, policy, kind);
     // A channel on which this failed is not tried again; must-arrive kinds
     // take the other one.
-    let cannot_say: Vec<MessageNo> = channels
-        .iter()
-        .filter_map(|channel| holds_key(*channel))
-        .filter(|n| !n.in_queue && !n.in_flight && !n.state.is_sent())
-        .map(|n| n.message)
-        .collect();
-    if !cannot_say.is_empty() && kind.must_arrive() && channels.len() == 1 {
-        channels.extend(
-            reachable_channels(s, policy)
-                .into_iter()
-                .filter(|c| !channels.contains(c))
-                .collect::<Vec<_>>(),
-        );
+    let came_back = |channel| {
+        s.notices.iter().filter(move |n| {
+            n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
+        })
+    };
+    let same_words = |n: &&PastNotice| n.facts_hash == hash;
+    let failed_on = |channel| {
+        holds_key(channel).is_some_and(|n| n.state.is_final() && !n.state.is_sent())
+            || came_back(channel).any(|n| same_words(&n))
+    };
+    if kind.must_arrive() && channels.len() == 1 && failed_on(channels[0]) {
+        let others = reachable_channels(s, policy);
+        let tried = channels[0];
+        channels.extend(others.into_iter().filter(|c| *c != tried));
     }
+    let only_one = channels.len() == 1;
+    // A day that is named must not be over when the message arrives.
+    let true_until = statement
+        .lines
+        .iter()
+        .filter_map(|line| line.promise?.last())
+        .min()
+        .and_then(|day| day_after(day, &s.order))
+        .unwrap_or(Instant(i64::MAX));
     if channels.is_empty() {
         out.verdicts
             .push(Verdict::quiet(Some(kind), Reason::Unreachable));
     }
     for channel in &channels {
-        let flying = s
-            .notices
-            .iter()
-            .find(|n| n.in_flight && n.channel == *channel);
-        if let Some(flying) = flying {
-            let reason = Reason::InFlight {
+        // What came back raised `told_seq`, so its news has a key of its own:
+        // without this it would be said, and come back, for ever.
+        let returned = came_back(*channel).filter(same_words);
+        let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
+        let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == *channel;
+        let flying = s.notices.iter().find(in_the_way);
+        let reason = match (past, flying) {
+            (Some(past), _) if past.in_queue && past.facts_hash == hash => {
+                out.keep.push(past.message);
+                Some(Reason::Queued {
+                    message: past.message,
+                    due_at: past.due_at,
+                })
+            }
+            (_, Some(flying)) => Some(Reason::InFlight {
                 message: flying.message,
-            };
+            }),
+            (Some(past), None) if past.state.is_sent() => Some(Reason::AlreadySaid {
+                message: past.message,
+            }),
+            (Some(past), None) if past.state.is_final() => Some(Reason::CannotSay {
+                message: past.message,
+            }),
+            // In doubt: whether it was said is about to be settled.
+            (Some(past), None) if !past.in_queue => Some(Reason::InFlight {
+                message: past.message,
+            }),
+            _ => None,
+        };
+        if let Some(reason) = reason {
             out.verdicts.push(Verdict {
                 channel: Some(*channel),
                 ..Verdict::quiet(Some(kind), reason)
             });
             continue;
-        }
-        if let Some(past) = holds_key(*channel) {
-            if past.in_queue && past.facts_hash == hash {
-                out.keep.push(past.message);
-                let reason = Reason::Queued {
-                    message: past.message,
-                    due_at: past.due_at,
-                };
-                out.verdicts.push(Verdict {
-                    channel: Some(*channel),
-                    ..Verdict::quiet(Some(kind), reason)
-                });
-                continue;
-            }
-            if !past.in_queue {
-                let reason = if past.state.is_sent() {
-                    Reason::AlreadySaid {
-                        message: past.message,
-                    }
-                } else {
-                    Reason::CannotSay {
-                        message: past.message,
-                    }
-                };
-                out.verdicts.push(Verdict {
-                    channel: Some(*channel),
-                    ..Verdict::quiet(Some(kind), reason)
-                });
-                continue;
-            }
         }
         let due_at = due_at(s, policy, kind, *channel, owed, now);
         out.verdicts.push(Verdict::said(kind, *channel));
@@ -439,7 +458,7 @@ fn draft(
             key: key_on(*channel),
             statement: statement.clone(),
             due_at,
-            not_after: due_at.plus(policy.retry.age_max(kind)),
+            not_after: due_at.plus(policy.retry.age_max(kind)).min(true_until),
             promised: owed.promised,
         });
     }
@@ -465,7 +484,7 @@ fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
                 && other.channel != notice.channel
                 && (other.state.is_sent() || other.in_flight)
         });
-        if sibling && (notice.facts_hash == hash || covers(notice, s)) {
+        if sibling && (notice.facts_hash == hash || covers(notice, s, current)) {
             out.keep.push(notice.message);
             let reason = Reason::Queued {
                 message: notice.message,
@@ -483,8 +502,8 @@ fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
 
 /// A ship or cancel notice's own lines leave the statement once its sibling
 /// told them; it stays true while their quantities are the ones it was
-/// written for.
-fn covers(notice: &PastNotice, s: &Situation) -> bool {
+/// written for and what waits has the date the sibling named.
+fn covers(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
     let reached = |mark: &str| {
         s.lines.iter().any(|line| {
             let quantity = match notice.kind {
@@ -495,7 +514,8 @@ fn covers(notice: &PastNotice, s: &Situation) -> bool {
             mark == format!("{}:{quantity}", line.key)
         })
     };
-    !notice.discriminator.is_empty() && notice.discriminator.split(';').all(reached)
+    let as_told = |line: &LineStatement| line.told.map(|told| told.promise) == line.promise;
+    notice.discriminator.split(';').all(reached) && current.waiting_lines().all(as_told)
 }
 
 /// Channels that reach the customer at all.
@@ -579,18 +599,20 @@ fn due_at(
 /// plan.
 fn wake(
     s: &Situation,
+    views: &[Assessment],
     policy: &Policy,
     now: Instant,
-    waits: bool,
     owed: &Owed,
     out: &OrderPlan,
 ) -> Wake {
     let order = &s.order;
+    let waits = s.lines.iter().any(|line| line.waiting().is_positive());
     let mut moments: Vec<Instant> = owed
         .unripe
         .iter()
         .chain(&owed.small)
         .map(|t| t.ripe_at)
+        .chain(views.iter().flat_map(|view| view.turns.iter().copied()))
         .collect();
     if waits {
         let next = first_from(
@@ -615,3 +637,19 @@ fn wake(
         _ => Wake::Never,
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "plan_update_tests.rs"]
+mod update_tests;
+
+#[cfg(test)]
+#[path = "plan_channel_tests.rs"]
+mod channel_tests;
+
+#[cfg(test)]
+#[path = "plan_properties.rs"]
+mod properties;

@@ -1,0 +1,214 @@
+//! Day 7, day 14, ...: when an update is owed, satisfied, promised or led by
+//! something else.
+
+use crate::domain::fixtures::{Story, at, day, eta, quiet, said};
+use crate::domain::kinds::Kind;
+use crate::domain::message::MessageState;
+use crate::domain::reason::{Reason, Wake};
+use crate::domain::told::Basis;
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn an_unchanged_order_hears_on_day_7_14_28_and_each_number_once() {
+    let mut story = Story::told("2026-05-29", "2026-05-29");
+    for (now, expected) in [
+        ("2026-02-23 09:59", None),
+        ("2026-02-23 10:00", Some(7)),
+        ("2026-02-23 10:01", None),
+        ("2026-03-02 10:00", Some(14)),
+        ("2026-03-09 10:00", None),
+        ("2026-03-16 10:00", Some(28)),
+        ("2026-03-30 09:00", Some(42)), // 10:00 in London: summer time
+        // The clock is set back and forth: no number comes twice.
+        ("2026-02-23 10:00", None),
+        ("2026-03-16 10:00", None),
+        ("2026-03-30 09:00", None),
+    ] {
+        let planned = story.plan_at(now);
+        let days = planned.drafts.first().map(|d| {
+            assert_eq!(d.kind, Kind::Update);
+            d.statement.milestone_days.unwrap()
+        });
+        assert_eq!(days, expected, "{now}");
+        story.turn(now);
+    }
+}
+
+#[test]
+fn an_order_wakes_for_its_next_milestone() {
+    let story = Story::told("2026-05-29", "2026-05-29");
+    let wake = |now: &str| story.plan_at(now).wake;
+    assert_eq!(wake("2026-02-17 10:00"), Wake::At(at("2026-02-23 10:00")));
+    assert_eq!(wake("2026-02-23 09:59"), Wake::At(at("2026-02-23 10:00")));
+}
+
+#[test]
+fn missed_milestones_collapse_to_the_newest() {
+    let mut story = Story::told("2026-05-29", "2026-05-29");
+    let planned = story.plan_at("2026-03-18 11:00");
+    assert_eq!(said(&planned), ["update email"]);
+    assert_eq!(planned.drafts[0].statement.milestone_days, Some(28));
+    story.turn("2026-03-18 11:00");
+    assert_eq!(story.turn("2026-03-18 11:01"), NOTHING);
+}
+
+#[test]
+fn a_milestone_is_satisfied_by_anything_said_within_five_days() {
+    // Day 14 is Monday 2 March, 10:00.
+    for (told_at, satisfied) in [
+        ("2026-02-25 09:59", false),
+        ("2026-02-25 10:00", true),
+        ("2026-02-26 10:03", true),
+        ("2026-03-02 09:59", true),
+    ] {
+        let mut story = Story::told("2026-03-27", "2026-03-06");
+        let [delay] = story.commit(&story.plan_at("2026-02-18 10:00"))[..] else {
+            panic!()
+        };
+        story.accept(delay, at(told_at));
+        let planned = story.plan_at("2026-03-02 10:00");
+        assert_eq!(said(&planned).is_empty(), satisfied, "{told_at}");
+        if satisfied {
+            let expected = Reason::MilestoneSatisfied {
+                days: 14,
+                sent_at: at(told_at),
+            };
+            assert_eq!(planned.verdicts[0].reason, expected);
+            // It stays satisfied, however long ago that message becomes.
+            assert_eq!(said(&story.plan_at("2026-03-13 10:00")), NOTHING);
+        }
+    }
+}
+
+#[test]
+fn a_message_that_came_back_or_never_went_satisfies_nothing() {
+    for state in [MessageState::Bounced, MessageState::Failed] {
+        let mut story = Story::told("2026-03-27", "2026-03-06");
+        let [delay] = story.commit(&story.plan_at("2026-02-25 12:00"))[..] else {
+            panic!()
+        };
+        story.accept(delay, at("2026-02-26 10:03"));
+        story.notice(delay).state = state;
+        assert_eq!(
+            said(&story.plan_at("2026-03-02 10:00")),
+            ["update email"],
+            "{state}"
+        );
+    }
+}
+
+#[test]
+fn next_word_by_is_kept_whatever_was_said_meanwhile() {
+    // Ordered Tuesday 24 February; the date is lost on Thursday.
+    let mut story = Story::told("?", "2026-03-06");
+    story.s.order.ordered_on = day("2026-02-24");
+    story.s.lines[0].eta_changed_at = at("2026-02-26 09:00");
+    let planned = story.plan_at("2026-02-26 10:02");
+    assert_eq!(said(&planned), ["date_withdrawn email"]);
+    let promised = planned.drafts[0].statement.next_word_by;
+    assert_eq!(promised, Some(day("2026-03-10")), "not the day 7 in 5 days");
+    story.turn("2026-02-26 10:02");
+    assert_eq!(
+        quiet(&story.plan_at("2026-03-03 10:00")),
+        ["milestone_satisfied"]
+    );
+    // Somebody else wrote on the 8th and promised nothing.
+    let mut chatty = story.clone();
+    chatty.s.notices[0].sent_at = Some(at("2026-03-08 10:00"));
+    let planned = chatty.plan_at("2026-03-10 10:00");
+    assert_eq!(said(&planned), ["update email"]);
+    assert!(planned.drafts[0].promised);
+    let stated = &planned.drafts[0].statement;
+    assert_eq!(stated.lines[0].promise, Some(eta("?")));
+    assert_eq!(stated.next_word_by, Some(day("2026-03-24")));
+    // A word with a date settles the promise.
+    story.moves(0, "2026-03-27", "2026-03-08 08:00");
+    assert_eq!(story.turn("2026-03-08 10:00"), ["date_set email"]);
+    assert_eq!(story.s.order.next_word_by, None);
+    assert_eq!(
+        quiet(&story.plan_at("2026-03-10 10:00")),
+        ["milestone_satisfied"]
+    );
+}
+
+#[test]
+fn milestones_before_adoption_never_count() {
+    let mut story = Story::of_teapots("2026-05-29");
+    story.hears(0, "2026-05-29", Basis::Baseline, "2026-02-24 12:00");
+    story.s.order.adopted_at = Some(at("2026-02-24 12:00"));
+    assert_eq!(said(&story.plan_at("2026-02-24 12:01")), NOTHING);
+    assert_eq!(said(&story.plan_at("2026-03-02 10:00")), ["update email"]);
+}
+
+#[test]
+fn an_update_leads_with_a_small_slip_and_is_thereby_done() {
+    let mut story = Story::told("2026-03-07", "2026-03-06");
+    assert_eq!(story.turn("2026-02-20 10:00"), NOTHING);
+    let planned = story.plan_at("2026-02-23 10:00");
+    assert_eq!(said(&planned), ["delay email"]);
+    assert_eq!(quiet(&planned), NOTHING);
+    assert_eq!(planned.drafts[0].statement.milestone_days, None);
+    story.turn("2026-02-23 10:00");
+    assert_eq!(
+        quiet(&story.plan_at("2026-02-23 10:01")),
+        ["milestone_satisfied"]
+    );
+    let mut story = Story::told("2026-03-05", "2026-03-06");
+    assert_eq!(story.turn("2026-02-23 10:00"), ["sooner email"]);
+}
+
+#[test]
+fn an_update_waits_a_moment_for_a_date_that_settles() {
+    let mut story = Story::told("2026-03-06", "2026-03-06");
+    story.moves(0, "2026-03-20", "2026-02-23 09:50");
+    let planned = story.plan_at("2026-02-23 10:00");
+    assert_eq!(
+        (said(&planned), quiet(&planned)),
+        (vec![], vec!["settling"])
+    );
+    assert_eq!(planned.wake, Wake::At(at("2026-02-23 10:20")));
+    assert_eq!(said(&story.plan_at("2026-02-23 10:20")), ["delay email"]);
+}
+
+#[test]
+fn only_who_had_a_first_word_and_still_waits_gets_updates() {
+    let now = "2026-02-23 10:00";
+    let new = Story::of_teapots("2026-03-20");
+    assert_eq!(said(&new.plan_at(now)), ["confirmation email"]);
+    let mut shipped = Story::told("2026-03-20", "2026-03-20");
+    shipped.ships(0, 2, "2026-02-22 09:00");
+    shipped.parcel("p1");
+    assert_eq!(said(&shipped.plan_at(now)), ["shipped email"]);
+    shipped.turn(now);
+    assert_eq!(quiet(&shipped.plan_at("2026-03-02 10:00")), ["finished"]);
+    let mut missing = Story::told("2026-03-20", "2026-03-20");
+    missing.s.lines[0].missing_since = Some(at("2026-02-22 09:00"));
+    assert_eq!(quiet(&missing.plan_at(now)), ["not_in_feed"]);
+}
+
+#[test]
+fn an_update_that_failed_or_was_withdrawn_is_not_repeated() {
+    for state in [MessageState::Failed, MessageState::Withdrawn] {
+        let mut story = Story::told("2026-05-29", "2026-05-29");
+        let [update] = story.commit(&story.plan_at("2026-02-23 10:00"))[..] else {
+            panic!()
+        };
+        story.fail(update);
+        story.notice(update).state = state;
+        assert_eq!(said(&story.plan_at("2026-02-23 10:05")), NOTHING);
+        assert_eq!(said(&story.plan_at("2026-03-02 10:00")), ["update email"]);
+    }
+}
+
+#[test]
+fn an_update_taken_back_unsent_is_planned_again() {
+    let mut story = Story::told("2026-05-29", "2026-05-29");
+    let [update] = story.commit(&story.plan_at("2026-02-23 10:00"))[..] else {
+        panic!()
+    };
+    story.fail(update);
+    story.notice(update).state = MessageState::Expired;
+    story.notice(update).key = None;
+    assert_eq!(said(&story.plan_at("2026-02-23 10:05")), ["update email"]);
+}
