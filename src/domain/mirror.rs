@@ -413,7 +413,7 @@ fn line_change(
         extras: row.extras.clone(),
         updated_at: row.updated_at,
         is_new: known.is_none(),
-        baseline: adopt.then(|| match row.told {
+        baseline: adopt.then_some(match row.told {
             Some(told) => (told, Basis::Shop),
             None => (eta, Basis::Baseline),
         }),

@@ -174,9 +174,8 @@ async fn serve(mut conn: SqliteConnection, mut inbox: mpsc::Receiver<Job>) {
                 }
             }
         }
-        if !(group.marks.is_empty() && group.records.is_empty())
-            && !run_group(&mut conn, group).await
-        {
+        let empty = group.marks.is_empty() && group.records.is_empty();
+        if !empty && !run_group(&mut conn, group).await {
             return;
         }
     }

@@ -221,14 +221,23 @@ struct ContactRow<'a> {
 fn contact_row<'a>(contact: &'a Contact, hashes: &'a ContactHashes) -> ContactRow<'a> {
     ContactRow {
         contact_hash: &hashes.contact,
-        email: contact.email.as_ref().map(|e| e.expose()),
+        email: contact
+            .email
+            .as_ref()
+            .map(crate::domain::contact::EmailAddress::expose),
         email_hash: hashes.email.as_deref(),
-        phone: contact.phone.as_ref().map(|p| p.expose()),
+        phone: contact
+            .phone
+            .as_ref()
+            .map(crate::domain::contact::PhoneNumber::expose),
         phone_hash: hashes.phone.as_deref(),
         name: contact.name.as_deref(),
         locale: contact.locale.as_ref().map(ToString::to_string),
         zone: contact.zone.map(|z| z.name().to_owned()),
-        country: contact.country.as_ref().map(|c| c.as_str()),
+        country: contact
+            .country
+            .as_ref()
+            .map(crate::domain::contact::Country::as_str),
         sms_consent: i64::from(contact.sms_consent),
         preferred: contact.preferred.as_str(),
     }
