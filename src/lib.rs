@@ -1,1 +1,2 @@
+pub mod channel;
 pub mod domain;
