@@ -19,8 +19,8 @@
 //! Channels do not retry, wait for quiet hours, keep the pace or remember
 //! anything: that is the business of the delivering loop and the store.
 
+pub mod folder;
 pub mod settings;
-
 pub mod smtp;
 pub mod tls;
 
