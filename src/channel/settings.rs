@@ -16,6 +16,24 @@ pub struct Mailbox {
     pub address: EmailAddress,
 }
 
+/// Who we are to the recipients of e-mail, whatever road it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SenderIdentity {
+    pub from: Mailbox,
+    /// Somebody reads what arrives here: every notice can be answered.
+    pub reply_to: Mailbox,
+    /// Envelope sender; the address in `from` where there is none.
+    pub bounce_address: Option<EmailAddress>,
+    pub unsubscribe_mailto: Option<EmailAddress>,
+}
+
+impl SenderIdentity {
+    /// Where bounces go.
+    pub fn envelope_sender(&self) -> &EmailAddress {
+        self.bounce_address.as_ref().unwrap_or(&self.from.address)
+    }
+}
+
 /// How the line to the relay is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
@@ -33,7 +51,7 @@ pub struct Login {
     pub password: SecretString,
 }
 
-/// A mail relay, and who we are to it and to the recipients.
+/// A mail relay, and who we are to it.
 #[derive(Clone, Debug)]
 pub struct SmtpSettings {
     pub host: String,
@@ -42,23 +60,10 @@ pub struct SmtpSettings {
     pub auth: Option<Login>,
     /// Our name in `EHLO`: a full domain name, or an address literal.
     pub helo: String,
-    pub from: Mailbox,
-    /// Somebody reads what arrives here: every notice can be answered.
-    pub reply_to: Mailbox,
-    /// Envelope sender; the address in `from` where there is none.
-    pub bounce_address: Option<EmailAddress>,
-    pub unsubscribe_mailto: Option<EmailAddress>,
     /// Connections at the same time, 1 or more.
     pub sessions: usize,
     pub per_minute: u32,
     pub limits: StepLimits,
-}
-
-impl SmtpSettings {
-    /// Where bounces go.
-    pub fn envelope_sender(&self) -> &EmailAddress {
-        self.bounce_address.as_ref().unwrap_or(&self.from.address)
-    }
 }
 
 /// How long each step of an SMTP conversation may take, and how long a

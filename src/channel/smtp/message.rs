@@ -10,7 +10,7 @@
 //! transmission early. Values that reach a header are cleaned first: a line
 //! end in a product name must not start a header of its own.
 
-use crate::channel::settings::{Mailbox, SmtpSettings};
+use crate::channel::settings::{Mailbox, SenderIdentity};
 use crate::domain::contact::EmailAddress;
 use crate::domain::ids::MessageUid;
 use crate::domain::time::Instant;
@@ -75,12 +75,12 @@ pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
 /// # Errors
 /// An address that no header can carry; the configuration's or the
 /// customer's.
-pub fn compose(letter: &Letter<'_>, settings: &SmtpSettings) -> Result<Vec<u8>, Uncomposable> {
-    let own_id = message_id(letter.uid, letter.shop, &settings.from.address);
+pub fn compose(letter: &Letter<'_>, sender: &SenderIdentity) -> Result<Vec<u8>, Uncomposable> {
+    let own_id = message_id(letter.uid, letter.shop, &sender.from.address);
     let mut builder = Message::builder()
-        .from(mailbox(&settings.from, "From")?)
+        .from(mailbox(&sender.from, "From")?)
         .to(mailbox(letter.to, "To")?)
-        .reply_to(mailbox(&settings.reply_to, "Reply-To")?)
+        .reply_to(mailbox(&sender.reply_to, "Reply-To")?)
         .subject(clean(letter.subject, SUBJECT_CHARS_MAX))
         .date(date(letter.at))
         .message_id(Some(own_id));
@@ -95,7 +95,7 @@ pub fn compose(letter: &Letter<'_>, settings: &SmtpSettings) -> Result<Vec<u8>, 
     }
     builder = raw(builder, "Auto-Submitted", "auto-generated");
     builder = raw(builder, "X-Auto-Response-Suppress", "OOF, AutoReply");
-    if let Some(to) = settings
+    if let Some(to) = sender
         .unsubscribe_mailto
         .as_ref()
         .filter(|_| letter.may_unsubscribe)
@@ -221,7 +221,6 @@ fn to_crlf(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::settings::{Security, StepLimits};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -232,20 +231,12 @@ mod tests {
         }
     }
 
-    fn settings() -> SmtpSettings {
-        SmtpSettings {
-            host: "relay.example".into(),
-            port: 465,
-            security: Security::Tls,
-            auth: None,
-            helo: "shop.example".into(),
+    fn sender() -> SenderIdentity {
+        SenderIdentity {
             from: mailbox_of(Some("Nordlicht Outdoor"), "orders@shop.example"),
             reply_to: mailbox_of(None, "service@shop.example"),
             bounce_address: None,
             unsubscribe_mailto: Some(EmailAddress::parse("stop@shop.example").unwrap()),
-            sessions: 2,
-            per_minute: 60,
-            limits: StepLimits::default(),
         }
     }
 
@@ -279,7 +270,7 @@ mod tests {
             earlier: parts.earlier,
             may_unsubscribe: true,
         };
-        String::from_utf8(compose(&letter, &settings()).unwrap()).unwrap()
+        String::from_utf8(compose(&letter, &sender()).unwrap()).unwrap()
     }
 
     /// Header lines, unfolded.
