@@ -5,7 +5,7 @@ mod reuse;
 mod steps;
 
 use super::SmtpChannel;
-use super::peer::{Act, Heard, Peer, distrust, hear, say};
+use super::peer::{Act, Peer, distrust, hear, say};
 use crate::channel::settings::{Mailbox, Security, SmtpSettings, StepLimits};
 use crate::channel::{Channel, Envelope, Mail, Payload, Session};
 use crate::domain::contact::EmailAddress;
@@ -13,9 +13,11 @@ use crate::domain::ids::{MessageNo, MessageUid};
 use crate::domain::outcome::Outcome;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-const SHORT: Duration = Duration::from_millis(150);
+/// Long enough for a busy machine, short enough to wait for.
+const SHORT: Duration = Duration::from_millis(600);
 
 fn address(text: &str) -> EmailAddress {
     EmailAddress::parse(text).unwrap()
@@ -122,11 +124,20 @@ fn taken() -> Vec<Act> {
     ]
 }
 
-/// One mail against one script, with short limits.
-async fn outcome_of(script: Vec<Act>) -> (String, Heard) {
-    let peer = Peer::with(vec![script]).await;
-    let mut session = session(hasty(peer.address));
-    let outcome = session.send(&mail()).await;
-    drop(session);
-    (short(&outcome), peer.finish().await)
+/// One mail against each script, all at the same time, with short limits.
+async fn check(cases: Vec<(&'static str, Vec<Act>, &'static str)>) {
+    let mut running = JoinSet::new();
+    for (name, script, expected) in cases {
+        running.spawn(async move {
+            let peer = Peer::with(vec![script]).await;
+            let mut session = session(hasty(peer.address));
+            let outcome = session.send(&mail()).await;
+            drop(session);
+            peer.finish().await;
+            assert_eq!(short(&outcome), expected, "{name}");
+        });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
+    }
 }

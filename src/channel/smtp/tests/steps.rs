@@ -1,7 +1,7 @@
 //! One mail, one conversation: what every step and every fault means.
 
 use super::{
-    greeting, group, hasty, mail, mail_to, outcome_of, pipelined, session, settings, short, taken,
+    check, greeting, group, hasty, mail, mail_to, pipelined, session, settings, short, taken,
 };
 use crate::channel::smtp::peer::{Act, Peer, hear, say};
 
@@ -39,7 +39,7 @@ async fn without_pipelining_each_command_waits_for_its_answer() {
             say("250 fine\n"),
         ],
     ];
-    assert_eq!(outcome_of(script.concat()).await.0, "accepted");
+    check(vec![("one by one", script.concat(), "accepted")]).await;
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn what_goes_wrong_before_the_dot_is_definite() {
     let stalls = |text: &str| pipelined(vec![say(text), Act::Stall]);
     let go = || say("250 ok\n250 ok\n354 go on\n");
     let big = "x".repeat(100_000);
-    for (name, script, expected) in [
+    check(vec![
         (
             "no greeting",
             vec![Act::Stall],
@@ -56,8 +56,8 @@ async fn what_goes_wrong_before_the_dot_is_definite() {
         ),
         ("hangs up at once", vec![], "deferred relay at greeting"),
         (
-            "resets at once",
-            vec![Act::Reset],
+            "resets at EHLO",
+            vec![say("220 x\n"), hear("EHLO"), Act::Reset],
             "deferred relay at greeting",
         ),
         (
@@ -201,9 +201,8 @@ async fn what_goes_wrong_before_the_dot_is_definite() {
             pipelined(vec![go(), say("421 bye\n")]),
             "deferred relay at data",
         ),
-    ] {
-        assert_eq!(outcome_of(script).await.0, expected, "{name}");
-    }
+    ])
+    .await;
 }
 
 #[tokio::test]
@@ -211,7 +210,7 @@ async fn what_goes_wrong_after_the_dot_is_in_doubt_unless_clearly_refused() {
     let after_dot = |acts: Vec<Act>| {
         pipelined([vec![say("250 ok\n250 ok\n354 go on\n"), Act::Body], acts].concat())
     };
-    for (name, acts, expected) in [
+    let cases = [
         ("silent", vec![Act::Stall], "in doubt"),
         ("hangs up", vec![], "in doubt"),
         ("resets", vec![Act::Reset], "in doubt"),
@@ -268,9 +267,9 @@ async fn what_goes_wrong_after_the_dot_is_in_doubt_unless_clearly_refused() {
             vec![say("550-5.7.26 not\n")],
             "refused policy at dot",
         ),
-    ] {
-        assert_eq!(outcome_of(after_dot(acts)).await.0, expected, "{name}");
-    }
+    ];
+    let cases = cases.map(|(name, acts, expected)| (name, after_dot(acts), expected));
+    check(cases.to_vec()).await;
 }
 
 #[tokio::test]
