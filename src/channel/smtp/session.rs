@@ -83,7 +83,7 @@ impl SmtpSession {
                 After::WasClosed if !is_fresh => {}
                 After::WasClosed | After::Drop => return outcome,
                 After::Reuse | After::Reset => {
-                    line.needs_reset = after == After::Reset;
+                    line.needs_reset |= after == After::Reset;
                     line.used_at = Instant::now();
                     self.line = Some(line);
                     return outcome;
@@ -136,7 +136,7 @@ impl Line {
         self.tap.begin_message();
         if self.needs_reset {
             match step(limits.command, &self.tap, self.conn.command(commands::Rset)).await {
-                Ok((reply, true)) if reply.class() == 2 => {}
+                Ok((reply, true)) if reply.class() == 2 => self.needs_reset = false,
                 Ok((reply, _)) => return (classify(Phase::Mail, &reply), After::WasClosed),
                 Err(broken) => return (broken.before_the_dot(Phase::Mail), After::WasClosed),
             }

@@ -1,7 +1,9 @@
 //! A line and its mails: when it is kept, when it is not, and that no answer
 //! ever reaches the wrong mail.
 
-use super::{SHORT, group, hasty, mail, pipelined, session, settings, short, taken};
+use super::{
+    SHORT, greeting, group, hasty, mail, mail_to, pipelined, session, settings, short, taken,
+};
 use crate::channel::smtp::peer::{Act, Peer, hear, say};
 use std::time::Duration;
 
@@ -25,6 +27,37 @@ async fn a_refused_recipient_does_not_cost_the_connection() {
         outcomes.push(short(&session.send(&mail()).await));
     }
     assert_eq!(outcomes, ["refused hard at rcpt", "accepted", "accepted"]);
+    assert_eq!(peer.finish().await.n_connections, 1);
+}
+
+#[tokio::test]
+async fn a_mail_that_was_never_offered_does_not_make_us_forget_to_reset() {
+    let script = [
+        greeting("250-PIPELINING\n250-SIZE 50\n"),
+        group(),
+        vec![
+            say("250 ok\n550 5.1.1 gone\n554 no valid recipients\n"),
+            hear("RSET"),
+            say("250 ok\n"),
+        ],
+        group(),
+        taken(),
+    ];
+    let peer = Peer::with(vec![script.concat()]).await;
+    let mut session = session(hasty(peer.address));
+    let large = mail_to("anna@mail.example", &b"x\r\n".repeat(50));
+    let mut outcomes = Vec::new();
+    for mail in [mail(), large, mail()] {
+        outcomes.push(short(&session.send(&mail).await));
+    }
+    assert_eq!(
+        outcomes,
+        [
+            "refused hard at rcpt",
+            "refused content at mail",
+            "accepted"
+        ]
+    );
     assert_eq!(peer.finish().await.n_connections, 1);
 }
 
