@@ -21,6 +21,7 @@
 
 pub mod folder;
 pub mod settings;
+pub mod sms;
 pub mod smtp;
 pub mod tls;
 

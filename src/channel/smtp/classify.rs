@@ -115,8 +115,9 @@ fn by_enhanced(phase: Phase, code: u16, enhanced: Enhanced, text: &str) -> Verdi
         // The only address named so far is our own.
         (1, _) if phase == Phase::Mail => Deferred(Deferral::Configuration),
         (1, 1 | 2 | 3 | 6 | 10) => Refused(Refusal::Hard),
-        // A full mailbox empties, whatever the first digit says.
-        (2, 2) => Deferred(Deferral::Recipient),
+        // A full mailbox empties, and "too many recipients" (we send one) is
+        // about the moment, whatever the first digit says.
+        (2, 2) | (5, 3) => Deferred(Deferral::Recipient),
         (2, 3) | (3, 4) | (6, _) => Refused(Refusal::Content),
         (1..=4, _) => Refused(Refusal::Soft),
         (5, _) => protocol(phase, code, text),
@@ -233,6 +234,7 @@ mod tests {
                 ("450 4.2.0 try later", RECIPIENT),
                 ("452 too many recipients", RECIPIENT),
                 ("552 too many recipients", RECIPIENT),
+                ("552 5.5.3 too many recipients", RECIPIENT),
                 ("501 5.1.3 Bad recipient address syntax", "refused: hard"),
                 ("550 5.1.0 address rejected", "refused: soft"),
                 ("550 5.1.6 mailbox has moved", "refused: hard"),

@@ -392,7 +392,7 @@ mod tests {
             ("Anna\u{2028}K", "\"Anna K\" <anna@mail.example>"),
             (
                 "Anna\r\nBcc: x@y.example",
-                "\"Anna Bcc: x@y.example\" <anna@mail.example>",
+                "=?utf-8?b?QW5uYSBCY2M6IHhAeS5leGFtcGxl?= <anna@mail.example>",
             ),
             ("", "anna@mail.example"),
             (" \u{202e} ", "anna@mail.example"),

@@ -1,6 +1,6 @@
 //! An SMTP reply as the relay wrote it: code, lines, enhanced code, queue id.
 //!
-//! Parsed from whole lines by [`super::wire`]. The library's own parser knows
+//! Parsed from the whole lines that the wire hands up. The library's own parser knows
 //! only codes whose second digit is 0 to 5; relays use others (571), and what
 //! they mean is decided by the first digit all the same (RFC 5321, 4.2.1).
 
@@ -153,6 +153,7 @@ impl std::fmt::Display for Enhanced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn reply(raw: &str) -> Option<Reply> {
         let lines: Vec<String> = raw.lines().map(str::to_owned).collect();
@@ -197,6 +198,16 @@ mod tests {
         }
         let gmail = reply("550-5.7.26 This mail is\n550 5.7.26 unauthenticated").unwrap();
         assert_eq!(gmail.text(), "This mail is unauthenticated");
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_us_stumble(lines in proptest::collection::vec("([245][0-9]{2}[ -])?(queued as |id=|ok )?\\PC{0,20}", 0..4)) {
+            if let Some(reply) = Reply::parse(&lines) {
+                prop_assert!((200..600).contains(&reply.code));
+                let _ = (reply.text(), reply.enhanced(), reply.queue_id());
+            }
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl SmtpSession {
                 After::WasClosed if !is_fresh => {}
                 After::WasClosed | After::Drop => return outcome,
                 After::Reuse | After::Reset => {
-                    line.needs_reset = after == After::Reset;
+                    line.needs_reset |= after == After::Reset;
                     line.used_at = Instant::now();
                     self.line = Some(line);
                     return outcome;
@@ -136,7 +136,7 @@ impl Line {
         self.tap.begin_message();
         if self.needs_reset {
             match step(limits.command, &self.tap, self.conn.command(commands::Rset)).await {
-                Ok((reply, true)) if reply.class() == 2 => {}
+                Ok((reply, true)) if reply.class() == 2 => self.needs_reset = false,
                 Ok((reply, _)) => return (classify(Phase::Mail, &reply), After::WasClosed),
                 Err(broken) => return (broken.before_the_dot(Phase::Mail), After::WasClosed),
             }
@@ -321,8 +321,12 @@ struct Opening {
 }
 
 impl Opening {
-    /// Fails where the relay has already said that it cannot carry this.
+    /// Fails where the relay has already said that it cannot carry this, and
+    /// for a mail that could end its own transmission early.
     fn of(uid: MessageUid, mail: &Mail, line: &Line) -> Result<Opening, Box<Outcome>> {
+        if has_bare_line_end(&mail.bytes) {
+            return Err(Box::new(refused("a line end that is not CRLF")));
+        }
         let offers = &line.offers;
         let n_bytes = mail.bytes.len();
         let mut of_mail = Vec::with_capacity(4);
@@ -364,6 +368,20 @@ impl fmt::Display for Opening {
     }
 }
 
+/// A lone CR or LF: illegal in mail (RFC 5321, 2.3.8), and the door through
+/// which one mail smuggles another past relays that disagree about it. The
+/// library stuffs dots only after a real CRLF, so it must not get such bytes.
+fn has_bare_line_end(bytes: &[u8]) -> bool {
+    let mut before = 0;
+    for &byte in bytes {
+        if (byte == b'\n') != (before == b'\r') {
+            return true;
+        }
+        before = byte;
+    }
+    before == b'\r'
+}
+
 fn other(keyword: &str, value: &str) -> MailParameter {
     MailParameter::Other {
         keyword: keyword.to_owned(),
@@ -376,4 +394,21 @@ pub(super) fn address(address: &EmailAddress) -> Result<Address, Box<Outcome>> {
         .expose()
         .parse()
         .map_err(|_| Box::new(refused("an address that cannot stand in an envelope")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_crlf_ends_a_line() {
+        for good in ["", "a", "a\r\nb", "\r\n\r\n.\r\n"] {
+            assert!(!has_bare_line_end(good.as_bytes()), "{good:?}");
+        }
+        for bad in [
+            "\n", "\r", "a\n.\nb", "a\r.\r\n", "a\r\r\nb", "a\r\n\nb", "a\n\r\nb", "a\r",
+        ] {
+            assert!(has_bare_line_end(bad.as_bytes()), "{bad:?}");
+        }
+    }
 }
