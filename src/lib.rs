@@ -1,3 +1,4 @@
+pub mod app;
 pub mod channel;
 pub mod clock;
 pub mod domain;

@@ -6,7 +6,7 @@ mod steps;
 
 use super::SmtpChannel;
 use super::peer::{Act, Peer, distrust, hear, say};
-use crate::channel::settings::{Mailbox, Security, SmtpSettings, StepLimits};
+use crate::channel::settings::{Security, SmtpSettings, StepLimits};
 use crate::channel::{Channel, Envelope, Mail, Payload, Session};
 use crate::domain::contact::EmailAddress;
 use crate::domain::ids::{MessageNo, MessageUid};
@@ -24,20 +24,12 @@ fn address(text: &str) -> EmailAddress {
 }
 
 fn settings(at: SocketAddr) -> SmtpSettings {
-    let shop = Mailbox {
-        name: Some("Nordlicht Outdoor".into()),
-        address: address("orders@shop.example"),
-    };
     SmtpSettings {
         host: at.ip().to_string(),
         port: at.port(),
         security: Security::Plain,
         auth: None,
         helo: "shop.example".into(),
-        from: shop.clone(),
-        reply_to: shop,
-        bounce_address: Some(address("bounces@shop.example")),
-        unsubscribe_mailto: None,
         sessions: 1,
         per_minute: 60,
         limits: StepLimits::default(),

@@ -1,0 +1,148 @@
+//! Keyed hashes of addresses: what suppressions, caps and contacts are found
+//! by without keeping the address a second time.
+//!
+//! The key lies beside the database. With another key every hash would
+//! silently miss, so its fingerprint is stored in the database and compared at
+//! start.
+
+use crate::app::AppError;
+use crate::clock::Ids;
+use crate::domain::contact::{Contact, EmailAddress, PhoneNumber};
+use crate::domain::statement::hex;
+use crate::store::Store;
+use crate::store::write::mirror::ContactHashes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The key; clones share it. `Debug` does not show it.
+#[derive(Clone)]
+pub struct AddressKey(Arc<[u8; 32]>);
+
+impl std::fmt::Debug for AddressKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AddressKey")
+    }
+}
+
+/// Where the key of a database lies.
+pub fn key_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".address-key");
+    PathBuf::from(name)
+}
+
+impl AddressKey {
+    pub fn from_bytes(bytes: [u8; 32]) -> AddressKey {
+        AddressKey(Arc::new(bytes))
+    }
+
+    /// Reads the key beside `database`; absent when there is none.
+    ///
+    /// # Errors
+    /// The file exists and cannot be read or is damaged.
+    pub fn read(database: &Path) -> Result<Option<AddressKey>, AppError> {
+        let path = key_path(database);
+        match std::fs::read(&path) {
+            Ok(bytes) => match <[u8; 32]>::try_from(bytes.as_slice()) {
+                Ok(bytes) => Ok(Some(AddressKey::from_bytes(bytes))),
+                Err(_) => Err(AppError::WrongAddressKey {
+                    path: path.display().to_string(),
+                }),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(AppError::Io {
+                doing: "read the address key",
+                source,
+            }),
+        }
+    }
+
+    /// Reads or makes the key of a database and holds it against the stored
+    /// fingerprint.
+    ///
+    /// # Errors
+    /// [`AppError::WrongAddressKey`]; the file cannot be written.
+    pub async fn ensure(store: &Store, ids: &Ids) -> Result<AddressKey, AppError> {
+        let stored = store.read().meta("address_key_fingerprint").await?;
+        let path = key_path(store.path());
+        let key = match (AddressKey::read(store.path())?, &stored) {
+            (Some(key), _) => key,
+            (None, Some(_)) => {
+                return Err(AppError::WrongAddressKey {
+                    path: path.display().to_string(),
+                });
+            }
+            (None, None) => {
+                let key = AddressKey::from_bytes(ids.key_bytes());
+                write_private(&path, key.0.as_slice()).map_err(|source| AppError::Io {
+                    doing: "write the address key",
+                    source,
+                })?;
+                key
+            }
+        };
+        match stored {
+            Some(stored) if stored != key.fingerprint() => Err(AppError::WrongAddressKey {
+                path: path.display().to_string(),
+            }),
+            Some(_) => Ok(key),
+            None => {
+                store
+                    .put_meta("address_key_fingerprint", &key.fingerprint())
+                    .await?;
+                Ok(key)
+            }
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        hex(&Sha256::digest(self.0.as_slice())[..8])
+    }
+
+    /// The hash of an address in canonical form.
+    pub fn hash(&self, canonical: &str) -> String {
+        // A key of 32 bytes fits every HMAC.
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice())
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        mac.update(canonical.as_bytes());
+        hex(&mac.finalize().into_bytes()[..16])
+    }
+
+    pub fn hash_email(&self, email: &EmailAddress) -> String {
+        self.hash(&email.canonical())
+    }
+    pub fn hash_phone(&self, phone: &PhoneNumber) -> String {
+        self.hash(&phone.canonical())
+    }
+
+    /// The hashes of an order's contact: the person is who reads the address,
+    /// else who answers the number, else only this order.
+    pub fn contact(&self, contact: &Contact, order_key: &str) -> ContactHashes {
+        let email = contact.email.as_ref().map(|e| self.hash_email(e));
+        let phone = contact.phone.as_ref().map(|p| self.hash_phone(p));
+        let own = email
+            .clone()
+            .or_else(|| phone.clone())
+            .unwrap_or_else(|| self.hash(&format!("order:{order_key}")));
+        ContactHashes {
+            contact: own,
+            email,
+            phone,
+        }
+    }
+}
+
+/// Creates a file only its owner can read, flushed to the disk.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

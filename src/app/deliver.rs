@@ -1,0 +1,458 @@
+//! Delivering: `claim → render → mark → send → record`, with bounded
+//! concurrency, a pace, and brakes of its own.
+//!
+//! A [`Delivery`] owns the lanes of every channel. [`Delivery::drain`] sends
+//! what is due and returns when nothing is left to claim; the daemon calls it
+//! again and again, a manual run until its messages are out, the demo once a
+//! step. Only the holder of the delivery lock may make one.
+//!
+//! Brakes: nothing is claimed while the hold file exists; after a pause the
+//! first few messages go alone and the rest waits for their outcomes; when
+//! most of the latest messages of a channel were refused, the channel is put
+//! on hold for a person; a relay with wrong credentials or one that is away is
+//! left alone for a while and burns no messages.
+
+use crate::app::lane::{self, Done, End};
+use crate::app::{App, AppError, hold_file};
+use crate::domain::ids::{RunNo, WorkerId};
+use crate::domain::kinds::ChannelName;
+use crate::domain::message::Landing;
+use crate::domain::outcome::{Deferral, Outcome};
+use crate::domain::time::{Instant, Length};
+use crate::store::sqlite::lock::DeliveryLock;
+use crate::store::types::Claimed;
+use crate::store::write::deliver::Claim;
+use crate::store::write::operate::NewHold;
+use crate::store::write::settle::Swept;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a claimed message may wait for its lane.
+const LEASE: Length = Length::mins(2);
+/// Outcomes looked at to tell whether a channel is mostly refused.
+const LATEST: usize = 20;
+/// Without any message for so long, the next ones are "the first" again.
+const COLD_AFTER: Length = Length::mins(1);
+/// Failures to reach a relay in a row before it is left alone.
+const AWAY_MAX: u32 = 5;
+
+/// What a drain did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryReport {
+    pub sent: usize,
+    /// Will be tried again later.
+    pub deferred: usize,
+    pub failed: usize,
+    pub in_doubt: usize,
+    /// Claimed, then not sent because the facts or a brake said so.
+    pub not_sent: usize,
+    /// Messages that no template could render, with the reason.
+    pub unrenderable: Vec<(crate::domain::ids::MessageNo, String)>,
+}
+
+impl DeliveryReport {
+    pub fn add(&mut self, other: DeliveryReport) {
+        self.sent += other.sent;
+        self.deferred += other.deferred;
+        self.failed += other.failed;
+        self.in_doubt += other.in_doubt;
+        self.not_sent += other.not_sent;
+        self.unrenderable.extend(other.unrenderable);
+    }
+    fn count(&mut self, done: &Done) {
+        match &done.end {
+            End::Recorded { landing, .. } => match landing {
+                Landing::Sent => self.sent += 1,
+                Landing::Again { .. } => self.deferred += 1,
+                Landing::Failed { .. } => self.failed += 1,
+                Landing::InDoubt { .. } => self.in_doubt += 1,
+            },
+            End::NotSent | End::Failed(_) => self.not_sent += 1,
+            End::Unrenderable(why) => {
+                self.failed += 1;
+                self.unrenderable.push((done.no, why.clone()));
+            }
+        }
+    }
+}
+
+/// One channel's lanes and what is known of its far side.
+struct Outlet {
+    work: mpsc::Sender<Claimed>,
+    sessions: usize,
+    pace: Arc<DefaultDirectRateLimiter>,
+    /// Claimed, not yet handed to a lane.
+    waiting: VecDeque<Claimed>,
+    /// Handed to a lane, not yet answered.
+    n_out: usize,
+    /// The last claim found nothing more.
+    exhausted: bool,
+    /// Nothing is claimed for it before this.
+    parked_until: Option<Instant>,
+    away: u32,
+    /// Latest outcomes, `true` for a refusal.
+    latest: VecDeque<bool>,
+}
+
+impl Outlet {
+    /// One message in each session's hands and one ready behind it, so that
+    /// a record and the next mark can share a commit.
+    fn n_out_max(&self) -> usize {
+        self.sessions * 2
+    }
+    fn wants_work(&self, now: Instant) -> bool {
+        self.waiting.is_empty()
+            && !self.exhausted
+            && self.n_out < self.n_out_max()
+            && self.parked_until.is_none_or(|until| until <= now)
+    }
+}
+
+/// The lanes of one worker; see the module's header.
+pub struct Delivery {
+    app: App,
+    worker: WorkerId,
+    outlets: BTreeMap<ChannelName, Outlet>,
+    done: mpsc::UnboundedReceiver<Done>,
+    lanes: TaskTracker,
+    pace: Arc<DefaultDirectRateLimiter>,
+    last_sent_at: Option<Instant>,
+    _lock: DeliveryLock,
+}
+
+fn limiter(per_minute: u32) -> DefaultDirectRateLimiter {
+    let rate = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
+    // A tenth of a minute's worth may go at once: a burst, not a flood.
+    let burst = NonZeroU32::new(per_minute / 10).unwrap_or(NonZeroU32::MIN);
+    RateLimiter::direct(Quota::per_minute(rate).allow_burst(burst))
+}
+
+impl Delivery {
+    /// Opens the lanes (they connect with their first message) and takes over
+    /// what earlier workers left unfinished.
+    ///
+    /// # Errors
+    /// The database cannot be written, or nobody has gone live.
+    pub async fn start(app: App, lock: DeliveryLock) -> Result<(Delivery, Swept), AppError> {
+        app.require_live_act().await?;
+        let worker = app.ids.worker_id(app.now());
+        let swept = app.store.sweep(worker, app.now()).await?;
+        let (done_in, done) = mpsc::unbounded_channel();
+        let lanes = TaskTracker::new();
+        let mut outlets = BTreeMap::new();
+        for (name, channel) in app.channels.iter() {
+            let sessions = channel.max_sessions();
+            let (work, inbox) = mpsc::channel(sessions * 2);
+            let inbox = Arc::new(Mutex::new(inbox));
+            for _ in 0..sessions {
+                lanes.spawn(lane::run(
+                    app.clone(),
+                    worker,
+                    name.as_str().to_owned(),
+                    channel.open(),
+                    inbox.clone(),
+                    done_in.clone(),
+                ));
+            }
+            let outlet = Outlet {
+                work,
+                sessions,
+                pace: Arc::new(limiter(channel.per_minute())),
+                waiting: VecDeque::new(),
+                n_out: 0,
+                exhausted: false,
+                parked_until: None,
+                away: 0,
+                latest: VecDeque::with_capacity(LATEST),
+            };
+            outlets.insert(*name, outlet);
+        }
+        lanes.close();
+        let pace = Arc::new(limiter(app.settings().pace.per_minute));
+        let delivery = Delivery {
+            app,
+            worker,
+            outlets,
+            done,
+            lanes,
+            pace,
+            last_sent_at: None,
+            _lock: lock,
+        };
+        Ok((delivery, swept))
+    }
+
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// Sends everything that is due, of one run or of all, until nothing can
+    /// be claimed or `stop` is cancelled; messages on their way are waited
+    /// for. `progress` hears of each.
+    ///
+    /// # Errors
+    /// The database cannot be read or written; after a fatal error the
+    /// process must end.
+    pub async fn drain(
+        &mut self,
+        run: Option<RunNo>,
+        stop: &CancellationToken,
+        mut progress: impl FnMut(&Done),
+    ) -> Result<DeliveryReport, AppError> {
+        let mut report = DeliveryReport::default();
+        self.app.store.settle_doubts(self.app.now()).await?;
+        self.app
+            .store
+            .tidy(self.app.now(), self.app.policy().brake.lapse)
+            .await?;
+        for outlet in self.outlets.values_mut() {
+            outlet.exhausted = false;
+        }
+        let mut ended_since_claim = false;
+        loop {
+            if stop.is_cancelled() {
+                self.return_leases().await?;
+            } else if self.claim(run).await? {
+                ended_since_claim = false;
+            }
+            let n_out: usize = self.outlets.values().map(|o| o.n_out).sum();
+            let idle = self.outlets.values().all(|o| o.waiting.is_empty()) && n_out == 0;
+            if idle {
+                if stop.is_cancelled() || !ended_since_claim {
+                    break;
+                }
+                // What ended may have made room for what was in its way.
+                for outlet in self.outlets.values_mut() {
+                    outlet.exhausted = false;
+                }
+                ended_since_claim = false;
+                continue;
+            }
+            // Hand out the next one as soon as the pace allows; meanwhile
+            // listen to the lanes.
+            let next = self
+                .outlets
+                .iter()
+                .find(|(_, o)| !o.waiting.is_empty() && o.n_out < o.n_out_max())
+                .map(|(name, o)| (*name, o.pace.clone()));
+            let own_pace = self.pace.clone();
+            let paced = async move {
+                if let Some((name, pace)) = next {
+                    pace.until_ready().await;
+                    own_pace.until_ready().await;
+                    name
+                } else {
+                    std::future::pending().await
+                }
+            };
+            tokio::select! {
+                biased;
+                done = self.done.recv() => {
+                    let Some(done) = done else { break };
+                    if let Some(outlet) = self.outlets.get_mut(&done.channel) {
+                        outlet.n_out = outlet.n_out.saturating_sub(1);
+                    }
+                    ended_since_claim = true;
+                    report.count(&done);
+                    progress(&done);
+                    self.heed(done).await?;
+                }
+                name = paced => {
+                    if let Some(outlet) = self.outlets.get_mut(&name)
+                        && let Some(claimed) = outlet.waiting.pop_front()
+                    {
+                        // There is room: a lane's inbox holds as many as may
+                        // be out. It is closed only when the lanes are gone.
+                        let _ = outlet.work.try_send(claimed);
+                        outlet.n_out += 1;
+                    }
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// The first messages after a pause go alone.
+    fn is_cold(&self) -> bool {
+        self.last_sent_at
+            .is_none_or(|at| self.app.now().since(at) > COLD_AFTER)
+    }
+
+    /// Claims for the channels that have nothing left to hand out; `true`
+    /// when it got something.
+    async fn claim(&mut self, run: Option<RunNo>) -> Result<bool, AppError> {
+        let now = self.app.now();
+        let cold = self.is_cold();
+        let n_busy: usize = self
+            .outlets
+            .values()
+            .map(|o| o.n_out + o.waiting.len())
+            .sum();
+        if (cold && n_busy > 0) || hold_file::is_held(&self.app.settings().state_dir) {
+            return Ok(false);
+        }
+        let mut channels: Vec<ChannelName> = self
+            .outlets
+            .iter()
+            .filter(|(_, o)| o.wants_work(now))
+            .map(|(name, _)| *name)
+            .collect();
+        if channels.contains(&ChannelName::Sms) {
+            let day_ago = now.minus(Length::hours(24));
+            let texts = self
+                .app
+                .viewer
+                .read
+                .count_texts_since(self.app.mode(), day_ago)
+                .await?;
+            if texts >= self.app.policy().sms.per_day_max {
+                channels.retain(|c| *c != ChannelName::Sms);
+            }
+        }
+        if channels.is_empty() {
+            return Ok(false);
+        }
+        let limit = if cold {
+            self.app.settings().pace.first.max(1)
+        } else {
+            self.room()
+        };
+        let ask = Claim {
+            by: self.worker,
+            mode: self.app.mode(),
+            now,
+            lease_until: now.plus(LEASE),
+            limit,
+            run,
+            channels: channels.clone(),
+        };
+        let claimed = self.app.store.claim(ask).await?;
+        let any = !claimed.is_empty();
+        for claimed in claimed {
+            if let Some(outlet) = self.outlets.get_mut(&claimed.channel) {
+                outlet.waiting.push_back(claimed);
+            }
+        }
+        for name in channels {
+            if let Some(outlet) = self.outlets.get_mut(&name) {
+                outlet.exhausted = outlet.waiting.is_empty();
+            }
+        }
+        Ok(any)
+    }
+
+    /// Enough that no lane waits for a claim, little enough that a lease is
+    /// used long before it is over.
+    fn room(&self) -> u32 {
+        let lanes: usize = self.outlets.values().map(|outlet| outlet.sessions).sum();
+        let lanes = u32::try_from(lanes).unwrap_or(u32::MAX).saturating_mul(8);
+        let paced = self.app.settings().pace.per_minute / 2;
+        lanes.min(paced).max(1)
+    }
+
+    async fn return_leases(&mut self) -> Result<(), AppError> {
+        let leases: Vec<_> = self
+            .outlets
+            .values_mut()
+            .flat_map(|outlet| outlet.waiting.drain(..))
+            .map(|claimed| (claimed.no, claimed.epoch))
+            .collect();
+        if !leases.is_empty() {
+            self.app
+                .store
+                .give_back(self.worker, leases, None, self.app.now())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Draws the consequences of an outcome for its channel.
+    async fn heed(&mut self, done: Done) -> Result<(), AppError> {
+        let now = self.app.now();
+        let Some(outlet) = self.outlets.get_mut(&done.channel) else {
+            return Ok(());
+        };
+        let (outcome, refused) = match done.end {
+            End::Recorded { outcome, landing } => {
+                let refused = matches!(landing, Landing::Failed { .. });
+                (outcome, refused)
+            }
+            End::Failed(error) => return Err(error),
+            End::Unrenderable(why) => {
+                tracing::error!(message = done.no.0, kind = %done.kind, "cannot be rendered: {why}");
+                return Ok(());
+            }
+            End::NotSent => return Ok(()),
+        };
+        let evidence = outcome.evidence();
+        tracing::info!(
+            message = done.no.0,
+            channel = %done.channel,
+            kind = %done.kind,
+            outcome = outcome.name(),
+            code = evidence.code,
+            phase = evidence.phase.as_str(),
+            "attempt ended"
+        );
+        match &outcome {
+            Outcome::Deferred {
+                why: Deferral::Configuration,
+                evidence,
+                ..
+            } => {
+                outlet.parked_until = Some(now.plus(self.app.policy().retry.configuration_delay));
+                tracing::error!(
+                    channel = %done.channel,
+                    code = evidence.code,
+                    "the channel has to be set up differently and is left alone for a while: {}",
+                    evidence.text
+                );
+                return Ok(());
+            }
+            Outcome::Deferred {
+                why: Deferral::Relay,
+                ..
+            } => {
+                outlet.away += 1;
+                if outlet.away >= AWAY_MAX.min(u32::try_from(outlet.sessions).unwrap_or(1)) {
+                    outlet.parked_until = Some(now.plus(self.app.policy().retry.relay_delay));
+                    tracing::warn!(channel = %done.channel, "the relay is away; trying again later");
+                }
+                return Ok(());
+            }
+            _ => outlet.away = 0,
+        }
+        self.last_sent_at = Some(now);
+        if outlet.latest.len() == LATEST {
+            outlet.latest.pop_front();
+        }
+        outlet.latest.push_back(refused);
+        let n_refused = outlet.latest.iter().filter(|refused| **refused).count();
+        if n_refused * 2 > LATEST {
+            outlet.latest.clear();
+            let why = format!("{n_refused} of the last {LATEST} messages were refused");
+            tracing::error!(channel = %done.channel, "{why}: the channel is on hold");
+            let hold = NewHold {
+                scope: "channel",
+                key: done.channel.as_str().to_owned(),
+                by: "backorderd".to_owned(),
+                why,
+                until: None,
+            };
+            self.app.store.hold(hold, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets messages on their way end, closes every session, and gives the
+    /// delivery lock back.
+    pub async fn stop(self) {
+        drop(self.outlets);
+        self.lanes.wait().await;
+    }
+}

@@ -1,0 +1,311 @@
+//! A lane: one task, one session, one message at a time.
+//!
+//! `render → mark → send → record`. The record of a message and the mark of
+//! the next one are handed to the writer together, so that they share a
+//! commit; the next message's first byte still waits for both. Whatever
+//! happens, a lane answers every message it was given.
+
+use crate::app::{App, AppError, Reach, hold_file};
+use crate::channel::settings::Mailbox;
+use crate::channel::smtp::message::{Letter, compose, message_id};
+use crate::channel::{Envelope, Mail, Payload, Session, Text};
+use crate::domain::contact::{EmailAddress, PhoneNumber};
+use crate::domain::ids::{MessageNo, RunNo, WorkerId};
+use crate::domain::kinds::{ChannelName, Kind};
+use crate::domain::message::{Flight, Landing, land};
+use crate::domain::outcome::Outcome;
+use crate::domain::statement::hex;
+use crate::store::types::{Claimed, Mark, Record};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc};
+
+/// A session without work takes its leave after this.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What a lane reports about one message.
+#[derive(Debug)]
+pub struct Done {
+    pub no: MessageNo,
+    pub channel: ChannelName,
+    pub kind: Kind,
+    pub run: Option<RunNo>,
+    pub end: End,
+}
+
+/// How it ended, as far as this worker is concerned.
+#[derive(Debug)]
+pub enum End {
+    Recorded {
+        outcome: Outcome,
+        landing: Landing,
+    },
+    /// Not sent: its facts moved, it was held, suppressed or withdrawn.
+    NotSent,
+    /// It cannot be rendered, and says why.
+    Unrenderable(String),
+    /// The store failed; the process has to decide what that means.
+    Failed(AppError),
+}
+
+/// Messages ready to be sent and what identifies them.
+struct Prepared {
+    envelope: Envelope,
+    mark: Mark,
+}
+
+/// The work of one channel's lanes.
+pub type Inbox = Arc<Mutex<mpsc::Receiver<Claimed>>>;
+
+/// Runs a lane until its inbox closes.
+pub async fn run(
+    app: App,
+    worker: WorkerId,
+    relay: String,
+    mut session: Box<dyn Session>,
+    inbox: Inbox,
+    done: mpsc::UnboundedSender<Done>,
+) {
+    let mut unrecorded: Option<(Claimed, Outcome)> = None;
+    loop {
+        // With something to record, only work that is already there may
+        // delay it.
+        let next = if unrecorded.is_some() {
+            match inbox.try_lock() {
+                Ok(mut inbox) => inbox.try_recv().ok(),
+                Err(_) => None,
+            }
+        } else {
+            let received = tokio::time::timeout(IDLE, async { inbox.lock().await.recv().await });
+            match received.await {
+                Ok(Some(claimed)) => Some(claimed),
+                Ok(None) => break,
+                Err(_) => {
+                    session.close().await;
+                    match inbox.lock().await.recv().await {
+                        Some(claimed) => Some(claimed),
+                        None => break,
+                    }
+                }
+            }
+        };
+        let prepared = next.map(|claimed| {
+            let prepared = prepare(&app, &claimed, &relay);
+            (claimed, prepared)
+        });
+        let record = async {
+            match unrecorded.take() {
+                Some((claimed, outcome)) => {
+                    let report = record(&app, worker, claimed, outcome).await;
+                    let _ = done.send(report);
+                }
+                None => {}
+            }
+        };
+        let mark = async {
+            match prepared {
+                Some((claimed, prepared)) => mark(&app, worker, claimed, prepared).await,
+                None => Ok(None),
+            }
+        };
+        let ((), marked) = tokio::join!(record, mark);
+        match marked {
+            Ok(Some((claimed, envelope))) => {
+                let outcome = session.send(&envelope).await;
+                unrecorded = Some((claimed, outcome));
+            }
+            Ok(None) => {}
+            Err(report) => {
+                let _ = done.send(*report);
+            }
+        }
+    }
+    session.close().await;
+}
+
+fn report(claimed: &Claimed, end: End) -> Done {
+    Done {
+        no: claimed.no,
+        channel: claimed.channel,
+        kind: claimed.kind,
+        run: claimed.run,
+        end,
+    }
+}
+
+/// Renders and composes. Pure but for the sample of nothing: same message,
+/// same bytes.
+fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String> {
+    let settings = app.settings();
+    let today = app.viewer.today();
+    let shop = settings.shop_key.as_str();
+    let sandbox = match &settings.reach {
+        Reach::Sandbox { to_email, to_phone } => Some((to_email, to_phone)),
+        Reach::Review | Reach::Live => None,
+    };
+    let (payload, template_version, header, bytes) = match claimed.channel {
+        ChannelName::Email => {
+            let email = app
+                .viewer
+                .templates
+                .render_email(&claimed.facts, today)
+                .map_err(|e| e.to_string())?;
+            let customer = EmailAddress::parse(&claimed.recipient).map_err(|e| e.to_string())?;
+            let diverted = sandbox.and_then(|(to_email, _)| to_email.clone());
+            let subject = match &diverted {
+                Some(_) => format!("[sandbox] {}", email.subject),
+                None => email.subject,
+            };
+            let to = Mailbox {
+                name: claimed.facts.customer_name.clone(),
+                address: diverted.unwrap_or(customer),
+            };
+            let from = &settings.sender.from.address;
+            let earlier: Vec<String> = claimed
+                .thread
+                .iter()
+                .map(|uid| message_id(*uid, shop, from))
+                .collect();
+            let letter = Letter {
+                uid: claimed.uid,
+                shop,
+                to: &to,
+                subject: &subject,
+                text: &email.text,
+                html: &email.html,
+                at: claimed.planned_at,
+                earlier: &earlier,
+                may_unsubscribe: !claimed.kind.must_arrive(),
+            };
+            let bytes = compose(&letter, &settings.sender).map_err(|e| e.to_string())?;
+            let hash = hex(&Sha256::digest(&bytes));
+            let mail = Mail {
+                sender: settings.sender.envelope_sender().clone(),
+                to: to.address,
+                bytes,
+            };
+            let header = message_id(claimed.uid, shop, from);
+            (
+                Payload::Mail(mail),
+                email.template_version,
+                Some(header),
+                hash,
+            )
+        }
+        ChannelName::Sms => {
+            let sms = app
+                .viewer
+                .templates
+                .render_sms(&claimed.facts, today)
+                .map_err(|e| e.to_string())?;
+            let limit = settings.policy.sms.segments_max as usize;
+            if sms.size.segments > limit {
+                let culprit = sms.size.culprit.map(|c| format!(", because of `{c}`"));
+                return Err(format!(
+                    "the text needs {} segments, the limit is {limit}{}",
+                    sms.size.segments,
+                    culprit.unwrap_or_default()
+                ));
+            }
+            let customer =
+                PhoneNumber::parse(&claimed.recipient, None).map_err(|e| e.to_string())?;
+            let hash = hex(&Sha256::digest(sms.text.as_bytes()));
+            let text = Text {
+                to: sandbox
+                    .and_then(|(_, to_phone)| to_phone.clone())
+                    .unwrap_or(customer),
+                text: sms.text,
+                reference: claimed.uid.to_string(),
+                callback: None,
+            };
+            (Payload::Text(text), sms.template_version, None, hash)
+        }
+    };
+    Ok(Prepared {
+        envelope: Envelope {
+            uid: claimed.uid,
+            number: claimed.no,
+            payload,
+        },
+        mark: Mark {
+            no: claimed.no,
+            epoch: claimed.epoch,
+            relay: relay.to_owned(),
+            message_id_header: header,
+            template_version,
+            content_hash: bytes,
+        },
+    })
+}
+
+/// Records the intent. `None` and `Err` both mean that nothing may be sent.
+async fn mark(
+    app: &App,
+    worker: WorkerId,
+    claimed: Claimed,
+    prepared: Result<Prepared, String>,
+) -> Result<Option<(Claimed, Envelope)>, Box<Done>> {
+    let lease = vec![(claimed.no, claimed.epoch)];
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(why) => {
+            let given = app
+                .store
+                .give_back(worker, lease, Some(why.clone()), app.now())
+                .await;
+            let end = match given {
+                Ok(_) => End::Unrenderable(why),
+                Err(error) => End::Failed(error.into()),
+            };
+            return Err(Box::new(report(&claimed, end)));
+        }
+    };
+    // The file first: it must work when the database does not.
+    let held = hold_file::is_held(&app.settings().state_dir);
+    let marked = if held {
+        Ok(false)
+    } else {
+        app.store.mark(worker, prepared.mark, app.now()).await
+    };
+    match marked {
+        Ok(true) => Ok(Some((claimed, prepared.envelope))),
+        Ok(false) => match app.store.give_back(worker, lease, None, app.now()).await {
+            Ok(_) => Err(Box::new(report(&claimed, End::NotSent))),
+            Err(error) => Err(Box::new(report(&claimed, End::Failed(error.into())))),
+        },
+        Err(error) => Err(Box::new(report(&claimed, End::Failed(error.into())))),
+    }
+}
+
+/// Records what became of it.
+async fn record(app: &App, worker: WorkerId, claimed: Claimed, outcome: Outcome) -> Done {
+    let now = app.now();
+    let flight = Flight {
+        kind: claimed.kind,
+        attempts: claimed.counted + 1,
+        doubts: claimed.doubts,
+        due_since: claimed.due_since,
+        not_after: claimed.not_after,
+    };
+    let landing = land(
+        &flight,
+        &outcome,
+        &app.policy().retry,
+        app.ids.sample(),
+        now,
+    );
+    let record = Record {
+        no: claimed.no,
+        epoch: claimed.epoch,
+        outcome: outcome.clone(),
+        landing: landing.clone(),
+        facts: claimed.facts.clone(),
+    };
+    match app.store.record(worker, record, now).await {
+        Ok(true) => report(&claimed, End::Recorded { outcome, landing }),
+        // Swept by somebody else meanwhile: in doubt there, and settled there.
+        Ok(false) => report(&claimed, End::NotSent),
+        Err(error) => report(&claimed, End::Failed(error.into())),
+    }
+}

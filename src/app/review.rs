@@ -1,0 +1,359 @@
+//! Deciding: `gather → plan → bundle → commit`.
+//!
+//! A tick costs what is due: only orders whose wake-up has come are read. A
+//! preview calls the same functions and stops before the commit. The storm
+//! brake counts messages committed in the trailing hour, this batch included;
+//! over the limit the batch is collected in a held run that waits for a
+//! person.
+
+use crate::app::{App, AppError, Reach, Settings, Viewer};
+use crate::domain::bundle::{PlannedMessage, bundle};
+use crate::domain::ids::{OrderId, RunNo};
+use crate::domain::kinds::{ChannelName, Kind};
+use crate::domain::order::Situation;
+use crate::domain::plan::{OrderPlan, plan};
+use crate::domain::time::{Instant, Length};
+use crate::store::read::situations::{AddressHashes, ReadSituation};
+use crate::store::types::{NewRun, OutgoingMessage, PlannedOrder, Review};
+use std::collections::{BTreeMap, HashMap};
+
+/// Orders planned in one go: one snapshot, one transaction.
+pub const BATCH: u32 = 500;
+
+/// The plans of some orders and the messages they lead to.
+#[derive(Clone, Debug, Default)]
+pub struct PlannedBatch {
+    pub situations: Vec<Situation>,
+    pub plans: Vec<OrderPlan>,
+    pub messages: Vec<PlannedMessage>,
+    hashes: HashMap<OrderId, AddressHashes>,
+}
+
+/// What a review came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReviewReport {
+    pub run: Option<RunNo>,
+    pub orders: usize,
+    pub messages: usize,
+    /// Messages that wait for approval.
+    pub held: usize,
+    /// Orders by reason code of their first quiet verdict.
+    pub quiet: BTreeMap<String, usize>,
+}
+
+impl Viewer {
+    /// Plans some orders as of `now`. Reads only.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn plan_orders(
+        &self,
+        orders: &[OrderId],
+        now: Instant,
+    ) -> Result<PlannedBatch, AppError> {
+        let read = self.read.situations(orders, self.mode(), now).await?;
+        Ok(plan_batch(read, &self.settings, now))
+    }
+}
+
+/// The pure middle of a review.
+fn plan_batch(read: Vec<ReadSituation>, settings: &Settings, now: Instant) -> PlannedBatch {
+    let mode = settings.reach.mode();
+    let mut batch = PlannedBatch::default();
+    for item in read {
+        batch.hashes.insert(item.situation.order.id, item.hashes);
+        batch
+            .plans
+            .push(plan(&item.situation, &settings.policy, mode, now));
+        batch.situations.push(item.situation);
+    }
+    batch.messages = bundle(
+        &batch.situations,
+        &mut batch.plans,
+        &settings.policy,
+        &settings.shop.locale,
+        now,
+    );
+    batch
+}
+
+/// Which of a run's messages are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub kinds: Vec<Kind>,
+    pub orders: Option<Vec<OrderId>>,
+    pub limit: Option<usize>,
+}
+
+impl Selection {
+    fn is_everything(&self) -> bool {
+        self.kinds.is_empty() && self.limit.is_none()
+    }
+    pub fn wants(&self, message: &PlannedMessage) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&message.kind)
+    }
+}
+
+impl App {
+    /// Refuses to plan or send live before somebody went live.
+    ///
+    /// # Errors
+    /// [`AppError::NotLiveYet`].
+    pub async fn require_live_act(&self) -> Result<(), AppError> {
+        let reach = &self.settings().reach;
+        if *reach
+            == (Reach::Sandbox {
+                to_email: None,
+                to_phone: None,
+            })
+            || matches!(reach, Reach::Sandbox { .. })
+        {
+            return Ok(());
+        }
+        let acted = self.viewer.read.meta("live_since").await?.is_some();
+        if acted {
+            Ok(())
+        } else {
+            Err(AppError::NotLiveYet(reach.as_str()))
+        }
+    }
+
+    /// When policy, zone or zone rules changed since the last review, every
+    /// open order is looked at again, and what that alone would say is held
+    /// for a person: settings must not speak.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub async fn notice_changed_policy(&self) -> Result<(), AppError> {
+        let digest = &self.settings().policy_digest;
+        let stored = self.viewer.read.meta("policy_digest").await?;
+        if stored.as_deref() == Some(digest) {
+            return Ok(());
+        }
+        if stored.is_some() {
+            let now = self.now();
+            let n = self.store.wake_all(now).await?;
+            self.store
+                .put_meta("policy_changed_at", &now.0.to_string())
+                .await?;
+            tracing::warn!(
+                orders = n,
+                "the settings changed: all open orders are looked at again, and what follows \
+                 from that waits for approval"
+            );
+        }
+        self.store.put_meta("policy_digest", digest).await?;
+        Ok(())
+    }
+
+    /// Reviews everything that is due, batch by batch, as one run of `job`.
+    /// Messages of the run are committed as they are found.
+    ///
+    /// # Errors
+    /// The database cannot be read or written, or nobody has gone live.
+    pub async fn review_due(
+        &self,
+        job: &str,
+        by: &str,
+        tick: Option<Instant>,
+    ) -> Result<ReviewReport, AppError> {
+        self.require_live_act().await?;
+        let mut report = ReviewReport::default();
+        let mut run = None;
+        loop {
+            let now = self.now();
+            let due = self.viewer.read.due_orders(now, BATCH).await?;
+            if due.is_empty() {
+                break;
+            }
+            let run = match run {
+                Some(run) => run,
+                None => *run.insert(self.begin_run(job, by, tick, now).await?),
+            };
+            let written = self
+                .review_batch(run, &due, &Selection::default(), now, &mut report)
+                .await?;
+            // Whatever stayed due was changed meanwhile and is read again;
+            // with no progress at all somebody else is at it.
+            if written == 0 {
+                break;
+            }
+        }
+        if let Some(run) = run {
+            let quiet = serde_json::to_string(&report.quiet).unwrap_or_default();
+            let tick = tick.map(|due| (job.to_owned(), due));
+            self.store
+                .end_run(run, report.orders as i64, quiet, tick)
+                .await?;
+        } else if let Some(due) = tick {
+            self.store.store_tick(job, due).await?;
+        }
+        report.run = run;
+        if self
+            .viewer
+            .read
+            .meta("policy_changed_at")
+            .await?
+            .is_some_and(|at| !at.is_empty())
+        {
+            self.store.put_meta("policy_changed_at", "").await?;
+        }
+        Ok(report)
+    }
+
+    /// Records that a run begins.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn begin_run(
+        &self,
+        job: &str,
+        by: &str,
+        due: Option<Instant>,
+        now: Instant,
+    ) -> Result<RunNo, AppError> {
+        let run = NewRun {
+            job: job.to_owned(),
+            due,
+            mode: self.mode(),
+            by: by.to_owned(),
+        };
+        Ok(self.store.begin_run(run, now).await?)
+    }
+
+    /// Plans and commits one batch; answers how many orders were committed.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub async fn review_batch(
+        &self,
+        run: RunNo,
+        orders: &[OrderId],
+        selection: &Selection,
+        now: Instant,
+        report: &mut ReviewReport,
+    ) -> Result<usize, AppError> {
+        let batch = self.viewer.plan_orders(orders, now).await?;
+        let wanted: Vec<PlannedMessage> = batch
+            .messages
+            .iter()
+            .filter(|m| selection.wants(m))
+            .cloned()
+            .collect();
+        let room = selection
+            .limit
+            .map(|limit| limit.saturating_sub(report.messages));
+        let taken = room.unwrap_or(usize::MAX).min(wanted.len());
+        let messages = &wanted[..taken];
+        // Orders one of whose messages was not taken stay as they are: they
+        // are due, or will be, by themselves.
+        let left_out = |plan: &OrderPlan| {
+            !selection.is_everything()
+                && !plan.drafts.is_empty()
+                && !messages
+                    .iter()
+                    .any(|m| m.notices.iter().any(|n| n.order == plan.order))
+        };
+        let planned: Vec<PlannedOrder> = batch
+            .plans
+            .iter()
+            .filter(|plan| !left_out(plan))
+            .map(|plan| PlannedOrder {
+                order: plan.order,
+                review_version: plan.review_version,
+                keep: plan.keep.clone(),
+                supersede: plan.supersede.clone(),
+                verdicts: plan.verdicts.clone(),
+                wake: plan.wake,
+            })
+            .collect();
+        let outgoing: Vec<OutgoingMessage> = messages
+            .iter()
+            .filter_map(|m| self.outgoing(m, &batch, now))
+            .collect();
+        let (run, held) = self.brake(run, outgoing.len(), now).await?;
+        let n_orders = planned.len();
+        let review = Review {
+            run,
+            mode: self.mode(),
+            orders: planned,
+            messages: outgoing,
+            held,
+        };
+        let written = self.store.commit_review(review, now).await?;
+        report.orders += n_orders;
+        report.messages += written.messages.len();
+        if held {
+            report.held += written.messages.len();
+        }
+        for plan in batch.plans.iter().filter(|plan| plan.drafts.is_empty()) {
+            if let Some(verdict) = plan.verdicts.first() {
+                *report
+                    .quiet
+                    .entry(verdict.reason.code().to_owned())
+                    .or_default() += 1;
+            }
+        }
+        Ok(n_orders - written.stale.len())
+    }
+
+    /// The storm brake: the run to write into, and whether it is held.
+    async fn brake(
+        &self,
+        run: RunNo,
+        n_messages: usize,
+        now: Instant,
+    ) -> Result<(RunNo, bool), AppError> {
+        if n_messages == 0 {
+            return Ok((run, false));
+        }
+        let read = &self.viewer.read;
+        let hour_ago = now.minus(Length::hours(1));
+        let changed = read
+            .meta("policy_changed_at")
+            .await?
+            .is_some_and(|at| !at.is_empty());
+        let every_run = self.settings().reach == Reach::Review;
+        let recent = read.count_planned_since(self.mode(), hour_ago).await?;
+        let limit = self.policy().brake.limit(read.count_open_orders().await?);
+        let over = recent + n_messages as u64 > limit;
+        if !(changed || every_run || over) {
+            return Ok((run, false));
+        }
+        // The rest of the window is collected in one run, so that a person
+        // decides once.
+        let collecting = if over {
+            read.held_run_since(hour_ago).await?
+        } else {
+            None
+        };
+        Ok((collecting.unwrap_or(run), true))
+    }
+
+    /// Adds where a planned message goes. In the sandbox that is never the
+    /// customer.
+    fn outgoing(
+        &self,
+        planned: &PlannedMessage,
+        batch: &PlannedBatch,
+        now: Instant,
+    ) -> Option<OutgoingMessage> {
+        let order = planned.notices.first()?.order;
+        let situation = batch.situations.iter().find(|s| s.order.id == order)?;
+        let contact = &situation.order.contact;
+        let hashes = batch.hashes.get(&order)?;
+        let (recipient, address_hash) = match planned.channel {
+            ChannelName::Email => (contact.email.as_ref()?.expose(), hashes.email.clone()?),
+            ChannelName::Sms => (
+                contact.phone.as_ref()?.expose().to_owned(),
+                hashes.phone.clone()?,
+            ),
+        };
+        Some(OutgoingMessage {
+            uid: self.ids.message_uid(now),
+            planned: planned.clone(),
+            recipient,
+            address_hash,
+        })
+    }
+}

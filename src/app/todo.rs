@@ -1,0 +1,90 @@
+//! Everything that waits for a person, in one list.
+
+use crate::app::{AppError, Viewer, hold_file};
+use crate::domain::message::MessageState;
+use crate::domain::reason::Verdict;
+use crate::store::read::lists::MessageFilter;
+use crate::store::types::{HoldRow, MessageRow, RunRow, RunState};
+
+/// Most entries of one sort.
+const ENTRIES_MAX: u32 = 1_000;
+/// Verdicts a person has to look at.
+const CODES: [&str; 6] = [
+    "date_in_past",
+    "not_believed",
+    "stale_at_baseline",
+    "not_in_feed",
+    "cannot_say",
+    "unreachable",
+];
+
+/// What waits, by sort.
+#[derive(Clone, Debug, Default)]
+pub struct Todo {
+    /// Runs that wait for a yes.
+    pub held_runs: Vec<RunRow>,
+    /// Messages that may have gone out.
+    pub in_doubt: Vec<MessageRow>,
+    /// Messages that failed for good.
+    pub failed: Vec<MessageRow>,
+    /// Orders with a verdict for people: number, verdicts.
+    pub orders: Vec<(String, Vec<Verdict>)>,
+    pub holds: Vec<HoldRow>,
+    /// The hold file is there; its reason, if it says one.
+    pub hold_file: Option<Option<String>>,
+}
+
+impl Todo {
+    pub fn is_empty(&self) -> bool {
+        self.held_runs.is_empty()
+            && self.in_doubt.is_empty()
+            && self.failed.is_empty()
+            && self.orders.is_empty()
+            && self.holds.is_empty()
+            && self.hold_file.is_none()
+    }
+}
+
+impl Viewer {
+    /// Collects what waits for a person.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn todo(&self) -> Result<Todo, AppError> {
+        let read = &self.read;
+        let messages = |state| MessageFilter {
+            state: Some(state),
+            ..MessageFilter::default()
+        };
+        let mut held_runs = read.runs(None, ENTRIES_MAX).await?;
+        held_runs.retain(|run| run.state == RunState::Held && run.mode == self.mode());
+        let mut in_doubt = read
+            .messages(&messages(MessageState::InDoubt), ENTRIES_MAX)
+            .await?;
+        let mut failed = read
+            .messages(&messages(MessageState::Failed), ENTRIES_MAX)
+            .await?;
+        for list in [&mut in_doubt, &mut failed] {
+            list.retain(|m| m.mode == self.mode());
+        }
+        let orders = read
+            .orders_with_verdicts(&CODES)
+            .await?
+            .into_iter()
+            .map(|(_, number, text)| {
+                let mut verdicts: Vec<Verdict> = serde_json::from_str(&text).unwrap_or_default();
+                verdicts.retain(|v| v.reason.needs_a_person());
+                (number, verdicts)
+            })
+            .collect();
+        let state_dir = &self.settings.state_dir;
+        Ok(Todo {
+            held_runs,
+            in_doubt,
+            failed,
+            orders,
+            holds: read.holds().await?,
+            hold_file: hold_file::is_held(state_dir).then(|| hold_file::reason(state_dir)),
+        })
+    }
+}
