@@ -1,1 +1,5 @@
 pub mod domain;
+pub mod channel {
+    pub mod settings;
+}
+pub mod config;

@@ -1,0 +1,253 @@
+//! What each channel has to know, already checked: plain values that mean
+//! what they say. Where they are read from is not decided here.
+//!
+//! Secrets are [`SecretString`]s, so that `Debug` of any of these prints
+//! none.
+
+use crate::domain::contact::EmailAddress;
+use secrecy::SecretString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A display name and an address, as in `From`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    pub name: Option<String>,
+    pub address: EmailAddress,
+}
+
+/// How the line to the relay is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Clear text; only ever to this machine's own loopback.
+    Plain,
+    /// Clear until `STARTTLS`, which must be offered.
+    StartTls,
+    /// TLS from the first byte (port 465). The safest of the three.
+    Tls,
+}
+
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub user: String,
+    pub password: SecretString,
+}
+
+/// A mail relay, and who we are to it and to the recipients.
+#[derive(Clone, Debug)]
+pub struct SmtpSettings {
+    pub host: String,
+    pub port: u16,
+    pub security: Security,
+    pub auth: Option<Login>,
+    /// Our name in `EHLO`: a full domain name, or an address literal.
+    pub helo: String,
+    pub from: Mailbox,
+    /// Somebody reads what arrives here: every notice can be answered.
+    pub reply_to: Mailbox,
+    /// Envelope sender; the address in `from` where there is none.
+    pub bounce_address: Option<EmailAddress>,
+    pub unsubscribe_mailto: Option<EmailAddress>,
+    /// Connections at the same time, 1 or more.
+    pub sessions: usize,
+    pub per_minute: u32,
+    pub limits: StepLimits,
+}
+
+impl SmtpSettings {
+    /// Where bounces go.
+    pub fn envelope_sender(&self) -> &EmailAddress {
+        self.bounce_address.as_ref().unwrap_or(&self.from.address)
+    }
+}
+
+/// How long each step of an SMTP conversation may take, and how long a
+/// connection lives. RFC 5321 (4.5.3.2) asks for minutes where a modern relay
+/// needs seconds; only the wait after the final dot must never be shortened,
+/// because giving up there turns an accepted mail into one in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepLimits {
+    /// Name look-up, TCP, and again for the TLS handshake.
+    pub connect: Duration,
+    /// From the connection to the answer to `EHLO`.
+    pub greeting: Duration,
+    /// Each answer to `AUTH`, `MAIL`, `RCPT`, `RSET`.
+    pub command: Duration,
+    /// The answer to `DATA`.
+    pub data: Duration,
+    /// Writing the whole message.
+    pub body: Duration,
+    /// The answer to the final dot.
+    pub dot: Duration,
+    /// The farewell.
+    pub quit: Duration,
+    /// A connection unused for longer is not used again.
+    pub idle: Duration,
+    /// A connection older than this is not used again.
+    pub age: Duration,
+    /// Mails over one connection; relays often close after a hundred.
+    pub n_mails: u32,
+}
+
+impl Default for StepLimits {
+    fn default() -> StepLimits {
+        StepLimits {
+            connect: Duration::from_secs(30),
+            greeting: Duration::from_secs(60),
+            command: Duration::from_secs(60),
+            data: Duration::from_secs(120),
+            body: Duration::from_secs(180),
+            dot: Duration::from_secs(600),
+            quit: Duration::from_secs(5),
+            idle: Duration::from_secs(30),
+            age: Duration::from_secs(600),
+            n_mails: 100,
+        }
+    }
+}
+
+/// Twilio's messaging API.
+#[derive(Clone, Debug)]
+pub struct TwilioSettings {
+    /// `https://api.twilio.com`; plain HTTP only to loopback.
+    pub base_url: String,
+    pub account_sid: String,
+    /// User of the basic authentication: the account, or the id of a key.
+    pub user: String,
+    pub token: SecretString,
+    pub sender: TwilioSender,
+    /// How long Twilio may try to deliver; kept to 1 s ..= 10 h.
+    pub validity: Option<Duration>,
+    pub sessions: usize,
+    pub per_minute: u32,
+    pub limits: HttpLimits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TwilioSender {
+    /// A number in E.164, a short code, or an alphanumeric sender.
+    From(String),
+    MessagingService(String),
+}
+
+/// Any gateway that takes one HTTP request per text.
+#[derive(Clone, Debug)]
+pub struct GenericSmsSettings {
+    /// Name for people, in checks and errors.
+    pub name: String,
+    pub method: HttpMethod,
+    /// No placeholders; plain HTTP only to loopback.
+    pub url: String,
+    /// Fixed headers, without secrets.
+    pub headers: Vec<(String, String)>,
+    pub auth: HttpAuth,
+    pub body: BodyTemplate,
+    /// `{{from}}` in the body.
+    pub from: String,
+    pub success: Success,
+    /// Where the gateway's id stands in a JSON answer, as `/messages/0/id`.
+    pub id_pointer: Option<String>,
+    /// Statuses that certainly mean "not taken, try later".
+    pub retry_statuses: Vec<u16>,
+    /// Answers that mean the number will never work.
+    pub hard: Option<AnswerMatch>,
+    /// Answers that mean the recipient opted out.
+    pub opted_out: Option<AnswerMatch>,
+    /// Header that carries our message's identity, for gateways that drop
+    /// repeats.
+    pub idempotency_header: Option<String>,
+    pub sessions: usize,
+    pub per_minute: u32,
+    pub limits: HttpLimits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpMethod {
+    Get,
+    Post,
+    Put,
+}
+
+#[derive(Clone, Debug)]
+pub enum HttpAuth {
+    None,
+    Basic(Login),
+    Bearer(SecretString),
+    Header { name: String, value: SecretString },
+}
+
+/// The request's content with `{{to}} {{from}} {{text}} {{ref}} {{callback}}
+/// {{encoding}}` inside strings. Values are put in as values: a quotation
+/// mark in a text cannot end a JSON string.
+#[derive(Clone, Debug)]
+pub enum BodyTemplate {
+    Json(serde_json::Value),
+    /// Fields in order; with GET they become the query.
+    Form(Vec<(String, String)>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Success {
+    /// Statuses of success; 200, 201 and 202 if empty.
+    pub statuses: Vec<u16>,
+    /// What the answer must also say.
+    pub matching: Option<AnswerMatch>,
+}
+
+/// A question to an answer of a gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnswerMatch {
+    /// The JSON value at this pointer equals one of these.
+    Json {
+        pointer: String,
+        any_of: Vec<serde_json::Value>,
+    },
+    /// One of these stands somewhere in the body, in any case.
+    Text(Vec<String>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    pub connect: Duration,
+    /// The whole request with its answer.
+    pub total: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> HttpLimits {
+        HttpLimits {
+            connect: Duration::from_secs(10),
+            total: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A folder that receives messages as files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderSettings {
+    pub path: PathBuf,
+    pub sessions: usize,
+    pub per_minute: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let login = Login {
+            user: "shop".into(),
+            password: SecretString::from("correct horse"),
+        };
+        let auth = HttpAuth::Header {
+            name: "X-Key".into(),
+            value: SecretString::from("battery staple"),
+        };
+        let printed = format!("{login:?} {auth:?}");
+        assert!(
+            !printed.contains("horse") && !printed.contains("staple"),
+            "{printed}"
+        );
+    }
+}
