@@ -205,7 +205,7 @@ mod tests {
         let text = "\u{feff}mode = live\n[delay\nsettle = \"30m\"\n";
         let problems = parse(&Source::read("t.toml", text), text, false).unwrap_err();
         let places: Vec<_> = problems.iter().filter_map(Problem::line_column).collect();
-        assert_eq!(places, [(2, 7), (1, 9)], "{problems:?}");
+        assert_eq!(places, [(2, 7), (1, 8)], "{problems:?}");
     }
 
     #[test]

@@ -37,7 +37,12 @@ impl Source {
         let before = text.get(..at).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         let line = before.matches('\n').count() + 1;
-        (line, before[line_start..].chars().count() + 1)
+        // A byte order mark is not something an editor counts.
+        let counted = |c: &char| *c != '\u{feff}';
+        (
+            line,
+            before[line_start..].chars().filter(counted).count() + 1,
+        )
     }
 
     /// The line's text, without its end.
@@ -46,7 +51,9 @@ impl Source {
         let at = at.min(text.len());
         let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
         let end = text[at..].find('\n').map_or(text.len(), |i| at + i);
-        text[start..end].trim_end_matches('\r')
+        text[start..end]
+            .trim_end_matches('\r')
+            .trim_start_matches('\u{feff}')
     }
 }
 

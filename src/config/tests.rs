@@ -376,7 +376,7 @@ fn the_environment_lies_over_the_file_and_the_file_over_the_defaults() {
     assert!(config.shop.offer_block);
     let shown = config.show();
     for line in [
-        "settle = \"45m\"                               # BACKORDERD__DELAY__SETTLE",
+        "settle = \"45m\"                                # BACKORDERD__DELAY__SETTLE",
         "last_call_working_days = 1\n",
         "# name is not set",
     ] {
@@ -411,14 +411,26 @@ fn what_would_reach_the_wrong_hands_is_refused() {
         "sandbox",
     );
     check(
-        "[demo]\nnow = \"2026-03-09T11:40:00Z\"\n[sandbox]\nphone = \"+442079460018\"\n",
-        "2:7 a clock that stands still is for the demo alone, and sandbox.phone lets messages leave this machine",
+        &relay(
+            "[demo]\nnow = \"2026-03-09T11:40:00Z\"\n[sandbox]\nemail = \"me@fernkettle.example\"\n",
+        ),
+        "10:7 a clock that stands still is for the demo alone, and sandbox.email lets messages leave this machine",
         "take demo.now out",
     );
     check(
-        "[sms]\ngateway = \"twilio\"\n[sms.twilio]\nbase_url = \"http://api.example/\"\n",
-        "x",
-        "",
+        "[sandbox]\nphone = \"+442079460018\"\n",
+        "2:9 sandbox texts to a phone need a gateway, and sms.gateway names none",
+        "set up [sms]",
+    );
+    check(
+        "[sms.twilio]\nbase_url = \"http://api.example/\"\n",
+        "2:12 sms.twilio.base_url: http would send texts and the login in clear text over the network",
+        "https://",
+    );
+    check(
+        "mode = \"live\"\n[shop]\nname = \"X\"\n",
+        "1:8 this needs email.host, which is not set",
+        "add host = \"smtp.shop.example\" to [email]",
     );
 }
 
