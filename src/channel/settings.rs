@@ -173,12 +173,19 @@ pub enum HttpAuth {
     None,
     Basic(Login),
     Bearer(SecretString),
-    Header { name: String, value: SecretString },
+    Header {
+        name: String,
+        value: SecretString,
+    },
+    /// Fields beside the template's, for gateways that want `username` and
+    /// `password` or a key among them.
+    Fields(Vec<(String, SecretString)>),
 }
 
-/// The request's content with `{{to}} {{from}} {{text}} {{ref}} {{callback}}
-/// {{encoding}}` inside strings. Values are put in as values: a quotation
-/// mark in a text cannot end a JSON string.
+/// The request's content with placeholders inside its strings: `{{to}}`
+/// (E.164), `{{to_digits}}` (the same without `+`), `{{from}}`, `{{text}}`,
+/// `{{ref}}`, `{{callback}}`, `{{encoding}}` (`gsm7` or `ucs2`). Values are
+/// put in as values: a quotation mark in a text cannot end a JSON string.
 #[derive(Clone, Debug)]
 pub enum BodyTemplate {
     Json(serde_json::Value),

@@ -232,10 +232,7 @@ fn host_name(text: &str) -> Result<String, Wrong> {
     if sound {
         Ok(bare.to_owned())
     } else {
-        Err(Wrong::new(
-            format!("`{text}` is not the name of a host"),
-            cure,
-        ))
+        Err(Wrong::new("this is not the name of a host", cure))
     }
 }
 

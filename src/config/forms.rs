@@ -170,7 +170,7 @@ pub fn list<T>(item: impl Fn(&Entry) -> Read<T>) -> impl Fn(&Entry) -> Read<Vec<
             match item(entry) {
                 Ok(value) => values.push(value),
                 Err(found) => complaints.extend(found.into_iter().map(|complaint| Complaint {
-                    at: complaint.at.or_else(|| Some(entry.origin.clone())),
+                    at: complaint.at.or_else(|| Some(entry.origin.value_place())),
                     wrong: complaint.wrong,
                 })),
             }

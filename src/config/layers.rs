@@ -6,7 +6,7 @@
 //! plain text (a list is written with commas).
 
 use super::problem::{Place, Problem, Source};
-use super::raw::{Entry, Origin, Table, Value};
+use super::raw::{Entry, Origin, Table, Value, quoted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use toml::Spanned;
@@ -37,13 +37,23 @@ pub fn parse(source: &Arc<Source>, text: &str, built_in: bool) -> Result<Table, 
     }
     let problem = |error: &toml::de::Error| {
         let span = error.span().unwrap_or(0..0);
+        let span = span.start + skipped..span.end + skipped;
+        // The slip everybody makes deserves its own words; the library's stand
+        // for the rest.
+        let (what, cure) = if error.message().starts_with("string values must be quoted") {
+            let cure = format!("write {}", quoted(source.marked(&span)));
+            ("a text needs quotes".to_owned(), cure)
+        } else {
+            let cure = "write it as in the shipped file: key = value, texts in double quotes, lists in brackets";
+            (error.message().replace('\n', ", "), cure.to_owned())
+        };
         Problem {
             place: Place::Written {
                 source: Arc::clone(source),
-                span: span.start + skipped..span.end + skipped,
+                span,
             },
-            what: error.message().replace('\n', ", "),
-            cure: Some("one setting per line: key = value; texts in double quotes".to_owned()),
+            what,
+            cure: Some(cure),
         }
     };
     Err(errors.iter().map(problem).collect())

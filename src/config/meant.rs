@@ -2,7 +2,9 @@
 //! the program needs.
 
 use super::reader::Shown;
-use crate::channel::settings::{GenericSmsSettings, Mailbox, SmtpSettings, TwilioSettings};
+use crate::channel::settings::{
+    GenericSmsSettings, Mailbox, Security, SmtpSettings, StepLimits, TwilioSettings,
+};
 use crate::domain::contact::{Country, EmailAddress, Locale, PhoneNumber};
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
@@ -44,6 +46,28 @@ pub struct Config {
     /// A clock that stands still; only where every channel is a folder.
     pub demo_now: Option<Instant>,
     pub(super) shown: Vec<Shown>,
+}
+
+impl Config {
+    /// What the heads of e-mails are written with: the relay's settings, or,
+    /// without a relay, a stand-in with the sender's identity that nothing can
+    /// be sent through.
+    pub fn letterhead(&self) -> SmtpSettings {
+        self.email.clone().unwrap_or_else(|| SmtpSettings {
+            host: "relay.invalid".to_owned(),
+            port: 465,
+            security: Security::Tls,
+            auth: None,
+            helo: self.sender.from.address.domain().to_owned(),
+            from: self.sender.from.clone(),
+            reply_to: self.sender.reply_to.clone(),
+            bounce_address: self.sender.bounce_address.clone(),
+            unsubscribe_mailto: self.sender.unsubscribe_mailto.clone(),
+            sessions: 1,
+            per_minute: self.pace.per_minute,
+            limits: StepLimits::default(),
+        })
+    }
 }
 
 /// What the operator wants; going live takes `backorderd live` besides.
@@ -101,7 +125,7 @@ pub enum SmsGatewaySettings {
     /// Into the sandbox folder.
     Folder,
     Twilio(TwilioSettings),
-    Generic(GenericSmsSettings),
+    Generic(Box<GenericSmsSettings>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! defaults, the operator's file, and `BACKORDERD__SECTION__KEY` from the
 //! environment. `layers` builds one tree of written values (`raw`) from them;
 //! `reader` asks it for settings one by one, and `shop`, `policy`, `channels`,
-//! `sms`, `places` make [`Config`] of the answers.
+//! `sms`, `sms_generic`, `places` make [`Config`] of the answers.
 //!
 //! Promises:
 //! - All problems of a load are reported at once, each with file, line and
@@ -15,7 +15,7 @@
 //! - What [`Config`] holds has been checked; nobody checks again.
 //!
 //! It opens no database, reaches for no network and creates no folder. The
-//! process's environment is read by [`environment`] alone.
+//! process's environment is read by [`environment()`] alone.
 
 mod channels;
 mod environment;
@@ -23,6 +23,7 @@ mod forms;
 mod layers;
 mod load;
 pub mod meant;
+mod paint;
 mod places;
 mod policy;
 pub mod problem;
@@ -32,6 +33,7 @@ mod secrets;
 mod shop;
 mod show;
 mod sms;
+mod sms_generic;
 mod suggest;
 mod units;
 

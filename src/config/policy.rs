@@ -93,9 +93,10 @@ pub fn read(reader: &Reader, texts: bool, country: Option<Country>) -> Policy {
 }
 
 fn calendar(section: &Section<'_>) -> Calendar {
+    let working = section.wanted("working", Weekdays::ALL, parsed(units::weekdays));
     let closed = section.wanted("closed", Vec::new(), list(date));
     Calendar {
-        working: section.wanted("working", Weekdays::ALL, parsed(units::weekdays)),
+        working,
         closed: closed.into_iter().collect(),
     }
 }

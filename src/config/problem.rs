@@ -2,12 +2,13 @@
 //!
 //! Every problem names its place (file, line and column, or the environment
 //! variable), shows the line, and ends with a cure. All problems of a load
-//! come together in one [`ConfigErrors`]. `Display` is plain text; with
-//! `miette` the same is drawn in colour.
+//! come together in one [`ConfigErrors`]. `plain` prints them as text, `miette`
+//! draws them in colour; `Display` is the sentence alone, as with every error.
 //!
 //! Promise: the text of a file is kept only with everything that looks like a
 //! secret painted over ([`Source::read`]), so no rendering can show one.
 
+use super::paint::paint_over_secrets;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
 use std::ops::Range;
@@ -45,6 +46,12 @@ impl Source {
         )
     }
 
+    /// The first line of a span's text.
+    pub fn marked(&self, span: &Range<usize>) -> &str {
+        let marked = self.named.inner().get(span.clone()).unwrap_or_default();
+        marked.lines().next().unwrap_or_default()
+    }
+
     /// The line's text, without its end.
     fn line_at(&self, at: usize) -> &str {
         let text = self.named.inner();
@@ -55,75 +62,6 @@ impl Source {
             .trim_end_matches('\r')
             .trim_start_matches('\u{feff}')
     }
-}
-
-/// Words in the name of a key whose value is nobody's business.
-const SECRET_WORDS: [&str; 7] = [
-    "password",
-    "passwd",
-    "token",
-    "secret",
-    "authorization",
-    "api-key",
-    "api_key",
-];
-
-/// Replaces values of secret-looking keys, and logins inside URLs, by as many
-/// asterisks as they had bytes. Rather too much than too little: what follows
-/// such a key up to the end of its line, or of its multi-line text.
-fn paint_over_secrets(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let mut hidden: Vec<Range<usize>> = Vec::new();
-    for word in SECRET_WORDS {
-        for (at, _) in lower.match_indices(word) {
-            hidden.extend(value_after_key(text, at + word.len()));
-        }
-    }
-    for (at, _) in lower.match_indices("://") {
-        let rest = &text[at + 3..];
-        let end = rest
-            .find(|c: char| c.is_whitespace() || "/\"'".contains(c))
-            .unwrap_or(rest.len());
-        if let Some(login) = rest[..end].rfind('@') {
-            hidden.push(at + 3..at + 3 + login);
-        }
-    }
-    text.char_indices()
-        .map(|(i, c)| {
-            if c != '\n' && c != '\r' && hidden.iter().any(|range| range.contains(&i)) {
-                "*".repeat(c.len_utf8())
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
-}
-
-/// The value that follows when a key ends at or soon after `from`; tables stay
-/// readable, they say where the secret is and not what it is.
-fn value_after_key(text: &str, from: usize) -> Option<Range<usize>> {
-    let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |i| at + i);
-    let equals = from + text[from..line_end(from)].find('=')?;
-    let between = text[from..equals].trim_matches(|c: char| c.is_whitespace() || "\"'".contains(c));
-    if !between
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
-    {
-        return None;
-    }
-    let value = &text[equals + 1..];
-    let start = equals + 1 + (value.len() - value.trim_start_matches([' ', '\t']).len());
-    let value = &text[start..];
-    if value.starts_with('{') {
-        return None;
-    }
-    for quotes in ["\"\"\"", "'''"] {
-        if let Some(inside) = value.strip_prefix(quotes) {
-            let length = inside.find(quotes).map_or(inside.len(), |i| i + 3);
-            return Some(start..start + 3 + length);
-        }
-    }
-    Some(start..line_end(start))
 }
 
 /// Where a problem lies.
@@ -159,26 +97,40 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// Place, sentence, line and cure as plain text of several lines.
+    pub fn plain(&self) -> String {
+        let mut out = String::new();
+        if let Place::Written { source, span } = &self.place {
+            let (line, column) = source.line_column(span.start);
+            let shown = source.line_at(span.start);
+            let n_left = shown.chars().count().saturating_sub(column - 1);
+            let n_marked = source.marked(span).chars().count();
+            let carets = "^".repeat(n_marked.clamp(1, n_left.max(1)));
+            out.push_str(&format!(
+                "{}:{line}:{column}: {self}\n{line:>6} | {shown}\n{:>7}| {:>3$}{carets}",
+                source.name(),
+                "",
+                "",
+                column - 1
+            ));
+        } else {
+            out.push_str(&self.to_string());
+        }
+        if let Some(cure) = &self.cure {
+            out.push_str(&format!("\n         {cure}"));
+        }
+        out
+    }
+}
+
+/// The sentence alone; a variable's name stands before it, the place in a file
+/// is the printer's to show.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Written { source, span } => {
-                let (line, column) = source.line_column(span.start);
-                writeln!(f, "{}:{line}:{column}: {}", source.name(), self.what)?;
-                let shown = source.line_at(span.start);
-                let n_left = shown.chars().count().saturating_sub(column - 1);
-                let marked = source.named.inner().get(span.clone()).unwrap_or_default();
-                let n_marked = marked.lines().next().unwrap_or_default().chars().count();
-                let carets = "^".repeat(n_marked.clamp(1, n_left.max(1)));
-                writeln!(f, "{line:>6} | {shown}")?;
-                write!(f, "       | {:>1$}{carets}", "", column - 1)?;
-            }
-            Place::Variable(name) => write!(f, "{name}: {}", self.what)?,
-            Place::Whole => f.write_str(&self.what)?,
-        }
-        match &self.cure {
-            Some(cure) => write!(f, "\n         {cure}"),
-            None => Ok(()),
+            Place::Variable(name) => write!(f, "{name}: {}", self.what),
+            Place::Written { .. } | Place::Whole => f.write_str(&self.what),
         }
     }
 }
@@ -227,16 +179,24 @@ impl ConfigErrors {
     }
 }
 
+impl ConfigErrors {
+    /// All problems as plain text, for output that is not a terminal.
+    pub fn plain(&self) -> String {
+        let mut out = self.to_string();
+        for problem in &self.problems {
+            out.push_str("\n\n");
+            out.push_str(&problem.plain());
+        }
+        out
+    }
+}
+
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.len() {
-            1 => f.write_str("the configuration has a problem")?,
-            n => write!(f, "the configuration has {n} problems")?,
+            1 => f.write_str("the configuration has a problem"),
+            n => write!(f, "the configuration has {n} problems"),
         }
-        for problem in &self.problems {
-            write!(f, "\n\n{problem}")?;
-        }
-        Ok(())
     }
 }
 
@@ -253,39 +213,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_painted_over_and_nothing_moves() {
-        for (text, shown) in [
-            (
-                "password = \"hunter2\"\nport = 1",
-                "password = *********\nport = 1",
-            ),
-            ("password = hünter", "password = *******"),
-            (
-                "auth_token=\"\"\"a\nb\"\"\"\nx = 1",
-                "auth_token=****\n****\nx = 1",
-            ),
-            (
-                "password = { file = \"/x\" }",
-                "password = { file = \"/x\" }",
-            ),
-            (
-                "email = { user = \"u\", password = \"p\" }",
-                "email = { user = \"u\", password = *****",
-            ),
-            ("Authorization = 'Bearer x'", "Authorization = **********"),
-            ("url = \"pg://u:p@host/db\"", "url = \"pg://***@host/db\""),
-            (
-                "# the password is with Jo\nx = 1",
-                "# the password is with Jo\nx = 1",
-            ),
-        ] {
-            let painted = paint_over_secrets(text);
-            assert_eq!(painted, shown);
-            assert_eq!(painted.len(), text.len(), "{text}");
-        }
-    }
-
-    #[test]
     fn a_problem_reads_as_place_line_and_cure() {
         let source = Source::read("shop.toml", "# é\n[delay]\nsettle = 30\n");
         let span = source.named.inner().find("30").unwrap();
@@ -298,7 +225,7 @@ mod tests {
             cure: Some("write \"30m\"".into()),
         };
         assert_eq!(
-            problem.to_string(),
+            problem.plain(),
             "shop.toml:3:10: delay.settle has no unit\n     3 | settle = 30\n       |          ^^\n         write \"30m\""
         );
     }

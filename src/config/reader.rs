@@ -26,7 +26,7 @@ pub struct Shown {
 /// One complaint about a value; `at` where a part of it is to blame.
 #[derive(Debug)]
 pub struct Complaint {
-    pub at: Option<Origin>,
+    pub at: Option<Place>,
     pub wrong: Wrong,
 }
 
@@ -142,7 +142,14 @@ impl Reader {
             ),
             (Origin::Written { .. }, Some(near)) => (
                 format!("there is no {thing} {full}"),
-                format!("did you mean {}?", in_words(full, near)),
+                format!(
+                    "did you mean {}?",
+                    if is_table {
+                        format!("[{near}]")
+                    } else {
+                        in_words(full, near)
+                    }
+                ),
             ),
             (Origin::Written { .. }, None) => (
                 format!("there is no {thing} {full}"),
@@ -264,7 +271,7 @@ impl<'r> Section<'r> {
             Ok(value) => Some(value),
             Err(complaints) => {
                 for Complaint { at, wrong } in complaints {
-                    let place = at.as_ref().unwrap_or(&entry.origin).value_place();
+                    let place = at.unwrap_or_else(|| entry.origin.value_place());
                     let what = format!("{path}: {}", wrong.what);
                     self.reader.refuse(place, what, wrong.cure);
                 }

@@ -8,6 +8,7 @@
 
 use super::forms;
 use super::meant::SecretUse;
+use super::problem::Place;
 use super::raw::{Entry, Origin, Value};
 use super::reader::{Complaint, Read, Section};
 use super::units::Wrong;
@@ -18,6 +19,9 @@ use std::path::{Path, PathBuf};
 
 /// No password or token is longer.
 const SECRET_BYTES_MAX: u64 = 16 * 1024;
+
+/// All that is ever listed of a secret.
+const SET: &str = "\"(set)\"";
 
 /// Where secrets may come from.
 pub struct Vault<'a> {
@@ -46,11 +50,24 @@ impl Vault<'_> {
     /// the way it is written is checked, and an empty text comes back.
     pub fn read(&self, section: &Section<'_>, key: &str) -> Option<SecretString> {
         let path = section.path_of(key);
-        section.maybe_shown(
-            key,
-            |_| "(set)".to_owned(),
-            |entry| self.secret(entry, &path),
-        )
+        section.maybe_shown(key, |_| SET.to_owned(), |entry| self.secret(entry, &path))
+    }
+
+    /// Reads a table of secrets by name, in the order they were written.
+    pub fn read_named(
+        &self,
+        section: &Section<'_>,
+        key: &str,
+    ) -> Option<Vec<(String, SecretString)>> {
+        let path = section.path_of(key);
+        let read = forms::table(|entries| {
+            let named = |(name, entry): &(&str, &Entry)| {
+                let secret = self.secret(entry, &format!("{path}.{name}"))?;
+                Ok(((*name).to_owned(), secret))
+            };
+            entries.iter().map(named).collect()
+        });
+        section.maybe_shown(key, |_| SET.to_owned(), read)
     }
 
     fn secret(&self, entry: &Entry, path: &str) -> Read<SecretString> {
@@ -78,7 +95,7 @@ impl Vault<'_> {
             .find(|(k, _)| !["credential", "file"].contains(k))
         {
             return complain(
-                Some(part.origin.clone()),
+                Some(part.origin.key_place()),
                 format!("a secret has no `{key}`"),
                 forms,
             );
@@ -98,7 +115,7 @@ impl Vault<'_> {
             _ => self.private_file(&named),
         };
         found.map_err(|wrong| {
-            let at = Some(part.origin.clone());
+            let at = Some(part.origin.value_place());
             vec![Complaint { at, wrong }]
         })
     }
@@ -151,7 +168,7 @@ impl Vault<'_> {
     }
 }
 
-fn complain<T>(at: Option<Origin>, what: impl Into<String>, cure: impl Into<String>) -> Read<T> {
+fn complain<T>(at: Option<Place>, what: impl Into<String>, cure: impl Into<String>) -> Read<T> {
     let wrong = Wrong::new(what, cure);
     Err(vec![Complaint { at, wrong }])
 }

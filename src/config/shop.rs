@@ -122,7 +122,7 @@ fn currency(text: &str) -> Result<String, Wrong> {
 fn hours(entries: &[(&str, &Entry)]) -> Read<BTreeMap<String, String>> {
     let line = |(key, entry): &(&str, &Entry)| {
         let tag = Locale::parse(key).map_err(|error| {
-            let at = Some(entry.origin.clone());
+            let at = Some(entry.origin.key_place());
             let wrong = Wrong::new(
                 format!("`{key}` is {error}"),
                 "write one line per language, like en = \"...\"",

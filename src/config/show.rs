@@ -1,6 +1,7 @@
 //! The configuration as `config show` prints it: every setting that is in
 //! force, where it was set, secrets as "(set)".
 
+use super::layers::DEFAULTS;
 use super::meant::Config;
 use super::raw::bare_or_quoted;
 use super::reader::Shown;
@@ -27,19 +28,35 @@ impl Config {
                 sections.push(section);
             }
         }
-        // Settings outside sections can only stand at the top.
-        sections.sort_by_key(|section| !section.is_empty());
+        sections.sort_by_key(|section| in_shipped_file(section));
         for section in sections {
             if !section.is_empty() {
                 let _ = write!(out, "\n[{section}]\n");
             }
-            for shown in self.shown.iter().filter(|s| split(s).0 == section) {
+            let settings = || self.shown.iter().filter(|s| split(s).0 == section);
+            if settings().all(|shown| shown.literal.is_none()) {
+                out.push_str("# nothing is set\n");
+                continue;
+            }
+            for shown in settings() {
                 out.push_str(&line(shown));
                 out.push('\n');
             }
         }
         out
     }
+}
+
+/// Where a section begins in the shipped file; settings outside sections stand
+/// at the top.
+fn in_shipped_file(section: &str) -> usize {
+    if section.is_empty() {
+        return 0;
+    }
+    ["", "#"]
+        .iter()
+        .find_map(|mark| DEFAULTS.find(&format!("\n{mark}[{section}]\n")))
+        .unwrap_or(DEFAULTS.len())
 }
 
 fn split(shown: &Shown) -> (&str, &str) {
