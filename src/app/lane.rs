@@ -95,12 +95,9 @@ pub async fn run(
             (claimed, prepared)
         });
         let record = async {
-            match unrecorded.take() {
-                Some((claimed, outcome)) => {
-                    let report = record(&app, worker, claimed, outcome).await;
-                    let _ = done.send(report);
-                }
-                None => {}
+            if let Some((claimed, outcome)) = unrecorded.take() {
+                let report = record(&app, worker, claimed, outcome).await;
+                let _ = done.send(report);
             }
         };
         let mark = async {

@@ -255,7 +255,10 @@ pub fn shop_context(shop: &ShopProfile, language: &Locale) -> ShopContext {
             .and_then(|p| filled(p, NUMBER_CHARS_MAX)),
         hours,
         website: shop.website.as_deref().and_then(web_link),
-        email: shop.reply_to.as_ref().map(|address| address.expose()),
+        email: shop
+            .reply_to
+            .as_ref()
+            .map(super::super::domain::contact::EmailAddress::expose),
         can_reply: shop.reply_to.is_some(),
         charges: shop.charges,
         cancel: shop.cancel,

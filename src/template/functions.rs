@@ -225,7 +225,11 @@ impl HelperDef for Function {
             );
         }
         let arguments = Arguments {
-            values: helper.params().iter().map(|p| p.value()).collect(),
+            values: helper
+                .params()
+                .iter()
+                .map(handlebars::PathAndJson::value)
+                .collect(),
             named: helper.hash().iter().map(|(k, v)| (*k, v.value())).collect(),
             format,
             today,
