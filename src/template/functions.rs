@@ -47,12 +47,12 @@ pub const SIGNATURES: &[Signature] = &[
     Signature {
         name: "short_date",
         values: (1, 1),
-        named: &["to"],
+        named: &["by"],
     },
     Signature {
         name: "eta",
         values: (1, 1),
-        named: &["on", "from", "to"],
+        named: &["on", "from", "to", "window"],
     },
     Signature {
         name: "quantity",
@@ -299,22 +299,32 @@ fn date(call: &Arguments<'_>) -> Result<Value, String> {
     Ok(call.format.long(to.unwrap_or(from), call.today).into())
 }
 
-/// `{{short_date d to="to"}}`: Fri 20 Mar, a window 20 Mar to 24 Mar.
+/// `{{short_date d by="by"}}`: Fri 20 Mar; a window by its last day, which is
+/// the one that counts: by Tue 24 Mar. Without the word, 20 Mar – 24 Mar.
 fn short_date(call: &Arguments<'_>) -> Result<Value, String> {
-    Ok(match call.days()? {
-        (on, None) => call.format.short(on),
-        (from, Some(to)) => format!(
-            "{} {} {}",
-            call.format.short_without_weekday(from),
-            call.word("to").unwrap_or("-"),
-            call.format.short_without_weekday(to)
-        ),
+    Ok(match (call.days()?, call.word("by")) {
+        ((on, None), _) => call.format.short(on, call.today),
+        ((_, Some(to)), Some(by)) => {
+            let last = call.format.short(to, call.today);
+            format!("{by} {last}").trim_start().to_owned()
+        }
+        ((from, Some(to)), None) => short_window(call, from, to),
     }
     .into())
 }
 
+fn short_window(call: &Arguments<'_>, from: NaiveDate, to: NaiveDate) -> String {
+    format!(
+        "{} {} {}",
+        call.format.short_without_weekday(from),
+        call.word("to").unwrap_or("–"),
+        call.format.short_without_weekday(to)
+    )
+}
+
 /// `{{eta d on="on" from="between" to="and"}}`: on Friday 20 March, or between
-/// Friday 20 March and Tuesday 24 March. All words may be left out.
+/// Friday 20 March and Tuesday 24 March. All words may be left out; with
+/// `window="short"` a window is 20 Mar to 24 Mar, for subjects.
 fn eta(call: &Arguments<'_>) -> Result<Value, String> {
     let lead = |name| {
         call.word(name)
@@ -323,6 +333,7 @@ fn eta(call: &Arguments<'_>) -> Result<Value, String> {
     let long = |day| call.format.long(day, call.today);
     Ok(match call.days()? {
         (day, None) => format!("{}{}", lead("on"), long(day)),
+        (from, Some(to)) if call.word("window") == Some("short") => short_window(call, from, to),
         (from, Some(to)) => format!(
             "{}{} {} {}",
             lead("from"),
@@ -438,7 +449,7 @@ mod tests {
     #[test]
     fn functions_print_what_the_manual_says() {
         let data = json!({
-            "day": "2026-03-20", "window": "2026-03-30/2026-04-01",
+            "day": "2026-03-20", "far": "2027-01-08", "window": "2026-03-30/2026-04-01",
             "one": 1, "two": 2, "part": 2.5, "none": null, "empty": "",
             "list": ["a", "b", "c", "d"], "pair": ["a", "b"],
             "link": "https://x.example/(a)", "script": "javascript:1",
@@ -451,7 +462,13 @@ mod tests {
                 "between Monday 30 March and Wednesday 1 April",
             ),
             ("{{short_date day}}", "Fri 20 Mar"),
-            ("{{short_date window to=\"to\"}}", "30 Mar to 1 Apr"),
+            ("{{short_date window}}", "30 Mar – 1 Apr"),
+            ("{{short_date window by=\"by\"}}", "by Wed 1 Apr"),
+            (
+                "{{eta window to=\"to\" window=\"short\"}}",
+                "30 Mar to 1 Apr",
+            ),
+            ("{{short_date far}}", "Fri 8 Jan 2027"),
             ("{{quantity one one=\"piece\" other=\"pieces\"}}", "1 piece"),
             (
                 "{{quantity two one=\"piece\" other=\"pieces\"}}",
