@@ -26,7 +26,7 @@ const NESTING_MAX: usize = 32;
 const LOOPS_MAX: usize = 3;
 /// Elements one template may reach through partials: two calls in each of
 /// twenty partials would be a million.
-const ELEMENTS_MAX: usize = 50_000;
+const ELEMENTS_MAX: usize = 20_000;
 
 const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 
@@ -558,7 +558,7 @@ impl<'a> Walk<'a> {
         match name {
             "each" => {
                 let item = match node {
-                    Node::List(item) => *item,
+                    Node::List(item) => Node::clone(&item),
                     other => {
                         if !matches!(call.params.first(), Some(Parameter::Subexpression(_))) {
                             let what = "this is not a list".to_owned();
