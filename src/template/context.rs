@@ -8,7 +8,7 @@
 //! `docs/templates.md` explains every field to merchants.
 
 use super::clean;
-use crate::domain::contact::Locale;
+use crate::domain::contact::{EmailAddress, Locale};
 use crate::domain::eta::Eta;
 use crate::domain::kinds::Kind;
 use crate::domain::quantity::Quantity;
@@ -257,7 +257,7 @@ pub fn shop_context(shop: &ShopProfile, language: &Locale) -> ShopContext {
             .map(|phone| phone.replace(' ', "\u{a0}")),
         hours,
         website: shop.website.as_deref().and_then(web_link),
-        email: shop.reply_to.as_ref().map(|address| address.expose()),
+        email: shop.reply_to.as_ref().map(EmailAddress::expose),
         can_reply: shop.reply_to.is_some(),
         charges: shop.charges,
         cancel: shop.cancel,

@@ -10,8 +10,8 @@ use super::clean;
 use super::dates::LocaleFormat;
 use chrono::NaiveDate;
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, RenderContext, RenderError, RenderErrorReason,
-    ScopedJson,
+    Context, Handlebars, Helper, HelperDef, PathAndJson, RenderContext, RenderError,
+    RenderErrorReason, ScopedJson,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -27,133 +27,49 @@ const JOINED_MAX: usize = 50;
 /// Formats by language tag; every tag a context may name is in it.
 pub type Formats = Arc<HashMap<String, LocaleFormat>>;
 
-/// A function, for the check and the manual.
+/// A function, for the check.
 pub struct Signature {
     pub name: &'static str,
-    /// Least and most values before the named ones.
-    pub values: (usize, usize),
+    /// Number of values before the named ones.
+    pub values: usize,
     pub named: &'static [&'static str],
+}
+
+const fn takes(name: &'static str, values: usize, named: &'static [&'static str]) -> Signature {
+    Signature {
+        name,
+        values,
+        named,
+    }
 }
 
 const PLURAL_FORMS: [&str; 6] = ["zero", "one", "two", "few", "many", "other"];
 
 /// Everything callable, the built-in ones of Handlebars we allow included.
 pub const SIGNATURES: &[Signature] = &[
-    Signature {
-        name: "date",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "short_date",
-        values: (1, 1),
-        named: &["by"],
-    },
-    Signature {
-        name: "eta",
-        values: (1, 1),
-        named: &["on", "from", "to", "window"],
-    },
-    Signature {
-        name: "quantity",
-        values: (1, 1),
-        named: &PLURAL_FORMS,
-    },
-    Signature {
-        name: "plural",
-        values: (1, 1),
-        named: &PLURAL_FORMS,
-    },
-    Signature {
-        name: "join",
-        values: (1, 1),
-        named: &["and", "max", "more"],
-    },
-    Signature {
-        name: "default",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "url",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "if",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "unless",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "each",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "with",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "eq",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "ne",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "gt",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "gte",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "lt",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "lte",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "and",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "or",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "not",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "len",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: LINE_END,
-        values: (1, 1),
-        named: &[],
-    },
+    takes("date", 1, &[]),
+    takes("short_date", 1, &["by"]),
+    takes("eta", 1, &["on", "from", "to", "window"]),
+    takes("quantity", 1, &PLURAL_FORMS),
+    takes("plural", 1, &PLURAL_FORMS),
+    takes("join", 1, &["and", "max", "more"]),
+    takes("default", 2, &[]),
+    takes("url", 1, &[]),
+    takes("if", 1, &[]),
+    takes("unless", 1, &[]),
+    takes("each", 1, &[]),
+    takes("with", 1, &[]),
+    takes("eq", 2, &[]),
+    takes("ne", 2, &[]),
+    takes("gt", 2, &[]),
+    takes("gte", 2, &[]),
+    takes("lt", 2, &[]),
+    takes("lte", 2, &[]),
+    takes("and", 2, &[]),
+    takes("or", 2, &[]),
+    takes("not", 1, &[]),
+    takes("len", 1, &[]),
+    takes(LINE_END, 1, &[]),
 ];
 
 /// Prints nothing. Put behind partials that stand alone on a line, because
@@ -225,7 +141,7 @@ impl HelperDef for Function {
             );
         }
         let arguments = Arguments {
-            values: helper.params().iter().map(|p| p.value()).collect(),
+            values: helper.params().iter().map(PathAndJson::value).collect(),
             named: helper.hash().iter().map(|(k, v)| (*k, v.value())).collect(),
             format,
             today,
