@@ -8,7 +8,7 @@
 //! `docs/templates.md` explains every field to merchants.
 
 use super::clean;
-use crate::domain::contact::Locale;
+use crate::domain::contact::{EmailAddress, Locale};
 use crate::domain::eta::Eta;
 use crate::domain::kinds::Kind;
 use crate::domain::quantity::Quantity;
@@ -252,13 +252,12 @@ pub fn shop_context(shop: &ShopProfile, language: &Locale) -> ShopContext {
         phone: shop
             .phone
             .as_deref()
-            .and_then(|p| filled(p, NUMBER_CHARS_MAX)),
+            .and_then(|p| filled(p, NUMBER_CHARS_MAX))
+            // Not to be broken over two lines; texts make it a blank again.
+            .map(|phone| phone.replace(' ', "\u{a0}")),
         hours,
         website: shop.website.as_deref().and_then(web_link),
-        email: shop
-            .reply_to
-            .as_ref()
-            .map(super::super::domain::contact::EmailAddress::expose),
+        email: shop.reply_to.as_ref().map(EmailAddress::expose),
         can_reply: shop.reply_to.is_some(),
         charges: shop.charges,
         cancel: shop.cancel,
@@ -315,6 +314,10 @@ fn line_context(line: &LineStatement, kind: Kind) -> LineContext {
         .told
         .filter(|told| told.said)
         .and_then(|told| Days::of(told.promise));
+    // Where nothing is said about the date, the earlier one would stand there
+    // as if it still held.
+    let states_date =
+        line.promise.is_some() || matches!(line.change, Change::Overdue | Change::Withdrawn);
     let unchanged = line.change == Change::Unchanged && said.is_some() && ship_date.is_some();
     let name = [Some(&line.name), line.sku.as_ref()]
         .into_iter()
@@ -338,8 +341,7 @@ fn line_context(line: &LineStatement, kind: Kind) -> LineContext {
         is_news: is_news(line, kind),
         no_date: waits && line.promise == Some(Eta::Unknown),
         unchanged,
-        told: said
-            .filter(|told| waits && line.change != Change::NotStated && Some(*told) != ship_date),
+        told: said.filter(|told| waits && states_date && Some(*told) != ship_date),
         ship_date,
         reason: line
             .reason

@@ -57,8 +57,7 @@ impl LocaleFormat {
         let Some(date) = to_icu(day) else {
             return day.to_string();
         };
-        let far = (day - today).num_days().abs() > WITHOUT_YEAR_DAYS_MAX;
-        let text = if far || day.year() != today.year() {
+        let text = if is_far(day, today) || day.year() != today.year() {
             self.long_with_year.format(&date).to_string()
         } else {
             self.long.format(&date).to_string()
@@ -66,13 +65,19 @@ impl LocaleFormat {
         plain_blanks(text)
     }
 
-    /// `Fri 20 Mar`, for texts: no comma and no dot after the weekday.
-    pub fn short(&self, day: NaiveDate) -> String {
+    /// `Fri 20 Mar`, for texts: no comma and no dot after the weekday; the year
+    /// only where the day is far away.
+    pub fn short(&self, day: NaiveDate, today: NaiveDate) -> String {
         let Some(date) = to_icu(day) else {
             return day.to_string();
         };
         let text = self.short.format(&date).to_string();
-        plain_blanks(text.replace(".,", "").replace(',', ""))
+        let text = plain_blanks(text.replace(".,", "").replace(',', ""));
+        if is_far(day, today) {
+            format!("{text} {}", day.year())
+        } else {
+            text
+        }
     }
 
     /// `20 Mar`, for the two ends of a window in a text.
@@ -106,6 +111,10 @@ impl LocaleFormat {
             PluralCategory::Other => "other",
         }
     }
+}
+
+fn is_far(day: NaiveDate, today: NaiveDate) -> bool {
+    (day - today).num_days().abs() > WITHOUT_YEAR_DAYS_MAX
 }
 
 fn to_icu(day: NaiveDate) -> Option<Date<Gregorian>> {
@@ -146,11 +155,16 @@ mod tests {
             ("en-US", "2026-03-20", "Friday, March 20", "Fri Mar 20"),
             ("de", "2026-03-20", "Freitag, 20. März", "Fr 20. März"),
             ("de-AT", "2026-01-20", "Dienstag, 20. Jänner", "Di 20. Jän."),
-            ("en-GB", "2027-01-08", "Friday, 8 January 2027", "Fri 8 Jan"),
+            (
+                "en-GB",
+                "2027-01-08",
+                "Friday, 8 January 2027",
+                "Fri 8 Jan 2027",
+            ),
         ] {
             let format = LocaleFormat::build(tag).unwrap();
             assert_eq!(format.long(d(day), d("2026-03-02")), long, "{tag}");
-            assert_eq!(format.short(d(day)), short, "{tag}");
+            assert_eq!(format.short(d(day), d("2026-03-02")), short, "{tag}");
         }
     }
 

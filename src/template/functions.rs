@@ -10,8 +10,8 @@ use super::clean;
 use super::dates::LocaleFormat;
 use chrono::NaiveDate;
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, RenderContext, RenderError, RenderErrorReason,
-    ScopedJson,
+    Context, Handlebars, Helper, HelperDef, PathAndJson, RenderContext, RenderError,
+    RenderErrorReason, ScopedJson,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -27,133 +27,49 @@ const JOINED_MAX: usize = 50;
 /// Formats by language tag; every tag a context may name is in it.
 pub type Formats = Arc<HashMap<String, LocaleFormat>>;
 
-/// A function, for the check and the manual.
+/// A function, for the check.
 pub struct Signature {
     pub name: &'static str,
-    /// Least and most values before the named ones.
-    pub values: (usize, usize),
+    /// Number of values before the named ones.
+    pub values: usize,
     pub named: &'static [&'static str],
+}
+
+const fn takes(name: &'static str, values: usize, named: &'static [&'static str]) -> Signature {
+    Signature {
+        name,
+        values,
+        named,
+    }
 }
 
 const PLURAL_FORMS: [&str; 6] = ["zero", "one", "two", "few", "many", "other"];
 
 /// Everything callable, the built-in ones of Handlebars we allow included.
 pub const SIGNATURES: &[Signature] = &[
-    Signature {
-        name: "date",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "short_date",
-        values: (1, 1),
-        named: &["to"],
-    },
-    Signature {
-        name: "eta",
-        values: (1, 1),
-        named: &["on", "from", "to"],
-    },
-    Signature {
-        name: "quantity",
-        values: (1, 1),
-        named: &PLURAL_FORMS,
-    },
-    Signature {
-        name: "plural",
-        values: (1, 1),
-        named: &PLURAL_FORMS,
-    },
-    Signature {
-        name: "join",
-        values: (1, 1),
-        named: &["and", "max", "more"],
-    },
-    Signature {
-        name: "default",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "url",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "if",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "unless",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "each",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "with",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "eq",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "ne",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "gt",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "gte",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "lt",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "lte",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "and",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "or",
-        values: (2, 2),
-        named: &[],
-    },
-    Signature {
-        name: "not",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: "len",
-        values: (1, 1),
-        named: &[],
-    },
-    Signature {
-        name: LINE_END,
-        values: (1, 1),
-        named: &[],
-    },
+    takes("date", 1, &[]),
+    takes("short_date", 1, &["by"]),
+    takes("eta", 1, &["on", "from", "to", "window"]),
+    takes("quantity", 1, &PLURAL_FORMS),
+    takes("plural", 1, &PLURAL_FORMS),
+    takes("join", 1, &["and", "max", "more"]),
+    takes("default", 2, &[]),
+    takes("url", 1, &[]),
+    takes("if", 1, &[]),
+    takes("unless", 1, &[]),
+    takes("each", 1, &[]),
+    takes("with", 1, &[]),
+    takes("eq", 2, &[]),
+    takes("ne", 2, &[]),
+    takes("gt", 2, &[]),
+    takes("gte", 2, &[]),
+    takes("lt", 2, &[]),
+    takes("lte", 2, &[]),
+    takes("and", 2, &[]),
+    takes("or", 2, &[]),
+    takes("not", 1, &[]),
+    takes("len", 1, &[]),
+    takes(LINE_END, 1, &[]),
 ];
 
 /// Prints nothing. Put behind partials that stand alone on a line, because
@@ -225,11 +141,7 @@ impl HelperDef for Function {
             );
         }
         let arguments = Arguments {
-            values: helper
-                .params()
-                .iter()
-                .map(handlebars::PathAndJson::value)
-                .collect(),
+            values: helper.params().iter().map(PathAndJson::value).collect(),
             named: helper.hash().iter().map(|(k, v)| (*k, v.value())).collect(),
             format,
             today,
@@ -303,22 +215,32 @@ fn date(call: &Arguments<'_>) -> Result<Value, String> {
     Ok(call.format.long(to.unwrap_or(from), call.today).into())
 }
 
-/// `{{short_date d to="to"}}`: Fri 20 Mar, a window 20 Mar to 24 Mar.
+/// `{{short_date d by="by"}}`: Fri 20 Mar; a window by its last day, which is
+/// the one that counts: by Tue 24 Mar. Without the word, 20 Mar – 24 Mar.
 fn short_date(call: &Arguments<'_>) -> Result<Value, String> {
-    Ok(match call.days()? {
-        (on, None) => call.format.short(on),
-        (from, Some(to)) => format!(
-            "{} {} {}",
-            call.format.short_without_weekday(from),
-            call.word("to").unwrap_or("-"),
-            call.format.short_without_weekday(to)
-        ),
+    Ok(match (call.days()?, call.word("by")) {
+        ((on, None), _) => call.format.short(on, call.today),
+        ((_, Some(to)), Some(by)) => {
+            let last = call.format.short(to, call.today);
+            format!("{by} {last}").trim_start().to_owned()
+        }
+        ((from, Some(to)), None) => short_window(call, from, to),
     }
     .into())
 }
 
+fn short_window(call: &Arguments<'_>, from: NaiveDate, to: NaiveDate) -> String {
+    format!(
+        "{} {} {}",
+        call.format.short_without_weekday(from),
+        call.word("to").unwrap_or("–"),
+        call.format.short_without_weekday(to)
+    )
+}
+
 /// `{{eta d on="on" from="between" to="and"}}`: on Friday 20 March, or between
-/// Friday 20 March and Tuesday 24 March. All words may be left out.
+/// Friday 20 March and Tuesday 24 March. All words may be left out; with
+/// `window="short"` a window is 20 Mar to 24 Mar, for subjects.
 fn eta(call: &Arguments<'_>) -> Result<Value, String> {
     let lead = |name| {
         call.word(name)
@@ -327,6 +249,7 @@ fn eta(call: &Arguments<'_>) -> Result<Value, String> {
     let long = |day| call.format.long(day, call.today);
     Ok(match call.days()? {
         (day, None) => format!("{}{}", lead("on"), long(day)),
+        (from, Some(to)) if call.word("window") == Some("short") => short_window(call, from, to),
         (from, Some(to)) => format!(
             "{}{} {} {}",
             lead("from"),
@@ -442,7 +365,7 @@ mod tests {
     #[test]
     fn functions_print_what_the_manual_says() {
         let data = json!({
-            "day": "2026-03-20", "window": "2026-03-30/2026-04-01",
+            "day": "2026-03-20", "far": "2027-01-08", "window": "2026-03-30/2026-04-01",
             "one": 1, "two": 2, "part": 2.5, "none": null, "empty": "",
             "list": ["a", "b", "c", "d"], "pair": ["a", "b"],
             "link": "https://x.example/(a)", "script": "javascript:1",
@@ -455,7 +378,13 @@ mod tests {
                 "between Monday 30 March and Wednesday 1 April",
             ),
             ("{{short_date day}}", "Fri 20 Mar"),
-            ("{{short_date window to=\"to\"}}", "30 Mar to 1 Apr"),
+            ("{{short_date window}}", "30 Mar – 1 Apr"),
+            ("{{short_date window by=\"by\"}}", "by Wed 1 Apr"),
+            (
+                "{{eta window to=\"to\" window=\"short\"}}",
+                "30 Mar to 1 Apr",
+            ),
+            ("{{short_date far}}", "Fri 8 Jan 2027"),
             ("{{quantity one one=\"piece\" other=\"pieces\"}}", "1 piece"),
             (
                 "{{quantity two one=\"piece\" other=\"pieces\"}}",

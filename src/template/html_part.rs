@@ -53,7 +53,10 @@ enum Place {
 fn write_block(out: &mut String, block: &Block, place: Place) {
     match block {
         Block::Paragraph(inlines) => match (inlines.as_slice(), place) {
-            ([Inline::Link(target, words)], Place::Words) => button(out, target, words),
+            ([Inline::Strong(strong)], Place::Words) => match strong.as_slice() {
+                [Inline::Link(target, words)] => button(out, target, words),
+                _ => element(out, "p", "words", PARAGRAPH, inlines),
+            },
             (_, Place::Words) => element(out, "p", "words", PARAGRAPH, inlines),
             (_, Place::Card) => element(out, "p", "words", CARD_TITLE, inlines),
             (_, Place::Footer) => element(out, "p", "quiet", QUIET, inlines),
@@ -130,7 +133,7 @@ fn write_facts(out: &mut String, facts: &[Fact]) {
     out.push_str("</table>\n");
 }
 
-/// A paragraph that is nothing but a link is what the reader may want to do.
+/// A paragraph that is nothing but a bold link is what most readers want next.
 fn button(out: &mut String, target: &str, words: &[Inline]) {
     open(out, "p", "words", PARAGRAPH);
     link(out, target, words, "button", BUTTON);
@@ -212,7 +215,7 @@ mod tests {
                 "<p class=\"words\">x <a href=\"https://x.example/?a=1&amp;b=2\" class=\"link\">a</a></p>\n",
             ),
             (
-                "[a](https://x.example)",
+                "**[a](https://x.example)**",
                 "<p class=\"words\"><a href=\"https://x.example\" class=\"button\">a</a></p>\n",
             ),
             (

@@ -88,19 +88,26 @@ pub fn check(set: &TemplateSet) -> Vec<Problem> {
     problems
 }
 
-/// Only what would stop a message from being sent.
+/// Only what would stop a message from being sent; each place once, with the
+/// first sample that shows it.
 pub(super) fn errors(set: &TemplateSet) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut add = |problem: Problem| {
+        let place = |p: &Problem| (p.file.clone(), p.line, p.column, p.what.clone());
+        if !problems.iter().any(|seen| place(seen) == place(&problem)) {
+            problems.push(problem);
+        }
+    };
     each_sample(set, |locale, kind, name, facts| {
         let file = |part: &str| format!("{locale}/{kind}/{part}");
         if let Err(error) = set.render_email(facts, SAMPLE_DAY) {
-            problems.push(failed(&file("email.hbs"), &error, name));
+            add(failed(&file("email.hbs"), &error, name));
         }
         if facts.orders.len() == 1
             && set.version(kind, locale, ChannelName::Sms).is_some()
             && let Err(error) = set.render_sms(facts, SAMPLE_DAY)
         {
-            problems.push(failed(&file("sms.hbs"), &error, name));
+            add(failed(&file("sms.hbs"), &error, name));
         }
     });
     problems

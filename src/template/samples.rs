@@ -57,7 +57,14 @@ pub fn samples(kind: Kind) -> Vec<(&'static str, MessageFacts)> {
                 let (mut mug, mut tray) = (pot(kind), pot(kind));
                 mug.line = LineId(2);
                 mug.name = "Stoneware mug, grey".to_owned();
+                if mug.change == Change::Unchanged {
+                    quiet(&mut mug);
+                }
                 mug.promise = mug.promise.map(|eta| eta.later_by(4));
+                mug.told = mug.told.map(|told| ToldBefore {
+                    promise: told.promise.later_by(4),
+                    ..told
+                });
                 mug.reason = None;
                 tray.line = LineId(3);
                 tray.name = "Oak tea tray".to_owned();
@@ -92,6 +99,9 @@ pub fn samples(kind: Kind) -> Vec<(&'static str, MessageFacts)> {
             with(&|facts| {
                 for line in lines(facts) {
                     line.promise = None;
+                    if line.change == Change::Unchanged {
+                        line.change = Change::NotStated;
+                    }
                 }
             }),
         ),
@@ -104,16 +114,6 @@ pub fn samples(kind: Kind) -> Vec<(&'static str, MessageFacts)> {
                         ..told
                     });
                 }
-            }),
-        ),
-        (
-            "split shipment",
-            with(&|facts| {
-                let order = &mut facts.orders[0];
-                for line in &mut order.lines {
-                    ship(line, 3, 1);
-                }
-                order.shipments = vec![parcel("1042-1"), parcel("1042-2")];
             }),
         ),
         (
@@ -160,6 +160,42 @@ pub fn samples(kind: Kind) -> Vec<(&'static str, MessageFacts)> {
         ),
         ("nasty characters", with(&spoil)),
     ];
+    if kind == Kind::Shipped {
+        all.push((
+            "two parcels",
+            with(&|facts| facts.orders[0].shipments.push(parcel("1042-2"))),
+        ));
+        all.push((
+            "the last pieces",
+            with(&|facts| {
+                let line = &mut facts.orders[0].lines[0];
+                line.shipped = line.ordered;
+                line.shipped_now = Quantity::pieces(2);
+                line.waiting = Quantity::ZERO;
+                line.promise = None;
+                line.change = Change::NotStated;
+            }),
+        ));
+    }
+    if kind == Kind::Cancelled {
+        all.push((
+            "all of it, and another item shipped",
+            with(&|facts| {
+                let mut mug = pot(Kind::Shipped);
+                mug.line = LineId(2);
+                mug.name = "Stoneware mug, grey".to_owned();
+                let order = &mut facts.orders[0];
+                let pot = &mut order.lines[0];
+                pot.cancelled = pot.ordered;
+                pot.cancelled_now = pot.ordered;
+                pot.waiting = Quantity::ZERO;
+                pot.promise = None;
+                pot.change = Change::NotStated;
+                order.lines.push(mug);
+                order.shipments.push(parcel("1042-1"));
+            }),
+        ));
+    }
     if kind.merges_across_orders() {
         let mut kettle = pot(kind);
         kettle.line = LineId(7);

@@ -15,14 +15,16 @@ use crate::domain::statement::Change;
 use chrono::NaiveDate;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-/// A place in a context.
+/// A place in a context. Cheap to clone: the walk hands places on at every
+/// block and partial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
     /// Something that can be printed.
     Value,
-    List(Box<Node>),
-    Object(BTreeMap<String, Node>),
+    List(Rc<Node>),
+    Object(Rc<BTreeMap<String, Node>>),
 }
 
 /// Fields whose value is one of a few words, and these words: comparing with
@@ -76,15 +78,13 @@ impl Node {
 
     fn of(value: &Value) -> Node {
         match value {
-            Value::Array(items) => {
-                Node::List(Box::new(items.first().map_or(Node::Value, Node::of)))
-            }
-            Value::Object(fields) => Node::Object(
+            Value::Array(items) => Node::List(Rc::new(items.first().map_or(Node::Value, Node::of))),
+            Value::Object(fields) => Node::Object(Rc::new(
                 fields
                     .iter()
                     .map(|(name, value)| (name.clone(), Node::of(value)))
                     .collect(),
-            ),
+            )),
             _ => Node::Value,
         }
     }
@@ -92,9 +92,9 @@ impl Node {
     /// Adds or replaces a field; a place that had none becomes an object.
     pub fn set(&mut self, name: &str, node: Node) {
         if let Node::Object(fields) = self {
-            fields.insert(name.to_owned(), node);
+            Rc::make_mut(fields).insert(name.to_owned(), node);
         } else {
-            *self = Node::Object(BTreeMap::from([(name.to_owned(), node)]));
+            *self = Node::Object(Rc::new(BTreeMap::from([(name.to_owned(), node)])));
         }
     }
 

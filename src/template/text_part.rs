@@ -144,7 +144,8 @@ fn wrap(out: &mut String, text: &str, first: &str, hanging: &str) {
                 out.push(' ');
                 used += 1 + width;
             }
-            out.push_str(word);
+            // Kept together until here, printed as what it looks like.
+            out.extend(word.chars().map(|c| if c == '\u{a0}' { ' ' } else { c }));
         }
         if used > 0 {
             out.push('\n');
