@@ -389,10 +389,10 @@ fn draft(
             n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
         })
     };
-    let same_words = |n: &&PastNotice| n.facts_hash == hash;
+    let same_news = |n: &&PastNotice| news(&n.discriminator) == news(&discriminator);
     let failed_on = |channel| {
         holds_key(channel).is_some_and(|n| n.state.is_final() && !n.state.is_sent())
-            || came_back(channel).any(|n| same_words(&n))
+            || came_back(channel).any(|n| same_news(&n))
     };
     if kind.must_arrive() && channels.len() == 1 && failed_on(channels[0]) {
         let others = reachable_channels(s, policy);
@@ -415,7 +415,7 @@ fn draft(
     for channel in &channels {
         // What came back raised `told_seq`, so its news has a key of its own:
         // without this it would be said, and come back, for ever.
-        let returned = came_back(*channel).filter(same_words);
+        let returned = came_back(*channel).filter(same_news);
         let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
         let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == *channel;
         let flying = s.notices.iter().find(in_the_way);
@@ -469,6 +469,18 @@ fn draft(
         .map(|n| n.message)
         .collect();
     out.supersede.extend(superseded);
+}
+
+/// A discriminator without the places in the ledger it starts from: the same
+/// news before and after a bounce.
+fn news(discriminator: &str) -> Vec<(&str, &str)> {
+    discriminator
+        .split(';')
+        .map(|mark| match mark.rsplit_once('@') {
+            Some((line, rest)) => (line, rest.split_once('>').map_or(rest, |(_, to)| to)),
+            None => (mark, ""),
+        })
+        .collect()
 }
 
 /// With nothing newly owed, a queued message stays only as the companion of
