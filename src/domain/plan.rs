@@ -449,7 +449,7 @@ fn draft(
             });
             continue;
         }
-        let due_at = due_at(s, policy, kind, *channel, owed, now);
+        let due_at = due_at(s, policy, kind, *channel, owed, true_until, now);
         out.verdicts.push(Verdict::said(kind, *channel));
         out.drafts.push(Draft {
             kind,
@@ -581,6 +581,7 @@ fn due_at(
     kind: Kind,
     channel: ChannelName,
     owed: &Owed,
+    true_until: Instant,
     now: Instant,
 ) -> Instant {
     let zone = s.order.zone;
@@ -598,6 +599,8 @@ fn due_at(
         }
         _ => now,
     };
+    // Put off, it would name a day that is over.
+    let at = if at < true_until { at } else { now };
     match channel {
         ChannelName::Email => at,
         ChannelName::Sms => policy

@@ -308,6 +308,11 @@ fn holds(story: &Story, planned: &OrderPlan, now: Instant) {
             "overtakes a flight"
         );
         assert!(draft.due_at >= now && draft.not_after > now);
+        let by_mail = draft.channel == ChannelName::Email;
+        assert!(
+            !by_mail || draft.not_after > draft.due_at,
+            "too old when due"
+        );
         if draft.channel == ChannelName::Sms {
             let zone = story.s.order.contact.zone.unwrap_or(story.s.order.zone);
             assert!(
