@@ -137,6 +137,8 @@ fn some_story() -> impl Strategy<Value = Story> {
 struct World {
     story: Story,
     now: Instant,
+    /// Before the clock was set back.
+    latest: Instant,
     answer: Answer,
     /// Milestone numbers that left the house.
     milestones: Vec<(u32, ChannelName)>,
@@ -147,6 +149,7 @@ impl World {
         World {
             story,
             now: at("2026-02-16 14:31"),
+            latest: at("2026-02-16 14:31"),
             answer: Answer::Accepts,
             milestones: Vec::new(),
         }
@@ -190,7 +193,10 @@ impl World {
             Event::NewLine(_) => {}
             Event::Suppressed(channel) => self.story.s.suppressed = vec![*channel],
             Event::Channel(answer) => self.answer = *answer,
-            Event::ClockBack(hours) => self.now = now.minus(Length::hours(*hours)),
+            Event::ClockBack(hours) => {
+                self.latest = self.latest.max(now);
+                self.now = now.minus(Length::hours(*hours));
+            }
         }
     }
 
@@ -383,9 +389,9 @@ proptest! {
             world.runs_until(until);
             world.happens(event);
         }
-        // The channel recovers and a few days go by.
+        // Channel and clock recover and a few days go by.
         world.answer = Answer::Accepts;
-        let until = world.now.plus(Length::days(4));
+        let until = world.now.max(world.latest).plus(Length::days(4));
         world.runs_until(until);
 
         let mut keys = world.story.sent_keys.clone();
