@@ -139,6 +139,9 @@ fn await_tracking(s: &Situation, policy: &Policy, views: &mut [Assessment]) {
     }
 }
 
+/// A courtesy gives way to other news that ripens within this.
+const COURTESY_WAITS: Length = Length::hours(1);
+
 /// What the lines give cause to say, ripe or not.
 struct Owed {
     ripe: Vec<Trigger>,
@@ -182,7 +185,7 @@ impl Owed {
         }
         let lead = self.ripe.iter().map(|t| t.kind).min()?;
         // A courtesy would state a date that is still moving: it can wait.
-        let soon = now.plus(Length::hours(1));
+        let soon = now.plus(COURTESY_WAITS);
         if !lead.must_arrive() && self.unripe.iter().any(|t| t.ripe_at <= soon) {
             return None;
         }
@@ -629,6 +632,8 @@ fn wake(
         .map(|t| t.ripe_at)
         .chain(views.iter().flat_map(|view| view.turns.iter().copied()))
         .collect();
+    let unripe = owed.unripe.iter();
+    moments.extend(unripe.map(|t| t.ripe_at.minus(COURTESY_WAITS)));
     if waits {
         let next = first_from(
             order.ordered_on,
@@ -637,6 +642,14 @@ fn wake(
             Instant(now.0 + 1),
         );
         moments.extend(next.map(|m| m.at));
+    }
+    // A window that is written loses its first day at the next midnight.
+    if !out.drafts.is_empty() || s.notices.iter().any(|n| n.in_queue) {
+        let opens = views.iter().filter_map(|view| match view.promise? {
+            Eta::Window { from, .. } => day_after(from, order),
+            Eta::Day { .. } | Eta::Unknown => None,
+        });
+        moments.extend(opens);
     }
     // A queued message that grows too old is reviewed, not sent.
     moments.extend(s.notices.iter().filter(|n| n.in_queue).map(|n| n.not_after));

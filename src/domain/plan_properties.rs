@@ -271,6 +271,19 @@ impl World {
         }
     }
 
+    /// Nothing comes due while the order sleeps.
+    fn sleeps_soundly(&self, until: Instant) {
+        for part in [1, 2, 3] {
+            let nap = Length((until.since(self.now).0 - 1) * part / 3);
+            let then = self.now.plus(nap);
+            if then > self.now {
+                let planned = self.story.plan(then);
+                assert_eq!(planned.drafts, [], "owed at {then:?}, before its wake");
+                assert_eq!(planned.supersede, [], "wrong at {then:?}, before its wake");
+            }
+        }
+    }
+
     /// Reviews and delivers until time alone changes nothing before `until`.
     fn runs_until(&mut self, until: Instant) {
         for _ in 0..2_000 {
@@ -284,7 +297,9 @@ impl World {
                 Wake::At(at) => Some(at),
                 Wake::OnEvent | Wake::Never => None,
             };
-            match wake.into_iter().chain(next_due).min() {
+            let next = wake.into_iter().chain(next_due).min();
+            self.sleeps_soundly(next.unwrap_or(until).min(until));
+            match next {
                 Some(next) if next <= until => self.now = next,
                 _ => {
                     self.now = self.now.max(until);
