@@ -632,8 +632,12 @@ fn wake(
         .map(|t| t.ripe_at)
         .chain(views.iter().flat_map(|view| view.turns.iter().copied()))
         .collect();
-    let unripe = owed.unripe.iter();
-    moments.extend(unripe.map(|t| t.ripe_at.minus(COURTESY_WAITS)));
+    let drafted = out.drafts.iter().map(|d| d.kind);
+    let queued = s.notices.iter().filter(|n| n.in_queue).map(|n| n.kind);
+    if drafted.chain(queued).any(|kind| !kind.must_arrive()) {
+        let unripe = owed.unripe.iter();
+        moments.extend(unripe.map(|t| t.ripe_at.minus(COURTESY_WAITS)));
+    }
     if waits {
         let next = first_from(
             order.ordered_on,
