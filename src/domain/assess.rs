@@ -154,14 +154,14 @@ fn promise_of(line: &Line, order: &Order, policy: &Policy, today: NaiveDate) -> 
     }
 }
 
-/// A date that nobody touches still passes, and what was told comes due.
+/// A date that nobody touches still passes: the one we would name, and the one
+/// that was told, whose grace then begins.
 fn turns(line: &Line, order: &Order, policy: &Policy, promise: &Promise) -> Vec<Instant> {
     let believed = line.believed();
-    let mut out: Vec<Instant> = believed
-        .promises()
-        .filter_map(Eta::last)
-        .map(|day| overdue_at(day, order, policy))
-        .collect();
+    let mut out: Vec<Instant> = Vec::new();
+    for told_day in believed.promises().filter_map(Eta::last) {
+        out.extend(day_after(told_day, order));
+    }
     match promise {
         Promise::On(eta) => out.extend(eta.last().and_then(|last| day_after(last, order))),
         Promise::NotBelieved(last, Disbelief::TooFarAhead) => {

@@ -256,12 +256,16 @@ impl Story {
 
     /// The far side took it: what it states is told.
     pub fn accept(&mut self, no: MessageNo, when: Instant) {
+        self.tell(no, Basis::Accepted, when);
+        self.settle(no, when);
+    }
+
+    fn settle(&mut self, no: MessageNo, when: Instant) {
         self.leave_queue(no, MessageState::Sent, false);
         let notice = self.notice(no);
         notice.sent_at = Some(when);
         let (kind, key) = (notice.kind, notice.key.clone().expect("a live key"));
         self.sent_keys.push(key);
-        self.tell(no, Basis::Accepted, when);
         if !kind.must_arrive() {
             self.s.courtesy_sent_at.push(when);
         }
@@ -289,6 +293,12 @@ impl Story {
     pub fn doubt(&mut self, no: MessageNo, when: Instant) {
         self.leave_queue(no, MessageState::InDoubt, false);
         self.tell(no, Basis::Possible, when);
+    }
+
+    /// ... and is settled as sent.
+    pub fn assume(&mut self, no: MessageNo, when: Instant) {
+        self.tell(no, Basis::Assumed, when);
+        self.settle(no, when);
     }
 
     fn tell(&mut self, no: MessageNo, basis: Basis, when: Instant) {

@@ -42,6 +42,15 @@ pub fn forecast(
     let mut s = situation.clone();
     let mut out = Vec::new();
     let mut at = now;
+    let alive = land_what_is_alive(&mut s, policy, mode, now);
+    for notice in alive.iter().filter(|n| n.due_at.max(now) <= until) {
+        out.push(Forecast {
+            at: notice.due_at.max(now),
+            kind: notice.kind,
+            channel: notice.channel,
+            milestone_days: notice.milestone_days,
+        });
+    }
     for step in 0..STEPS_MAX {
         let mut plans = [plan(&s, policy, mode, at)];
         bundle(
@@ -53,7 +62,8 @@ pub fn forecast(
         );
         let [planned] = plans;
         for draft in &planned.drafts {
-            if draft.due_at <= until {
+            let listed = alive.iter().any(|n| n.key.as_ref() == Some(&draft.key));
+            if draft.due_at <= until && !listed {
                 out.push(Forecast {
                     at: draft.due_at,
                     kind: draft.kind,
@@ -70,6 +80,31 @@ pub fn forecast(
     }
     out.sort_by_key(|f| f.at);
     out
+}
+
+/// Takes what waits or is on its way out of the situation, so that the planner
+/// drafts it anew and the forecast goes on from its acceptance. Answers those
+/// that will still go out.
+fn land_what_is_alive(
+    s: &mut Situation,
+    policy: &Policy,
+    mode: Mode,
+    now: Instant,
+) -> Vec<PastNotice> {
+    let dropped = plan(s, policy, mode, now).supersede;
+    let (alive, past) = std::mem::take(&mut s.notices)
+        .into_iter()
+        .partition(|n: &PastNotice| n.in_queue || n.in_flight);
+    s.notices = past;
+    // What may have been said is taken as said.
+    let told = s.lines.iter_mut().flat_map(|line| line.told.iter_mut());
+    for entry in told.filter(|entry| entry.basis == Basis::Possible) {
+        entry.basis = Basis::Assumed;
+    }
+    alive
+        .into_iter()
+        .filter(|n| !dropped.contains(&n.message))
+        .collect()
 }
 
 fn next_wake(planned: &OrderPlan, at: Instant) -> Option<Instant> {

@@ -15,6 +15,8 @@ pub mod fixtures;
 pub mod forecast;
 pub mod ids;
 pub mod kinds;
+#[cfg(test)]
+pub mod lives;
 pub mod message;
 pub mod milestones;
 pub mod mirror;

@@ -139,6 +139,9 @@ fn await_tracking(s: &Situation, policy: &Policy, views: &mut [Assessment]) {
     }
 }
 
+/// A courtesy gives way to other news that ripens within this.
+const COURTESY_WAITS: Length = Length::hours(1);
+
 /// What the lines give cause to say, ripe or not.
 struct Owed {
     ripe: Vec<Trigger>,
@@ -182,7 +185,7 @@ impl Owed {
         }
         let lead = self.ripe.iter().map(|t| t.kind).min()?;
         // A courtesy would state a date that is still moving: it can wait.
-        let soon = now.plus(Length::hours(1));
+        let soon = now.plus(COURTESY_WAITS);
         if !lead.must_arrive() && self.unripe.iter().any(|t| t.ripe_at <= soon) {
             return None;
         }
@@ -389,10 +392,10 @@ fn draft(
             n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
         })
     };
-    let same_words = |n: &&PastNotice| n.facts_hash == hash;
+    let same_news = |n: &&PastNotice| news(&n.discriminator) == news(&discriminator);
     let failed_on = |channel| {
         holds_key(channel).is_some_and(|n| n.state.is_final() && !n.state.is_sent())
-            || came_back(channel).any(|n| same_words(&n))
+            || came_back(channel).any(|n| same_news(&n))
     };
     if kind.must_arrive() && channels.len() == 1 && failed_on(channels[0]) {
         let others = reachable_channels(s, policy);
@@ -415,7 +418,7 @@ fn draft(
     for channel in &channels {
         // What came back raised `told_seq`, so its news has a key of its own:
         // without this it would be said, and come back, for ever.
-        let returned = came_back(*channel).filter(same_words);
+        let returned = came_back(*channel).filter(same_news);
         let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
         let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == *channel;
         let flying = s.notices.iter().find(in_the_way);
@@ -449,7 +452,7 @@ fn draft(
             });
             continue;
         }
-        let due_at = due_at(s, policy, kind, *channel, owed, now);
+        let due_at = due_at(s, policy, kind, *channel, owed, true_until, now);
         out.verdicts.push(Verdict::said(kind, *channel));
         out.drafts.push(Draft {
             kind,
@@ -469,6 +472,18 @@ fn draft(
         .map(|n| n.message)
         .collect();
     out.supersede.extend(superseded);
+}
+
+/// A discriminator without the places in the ledger it starts from: the same
+/// news before and after a bounce.
+fn news(discriminator: &str) -> Vec<(&str, &str)> {
+    discriminator
+        .split(';')
+        .map(|mark| match mark.rsplit_once('@') {
+            Some((line, rest)) => (line, rest.split_once('>').map_or(rest, |(_, to)| to)),
+            None => (mark, ""),
+        })
+        .collect()
 }
 
 /// With nothing newly owed, a queued message stays only as the companion of
@@ -569,6 +584,7 @@ fn due_at(
     kind: Kind,
     channel: ChannelName,
     owed: &Owed,
+    true_until: Instant,
     now: Instant,
 ) -> Instant {
     let zone = s.order.zone;
@@ -586,6 +602,8 @@ fn due_at(
         }
         _ => now,
     };
+    // Put off, it would name a day that is over.
+    let at = if at < true_until { at } else { now };
     match channel {
         ChannelName::Email => at,
         ChannelName::Sms => policy
@@ -614,6 +632,12 @@ fn wake(
         .map(|t| t.ripe_at)
         .chain(views.iter().flat_map(|view| view.turns.iter().copied()))
         .collect();
+    let drafted = out.drafts.iter().map(|d| d.kind);
+    let queued = s.notices.iter().filter(|n| n.in_queue).map(|n| n.kind);
+    if drafted.chain(queued).any(|kind| !kind.must_arrive()) {
+        let unripe = owed.unripe.iter();
+        moments.extend(unripe.map(|t| t.ripe_at.minus(COURTESY_WAITS)));
+    }
     if waits {
         let next = first_from(
             order.ordered_on,
@@ -622,6 +646,14 @@ fn wake(
             Instant(now.0 + 1),
         );
         moments.extend(next.map(|m| m.at));
+    }
+    // A window that is written loses its first day at the next midnight.
+    if !out.drafts.is_empty() || s.notices.iter().any(|n| n.in_queue) {
+        let opens = views.iter().filter_map(|view| match view.promise? {
+            Eta::Window { from, .. } => day_after(from, order),
+            Eta::Day { .. } | Eta::Unknown => None,
+        });
+        moments.extend(opens);
     }
     // A queued message that grows too old is reviewed, not sent.
     moments.extend(s.notices.iter().filter(|n| n.in_queue).map(|n| n.not_after));

@@ -106,6 +106,9 @@ fn news_of_dates_keeps_office_hours_unless_the_told_day_is_near() {
     assert_eq!(due("2026-02-20", "2026-03-20", evening), morning);
     assert_eq!(due("2026-02-19", "2026-03-20", evening), at(evening));
     assert_eq!(due("2026-02-18", "?", evening), at(evening));
+    // On Saturday evening: on Monday that Sunday would be over.
+    let late = "2026-02-21 18:30";
+    assert_eq!(due("?", "2026-02-22", late), at(late));
     let saturday = "2026-02-21 18:00";
     assert_eq!(
         due("2026-03-06", "2026-03-20", saturday),

@@ -327,14 +327,35 @@ fn a_message_is_too_old_once_a_day_it_names_is_over() {
     assert_eq!(planned.drafts[0].not_after, at("2026-02-20 00:00"));
     let far = Story::told("2026-03-20", "2026-03-06").plan_at("2026-02-18 10:00");
     assert_eq!(far.drafts[0].not_after, at("2026-02-20 10:00"));
-    assert_eq!(draft_wake(&far), Some(at("2026-02-20 10:00")));
+    assert_eq!(far.wake, Wake::At(at("2026-02-20 10:00")));
 }
 
-fn draft_wake(planned: &crate::domain::plan::OrderPlan) -> Option<crate::domain::time::Instant> {
-    match planned.wake {
-        Wake::At(at) => Some(at),
-        _ => None,
-    }
+#[test]
+fn an_order_wakes_when_a_told_day_is_over() {
+    // The withdrawal could not be said; the day passes all the same.
+    let mut story = Story::told("?", "2026-02-20");
+    let [email] = story.commit(&story.plan_at("2026-02-18 10:00"))[..] else {
+        panic!()
+    };
+    story.fail(email);
+    let planned = story.plan_at("2026-02-18 10:01");
+    assert_eq!(quiet(&planned), ["cannot_say"]);
+    assert_eq!(planned.wake, Wake::At(at("2026-02-21 00:00")));
+    let grace = story.plan_at("2026-02-21 00:00");
+    assert_eq!(quiet(&grace), ["grace"]);
+    assert_eq!(said(&story.plan_at("2026-02-24 10:00")), ["overdue email"]);
+}
+
+#[test]
+fn a_written_window_is_looked_at_when_its_first_day_is_over() {
+    let mut story = Story::told("2026-02-18/2026-03-20", "2026-03-06");
+    let planned = story.plan_at("2026-02-18 21:00");
+    assert_eq!(planned.wake, Wake::At(at("2026-02-19 00:00")));
+    let evening = story.commit(&planned);
+    let planned = story.plan_at("2026-02-19 00:00");
+    assert_eq!(planned.supersede, evening);
+    let promise = planned.drafts[0].statement.lines[0].promise;
+    assert_eq!(promise, Some(eta("2026-02-19/2026-03-20")));
 }
 
 #[test]

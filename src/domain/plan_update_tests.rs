@@ -1,6 +1,7 @@
 //! Day 7, day 14, ...: when an update is owed, satisfied, promised or led by
 //! something else.
 
+use crate::domain::contact::Preference;
 use crate::domain::fixtures::{Story, at, day, eta, quiet, said};
 use crate::domain::kinds::Kind;
 use crate::domain::message::MessageState;
@@ -33,6 +34,28 @@ fn an_unchanged_order_hears_on_day_7_14_28_and_each_number_once() {
         assert_eq!(days, expected, "{now}");
         story.turn(now);
     }
+}
+
+#[test]
+fn four_weeks_of_one_order() {
+    let mut story = Story::of_teapots("2026-03-06").texting(Preference::Both);
+    let both = ["delay email", "delay sms"];
+    assert_eq!(story.turn("2026-02-16 14:31"), ["confirmation email"]);
+    assert_eq!(story.turn("2026-02-23 10:00"), ["update email"]);
+    story.moves(0, "2026-03-19", "2026-02-26 09:12");
+    story.moves(0, "2026-03-20", "2026-02-26 09:31");
+    assert_eq!(story.turn("2026-02-26 10:00"), NOTHING);
+    assert_eq!(story.turn("2026-02-26 10:02"), both);
+    let planned = story.plan_at("2026-03-02 10:00");
+    assert_eq!(quiet(&planned), ["milestone_satisfied"]);
+    assert_eq!(planned.wake, Wake::At(at("2026-03-16 10:00")));
+    assert_eq!(story.turn("2026-03-16 10:00"), ["update email"]);
+    story.ships(0, 2, "2026-03-19 09:00");
+    story.parcel("p1");
+    let both = ["shipped email", "shipped sms"];
+    assert_eq!(story.turn("2026-03-19 09:10"), both);
+    let over = story.plan_at("2026-03-30 10:00");
+    assert_eq!((quiet(&over), over.wake), (vec!["finished"], Wake::Never));
 }
 
 #[test]
@@ -196,7 +219,7 @@ fn an_update_that_failed_or_was_withdrawn_is_not_repeated() {
         };
         story.fail(update);
         story.notice(update).state = state;
-        assert_eq!(said(&story.plan_at("2026-02-23 10:05")), NOTHING);
+        assert_eq!(quiet(&story.plan_at("2026-02-23 10:05")), ["nothing_new"]);
         assert_eq!(said(&story.plan_at("2026-03-02 10:00")), ["update email"]);
     }
 }
