@@ -356,4 +356,33 @@ impl App {
             address_hash,
         })
     }
+
+    /// Looks at every open order as if nothing were known about wake-ups and
+    /// counts those that are owed something the work list does not know of.
+    /// They are woken. The count must be 0.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub async fn reconcile(&self) -> Result<usize, AppError> {
+        let now = self.now();
+        let mut overlooked = 0;
+        let mut after = OrderId(0);
+        loop {
+            let ids = self.viewer.read.open_orders(after, BATCH).await?;
+            let Some(last) = ids.last() else { break };
+            after = *last;
+            let due: Vec<OrderId> = self.viewer.read.due_orders(now, u32::MAX).await?;
+            let batch = self.viewer.plan_orders(&ids, now).await?;
+            overlooked += batch
+                .plans
+                .iter()
+                .filter(|plan| !plan.drafts.is_empty() || !plan.supersede.is_empty())
+                .filter(|plan| !due.contains(&plan.order))
+                .count();
+        }
+        if overlooked > 0 {
+            self.store.wake_all(now).await?;
+        }
+        Ok(overlooked)
+    }
 }

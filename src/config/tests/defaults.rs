@@ -13,12 +13,15 @@ fn the_shipped_file_says_what_the_code_has_as_defaults() {
     let config = Setting::with("").load().unwrap();
     assert_eq!(config.policy, Policy::default());
     let with_relay = Setting::with(RELAY).load().unwrap();
-    let relay = with_relay.email.unwrap();
+    let relay = with_relay.email.clone().unwrap();
     assert_eq!(relay.limits, StepLimits::default());
     assert_eq!((relay.port, relay.security), (587, Security::StartTls));
     assert_eq!(relay.per_minute, 120);
     assert_eq!(relay.helo, "fernkettle.example");
-    assert_eq!(config.sender.from.name.as_deref(), Some("Fern & Kettle"));
+    assert_eq!(
+        with_relay.sender.from.name.as_deref(),
+        Some("Fern & Kettle")
+    );
 }
 
 #[test]

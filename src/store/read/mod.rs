@@ -90,15 +90,4 @@ impl ReadStore {
         .map_err(reading("look for due orders"))?;
         Ok(due.map(Instant))
     }
-
-    /// Rises when another process commits: cheap to ask often.
-    pub async fn data_version(&self) -> Result<i64, StoreError> {
-        // Bound to one connection; any of the pool's will do, because each
-        // notices foreign commits by itself and callers only compare with
-        // what the same call answered before, waking once too often at worst.
-        sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(reading("look for changes"))
-    }
 }

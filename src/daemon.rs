@@ -1,0 +1,308 @@
+//! The daemon's life: lock, take over, tell systemd, loop, drain, end.
+//!
+//! Two loops. *Reviewing* looks once a second whether an order's wake-up has
+//! come (one look at an index) and runs the job whose tick was fired.
+//! *Delivering* sends what is due. Whoever else writes to the database
+//! (import, hold, a run by hand) is seen by the next look.
+//!
+//! Stop: no new work, let what is on its way end, give leases back, close.
+//! A second signal ends at once; what was between dot and answer is in doubt
+//! and taken over at the next start. A fatal database error ends the process:
+//! nobody knows what is on disk, and the re-read database is the truth.
+
+use crate::app::deliver::Delivery;
+use crate::app::scheduler::{Tick, TimedJob, Timers};
+use crate::app::{App, AppError};
+use crate::domain::schedule::CronPlan;
+use crate::store::sqlite::lock::LockAttempt;
+use sd_notify::NotifyState;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How often each loop looks for work nobody announced.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A trouble that may pass is tried again after this.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// How long a stop waits for answers to final dots.
+const STOP_GRACE: Duration = Duration::from_secs(120);
+/// A loop that has not turned for so long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// A job with its pattern; `nightly` reconciles, every other one reviews.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub name: String,
+    pub plan: CronPlan,
+}
+
+/// The job that checks the work list against a full look.
+pub const NIGHTLY: &str = "nightly";
+
+fn tell(state: &[NotifyState<'_>]) {
+    // Outside systemd nobody listens; that is fine.
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("systemd cannot be told: {error}");
+    }
+}
+
+/// Runs until `stop` is cancelled.
+///
+/// # Errors
+/// The database is unusable, or nobody has gone live: the process ends.
+pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<(), AppError> {
+    app.require_live_act().await?;
+    let Some(lock) = wait_for_lock(&app, &stop).await? else { return Ok(()) };
+    if !wait_for_disk(&app, &stop).await {
+        return Ok(());
+    }
+    app.notice_changed_policy().await?;
+    let (delivery, swept) = Delivery::start(app.clone(), lock).await?;
+    if swept != Default::default() {
+        tracing::warn!(
+            queued = swept.queued,
+            in_doubt = swept.in_doubt,
+            poisoned = swept.poisoned,
+            "took over what an earlier process left unfinished"
+        );
+    }
+    let (ticks_in, ticks) = mpsc::channel(64);
+    let timers = start_timers(&app, jobs, ticks_in).await?;
+    tracing::info!(mode = app.settings().reach.as_str(), "ready");
+    tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+
+    let beat = Arc::new(AtomicU64::new(0));
+    let reviewing = tokio::spawn(review_loop(app.clone(), ticks, beat.clone(), stop.clone()));
+    let delivering = tokio::spawn(delivery_loop(app.clone(), delivery, stop.clone()));
+    let watching = tokio::spawn(watchdog(app.clone(), beat, stop.clone()));
+
+    // Either loop ending early means trouble: both have to end.
+    let mut reviewing = reviewing;
+    let mut delivering = delivering;
+    let mut first_error = None;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        ended = &mut reviewing => {
+            first_error = outcome(ended).err();
+            stop.cancel();
+        }
+        ended = &mut delivering => {
+            first_error = outcome(ended).err();
+            stop.cancel();
+        }
+    }
+    tell(&[NotifyState::Stopping, NotifyState::Status("letting what is on its way end")]);
+    timers.stop().await;
+    for task in [&mut reviewing, &mut delivering] {
+        if task.is_finished() {
+            continue;
+        }
+        match tokio::time::timeout(STOP_GRACE, task).await {
+            Ok(ended) => first_error = first_error.or(outcome(ended).err()),
+            Err(_) => tracing::warn!("a message's answer did not come in time: it is in doubt"),
+        }
+    }
+    watching.abort();
+    tracing::info!("stopped");
+    match first_error {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn outcome(ended: Result<Result<(), AppError>, tokio::task::JoinError>) -> Result<(), AppError> {
+    match ended {
+        Ok(result) => result,
+        Err(error) => Err(AppError::Refused(format!("a loop of the daemon broke: {error}"))),
+    }
+}
+
+/// Waits while another process (a run by hand, an older daemon) sends.
+async fn wait_for_lock(
+    app: &App,
+    stop: &CancellationToken,
+) -> Result<Option<crate::store::sqlite::lock::DeliveryLock>, AppError> {
+    let mut told = false;
+    loop {
+        let attempt = app
+            .store
+            .try_delivery_lock()
+            .map_err(|source| AppError::Io { doing: "make the delivery lock", source })?;
+        match attempt {
+            LockAttempt::Taken(lock) => return Ok(Some(lock)),
+            LockAttempt::HeldBy(pid) => {
+                if !told {
+                    tracing::warn!(pid, "another process sends from this database; waiting for it");
+                    tell(&[NotifyState::Status("waiting: another process sends")]);
+                    told = true;
+                }
+            }
+        }
+        if wait(LOOK_EVERY, stop).await {
+            return Ok(None);
+        }
+    }
+}
+
+/// Waits until the disk takes a commit: with a full disk the daemon stays up,
+/// sends nothing and says why.
+async fn wait_for_disk(app: &App, stop: &CancellationToken) -> bool {
+    loop {
+        match app.store.probe(app.now()).await {
+            Ok(()) => return true,
+            Err(error) => {
+                tracing::error!("nothing is sent, the database cannot be written: {error}");
+                tell(&[NotifyState::Status("not sending: the database cannot be written")]);
+            }
+        }
+        if wait(RETRY_AFTER, stop).await {
+            return false;
+        }
+    }
+}
+
+/// `true` when it is time to stop.
+async fn wait(length: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => true,
+        () = tokio::time::sleep(length) => false,
+    }
+}
+
+async fn start_timers(
+    app: &App,
+    jobs: Vec<Job>,
+    to: mpsc::Sender<Tick>,
+) -> Result<Timers, AppError> {
+    let mut timed = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let last_done = app.viewer.read.tick(&job.name).await?;
+        timed.push(TimedJob { name: job.name, plan: job.plan, last_done });
+    }
+    Timers::start(timed, app.viewer.clock.clone(), to)
+        .await
+        .map_err(|error| AppError::Refused(format!("the timers cannot start: {error}")))
+}
+
+async fn review_loop(
+    app: App,
+    mut ticks: mpsc::Receiver<Tick>,
+    beat: Arc<AtomicU64>,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    loop {
+        let tick = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            tick = ticks.recv() => tick,
+            () = tokio::time::sleep(LOOK_EVERY) => None,
+        };
+        let turn = match tick {
+            Some(tick) if app.viewer.read.tick(&tick.job).await? >= Some(tick.due) => Ok(()),
+            Some(tick) if tick.job == NIGHTLY => nightly(&app, tick).await,
+            Some(tick) => review(&app, &tick.job, Some(tick.due)).await,
+            None => match app.viewer.read.next_review().await? {
+                Some(due) if due <= app.now() => review(&app, "review", None).await,
+                _ => Ok(()),
+            },
+        };
+        match turn {
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::error!("the review failed and is tried again: {error}");
+                if wait(RETRY_AFTER, &stop).await {
+                    return Ok(());
+                }
+            }
+            Ok(()) => {}
+        }
+        beat.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn review(
+    app: &App,
+    job: &str,
+    tick: Option<crate::domain::time::Instant>,
+) -> Result<(), AppError> {
+    let report = app.review_due(job, "backorderd", tick).await?;
+    if report.messages > 0 {
+        tracing::info!(
+            run = report.run.map(|run| run.0),
+            orders = report.orders,
+            messages = report.messages,
+            held = report.held,
+            "reviewed"
+        );
+    }
+    if report.held > 0 {
+        tracing::warn!(
+            run = report.run.map(|run| run.0),
+            held = report.held,
+            "messages wait for a person: backorderd runs list"
+        );
+    }
+    Ok(())
+}
+
+async fn nightly(app: &App, tick: Tick) -> Result<(), AppError> {
+    let overlooked = app.reconcile().await?;
+    if overlooked > 0 {
+        tracing::error!(
+            overlooked,
+            "orders were owed a look that the work list did not know of; they are looked at now"
+        );
+    }
+    app.store.store_tick(&tick.job, tick.due).await?;
+    Ok(())
+}
+
+async fn delivery_loop(
+    app: App,
+    mut delivery: Delivery,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    let mut held = false;
+    let result = loop {
+        let now_held = crate::app::hold_file::is_held(&app.settings().state_dir);
+        if now_held != held {
+            held = now_held;
+            if held {
+                tracing::warn!("the hold file is there: nothing is sent until it is gone");
+            } else {
+                tracing::info!("the hold file is gone: sending goes on");
+            }
+        }
+        match delivery.drain(None, &stop, |_| ()).await {
+            Ok(_) => {}
+            // Whatever broke, an outcome may be unrecorded: end, and take
+            // over what is unfinished at the next start.
+            Err(error) => break Err(error),
+        }
+        if wait(LOOK_EVERY, &stop).await {
+            break Ok(());
+        }
+    };
+    if result.is_ok() {
+        delivery.stop().await;
+    }
+    result
+}
+
+/// Tells systemd that we live, but only while reviewing makes progress and the
+/// database answers. A timer of its own would prove nothing.
+async fn watchdog(app: App, beat: Arc<AtomicU64>, stop: CancellationToken) {
+    let Some(interval) = sd_notify::watchdog_enabled() else { return };
+    let mut last = (beat.load(Ordering::Relaxed), tokio::time::Instant::now());
+    while !wait(interval / 2, &stop).await {
+        let now = beat.load(Ordering::Relaxed);
+        if now != last.0 {
+            last = (now, tokio::time::Instant::now());
+        }
+        let alive = last.1.elapsed() < STUCK_AFTER.max(interval);
+        if alive && app.viewer.read.meta("mode").await.is_ok() {
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
+}

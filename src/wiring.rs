@@ -1,0 +1,200 @@
+//! Where the parts meet: configuration becomes channels, templates, clock and
+//! store. The only file that names concrete adapters.
+//!
+//! [`viewer`] builds what can only look: a read-only store and no channels.
+//! [`app`] builds what can write and send. Nothing is built as a side effect
+//! of anything else.
+
+use crate::app::addresses::AddressKey;
+use crate::app::{App, Channels, Pace, Reach, Settings, Viewer};
+use crate::channel::folder::FolderChannel;
+use crate::channel::settings::FolderSettings;
+use crate::channel::sms::generic::GenericSmsChannel;
+use crate::channel::sms::twilio::TwilioChannel;
+use crate::channel::smtp::SmtpChannel;
+use crate::channel::{Channel, ChannelProblem, tls};
+use crate::clock::{Clock, Ids, SettableClock, SystemClock};
+use crate::config::{Config, ConfiguredMode, DatabaseSettings, SmsGatewaySettings, policy_digest};
+use crate::domain::kinds::ChannelName;
+use crate::store::{ReadStore, Store, StoreError};
+use crate::template::TemplateSet;
+use crate::template::TemplateProblems;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the parts do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    App(#[from] crate::app::AppError),
+    #[error(transparent)]
+    Templates(#[from] TemplateProblems),
+    #[error(transparent)]
+    Channel(#[from] ChannelProblem),
+    #[error("cannot create the folder {path}")]
+    Folder { path: String, source: std::io::Error },
+    /// Nothing was ever imported here.
+    #[error(
+        "there is no database at {path} yet; `backorderd import FILE` makes it, or point --config \
+         or --home at the right place"
+    )]
+    NoDatabase { path: String },
+}
+
+/// The clock a configuration asks for: the machine's, or one that stands still
+/// in a demonstration's own time.
+pub fn clock(config: &Config) -> Arc<dyn Clock> {
+    match config.demo_now {
+        Some(now) => Arc::new(SettableClock::at(now)),
+        None => Arc::new(SystemClock),
+    }
+}
+
+/// The database file.
+pub fn database_path(config: &Config) -> &Path {
+    match &config.database {
+        DatabaseSettings::Sqlite { path } => path,
+    }
+}
+
+/// What use cases need of the configuration.
+pub fn settings(config: &Config) -> Settings {
+    Settings {
+        shop_key: config.shop_key.clone(),
+        shop: config.shop.clone(),
+        shop_country: config.shop_country,
+        shop_currency: config.shop_currency.clone(),
+        policy: config.policy.clone(),
+        policy_digest: policy_digest(config),
+        reach: match config.mode {
+            ConfiguredMode::Sandbox => Reach::Sandbox {
+                to_email: config.sandbox.email.clone(),
+                to_phone: config.sandbox.phone.clone(),
+            },
+            ConfiguredMode::Review => Reach::Review,
+            ConfiguredMode::Live => Reach::Live,
+        },
+        sender: config.sender.clone(),
+        state_dir: config.state_dir.clone(),
+        pace: Pace { per_minute: config.pace.per_minute, first: config.pace.first },
+    }
+}
+
+/// The templates: built in, overridden by the merchant's folder.
+///
+/// # Errors
+/// Every problem of every file at once.
+pub fn templates(config: &Config) -> Result<TemplateSet, TemplateProblems> {
+    TemplateSet::load(config.templates_dir.as_deref(), &config.shop)
+}
+
+/// The ways out in the configured mode. In the sandbox, what has no sandbox
+/// recipient goes into the outbox folder.
+///
+/// # Errors
+/// A channel's settings cannot be used.
+pub fn channels(config: &Config) -> Result<Channels, ChannelProblem> {
+    tls::install_tls_provider();
+    let folder = |name| -> Arc<dyn Channel> {
+        let settings = FolderSettings {
+            path: config.sandbox.folder.clone(),
+            sessions: 1,
+            per_minute: config.pace.per_minute,
+        };
+        Arc::new(FolderChannel::new(settings, name))
+    };
+    let sandbox = config.mode == ConfiguredMode::Sandbox;
+    let mut out = Channels::new();
+    let relay = config.email.as_ref().filter(|_| !sandbox || config.sandbox.email.is_some());
+    match relay {
+        Some(relay) => {
+            out.insert(ChannelName::Email, Arc::new(SmtpChannel::new(relay.clone())?));
+        }
+        None if sandbox => {
+            out.insert(ChannelName::Email, folder(ChannelName::Email));
+        }
+        None => {}
+    }
+    let gateway = config.sms.as_ref().filter(|_| !sandbox || config.sandbox.phone.is_some());
+    match gateway {
+        Some(SmsGatewaySettings::Twilio(settings)) => {
+            out.insert(ChannelName::Sms, Arc::new(TwilioChannel::new(settings.clone())?));
+        }
+        Some(SmsGatewaySettings::Generic(settings)) => {
+            let settings = (**settings).clone();
+            out.insert(ChannelName::Sms, Arc::new(GenericSmsChannel::new(settings)?));
+        }
+        Some(SmsGatewaySettings::Folder) | None if sandbox && config.policy.sms.enabled => {
+            out.insert(ChannelName::Sms, folder(ChannelName::Sms));
+        }
+        Some(SmsGatewaySettings::Folder) | None => {}
+    }
+    Ok(out)
+}
+
+fn make_folder(path: &Path) -> Result<(), WiringError> {
+    use std::os::unix::fs::DirBuilderExt;
+    // Customers' addresses lie in here.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| {
+        WiringError::Folder { path: path.display().to_string(), source }
+    })
+}
+
+/// What can only look.
+///
+/// # Errors
+/// There is no database yet, or it cannot be read; a template is broken.
+pub async fn viewer(config: &Config) -> Result<Viewer, WiringError> {
+    let path = database_path(config);
+    if !path.exists() {
+        return Err(WiringError::NoDatabase { path: path.display().to_string() });
+    }
+    let read = ReadStore::open(path).await?;
+    // Without a key nothing was ever hashed, and any key finds as little.
+    let key = AddressKey::read(path)?.unwrap_or_else(|| AddressKey::from_bytes([0; 32]));
+    Ok(Viewer {
+        read,
+        clock: clock(config),
+        settings: Arc::new(settings(config)),
+        templates: Arc::new(templates(config)?),
+        key,
+    })
+}
+
+/// What can write and send.
+///
+/// # Errors
+/// The database cannot be opened or written; a channel's settings or a
+/// template cannot be used.
+pub async fn app(config: &Config) -> Result<App, WiringError> {
+    app_with(config, clock(config), Ids::random()).await
+}
+
+/// As [`app`], with a clock and ids of the caller's.
+///
+/// # Errors
+/// As [`app`].
+pub async fn app_with(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    ids: Ids,
+) -> Result<App, WiringError> {
+    let templates = templates(config)?;
+    let path: PathBuf = database_path(config).to_owned();
+    make_folder(&config.state_dir)?;
+    if let Some(parent) = path.parent() {
+        make_folder(parent)?;
+    }
+    let store = Store::open(&path).await?;
+    let key = AddressKey::ensure(&store, &ids).await?;
+    let viewer = Viewer {
+        read: store.read().clone(),
+        clock,
+        settings: Arc::new(settings(config)),
+        templates: Arc::new(templates),
+        key,
+    };
+    Ok(App { viewer, store, ids: Arc::new(ids), channels: Arc::new(channels(config)?) })
+}
