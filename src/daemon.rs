@@ -54,7 +54,9 @@ fn tell(state: &[NotifyState<'_>]) {
 /// The database is unusable, or nobody has gone live: the process ends.
 pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<(), AppError> {
     app.require_live_act().await?;
-    let Some(lock) = wait_for_lock(&app, &stop).await? else { return Ok(()) };
+    let Some(lock) = wait_for_lock(&app, &stop).await? else {
+        return Ok(());
+    };
     if !wait_for_disk(&app, &stop).await {
         return Ok(());
     }
@@ -93,7 +95,10 @@ pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<
             stop.cancel();
         }
     }
-    tell(&[NotifyState::Stopping, NotifyState::Status("letting what is on its way end")]);
+    tell(&[
+        NotifyState::Stopping,
+        NotifyState::Status("letting what is on its way end"),
+    ]);
     timers.stop().await;
     for task in [&mut reviewing, &mut delivering] {
         if task.is_finished() {
@@ -115,7 +120,9 @@ pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<
 fn outcome(ended: Result<Result<(), AppError>, tokio::task::JoinError>) -> Result<(), AppError> {
     match ended {
         Ok(result) => result,
-        Err(error) => Err(AppError::Refused(format!("a loop of the daemon broke: {error}"))),
+        Err(error) => Err(AppError::Refused(format!(
+            "a loop of the daemon broke: {error}"
+        ))),
     }
 }
 
@@ -129,12 +136,18 @@ async fn wait_for_lock(
         let attempt = app
             .store
             .try_delivery_lock()
-            .map_err(|source| AppError::Io { doing: "make the delivery lock", source })?;
+            .map_err(|source| AppError::Io {
+                doing: "make the delivery lock",
+                source,
+            })?;
         match attempt {
             LockAttempt::Taken(lock) => return Ok(Some(lock)),
             LockAttempt::HeldBy(pid) => {
                 if !told {
-                    tracing::warn!(pid, "another process sends from this database; waiting for it");
+                    tracing::warn!(
+                        pid,
+                        "another process sends from this database; waiting for it"
+                    );
                     tell(&[NotifyState::Status("waiting: another process sends")]);
                     told = true;
                 }
@@ -154,7 +167,9 @@ async fn wait_for_disk(app: &App, stop: &CancellationToken) -> bool {
             Ok(()) => return true,
             Err(error) => {
                 tracing::error!("nothing is sent, the database cannot be written: {error}");
-                tell(&[NotifyState::Status("not sending: the database cannot be written")]);
+                tell(&[NotifyState::Status(
+                    "not sending: the database cannot be written",
+                )]);
             }
         }
         if wait(RETRY_AFTER, stop).await {
@@ -179,7 +194,11 @@ async fn start_timers(
     let mut timed = Vec::with_capacity(jobs.len());
     for job in jobs {
         let last_done = app.viewer.read.tick(&job.name).await?;
-        timed.push(TimedJob { name: job.name, plan: job.plan, last_done });
+        timed.push(TimedJob {
+            name: job.name,
+            plan: job.plan,
+            last_done,
+        });
     }
     Timers::start(timed, app.viewer.clock.clone(), to)
         .await
@@ -293,7 +312,9 @@ async fn delivery_loop(
 /// Tells systemd that we live, but only while reviewing makes progress and the
 /// database answers. A timer of its own would prove nothing.
 async fn watchdog(app: App, beat: Arc<AtomicU64>, stop: CancellationToken) {
-    let Some(interval) = sd_notify::watchdog_enabled() else { return };
+    let Some(interval) = sd_notify::watchdog_enabled() else {
+        return;
+    };
     let mut last = (beat.load(Ordering::Relaxed), tokio::time::Instant::now());
     while !wait(interval / 2, &stop).await {
         let now = beat.load(Ordering::Relaxed);

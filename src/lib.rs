@@ -1,5 +1,6 @@
 pub mod app;
 pub mod channel;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;

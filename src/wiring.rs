@@ -17,8 +17,8 @@ use crate::clock::{Clock, Ids, SettableClock, SystemClock};
 use crate::config::{Config, ConfiguredMode, DatabaseSettings, SmsGatewaySettings, policy_digest};
 use crate::domain::kinds::ChannelName;
 use crate::store::{ReadStore, Store, StoreError};
-use crate::template::TemplateSet;
 use crate::template::TemplateProblems;
+use crate::template::TemplateSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,7 +34,10 @@ pub enum WiringError {
     #[error(transparent)]
     Channel(#[from] ChannelProblem),
     #[error("cannot create the folder {path}")]
-    Folder { path: String, source: std::io::Error },
+    Folder {
+        path: String,
+        source: std::io::Error,
+    },
     /// Nothing was ever imported here.
     #[error(
         "there is no database at {path} yet; `backorderd import FILE` makes it, or point --config \
@@ -78,7 +81,10 @@ pub fn settings(config: &Config) -> Settings {
         },
         sender: config.sender.clone(),
         state_dir: config.state_dir.clone(),
-        pace: Pace { per_minute: config.pace.per_minute, first: config.pace.first },
+        pace: Pace {
+            per_minute: config.pace.per_minute,
+            first: config.pace.first,
+        },
     }
 }
 
@@ -107,24 +113,39 @@ pub fn channels(config: &Config) -> Result<Channels, ChannelProblem> {
     };
     let sandbox = config.mode == ConfiguredMode::Sandbox;
     let mut out = Channels::new();
-    let relay = config.email.as_ref().filter(|_| !sandbox || config.sandbox.email.is_some());
+    let relay = config
+        .email
+        .as_ref()
+        .filter(|_| !sandbox || config.sandbox.email.is_some());
     match relay {
         Some(relay) => {
-            out.insert(ChannelName::Email, Arc::new(SmtpChannel::new(relay.clone())?));
+            out.insert(
+                ChannelName::Email,
+                Arc::new(SmtpChannel::new(relay.clone())?),
+            );
         }
         None if sandbox => {
             out.insert(ChannelName::Email, folder(ChannelName::Email));
         }
         None => {}
     }
-    let gateway = config.sms.as_ref().filter(|_| !sandbox || config.sandbox.phone.is_some());
+    let gateway = config
+        .sms
+        .as_ref()
+        .filter(|_| !sandbox || config.sandbox.phone.is_some());
     match gateway {
         Some(SmsGatewaySettings::Twilio(settings)) => {
-            out.insert(ChannelName::Sms, Arc::new(TwilioChannel::new(settings.clone())?));
+            out.insert(
+                ChannelName::Sms,
+                Arc::new(TwilioChannel::new(settings.clone())?),
+            );
         }
         Some(SmsGatewaySettings::Generic(settings)) => {
             let settings = (**settings).clone();
-            out.insert(ChannelName::Sms, Arc::new(GenericSmsChannel::new(settings)?));
+            out.insert(
+                ChannelName::Sms,
+                Arc::new(GenericSmsChannel::new(settings)?),
+            );
         }
         Some(SmsGatewaySettings::Folder) | None if sandbox && config.policy.sms.enabled => {
             out.insert(ChannelName::Sms, folder(ChannelName::Sms));
@@ -137,9 +158,14 @@ pub fn channels(config: &Config) -> Result<Channels, ChannelProblem> {
 fn make_folder(path: &Path) -> Result<(), WiringError> {
     use std::os::unix::fs::DirBuilderExt;
     // Customers' addresses lie in here.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| {
-        WiringError::Folder { path: path.display().to_string(), source }
-    })
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| WiringError::Folder {
+            path: path.display().to_string(),
+            source,
+        })
 }
 
 /// What can only look.
@@ -149,7 +175,9 @@ fn make_folder(path: &Path) -> Result<(), WiringError> {
 pub async fn viewer(config: &Config) -> Result<Viewer, WiringError> {
     let path = database_path(config);
     if !path.exists() {
-        return Err(WiringError::NoDatabase { path: path.display().to_string() });
+        return Err(WiringError::NoDatabase {
+            path: path.display().to_string(),
+        });
     }
     let read = ReadStore::open(path).await?;
     // Without a key nothing was ever hashed, and any key finds as little.
@@ -196,5 +224,10 @@ pub async fn app_with(
         templates: Arc::new(templates),
         key,
     };
-    Ok(App { viewer, store, ids: Arc::new(ids), channels: Arc::new(channels(config)?) })
+    Ok(App {
+        viewer,
+        store,
+        ids: Arc::new(ids),
+        channels: Arc::new(channels(config)?),
+    })
 }

@@ -71,10 +71,9 @@ fn split_amount(text: &str, places: u32) -> Result<(String, String), NotAnAmount
         .chars()
         .filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\''))
         .collect();
-    if text.is_empty()
-        || !text
-            .chars()
-            .all(|c| c.is_ascii_digit() || c == '.' || c == ',')
+    let mark = |c: char| c == '.' || c == ',';
+    if !text.contains(|c: char| c.is_ascii_digit())
+        || !text.chars().all(|c| c.is_ascii_digit() || mark(c))
     {
         return Err(NotAnAmount("it is not a number"));
     }

@@ -54,7 +54,8 @@ impl Quantity {
             .map_err(|_| NotAQuantity)?;
         whole
             .checked_mul(1000)
-            .map(|w| Quantity(w + thousandths))
+            .and_then(|w| w.checked_add(thousandths))
+            .map(Quantity)
             .ok_or(NotAQuantity)
     }
 }

@@ -1,0 +1,236 @@
+//! The command line: one file per command, and one printer for all of them.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 70 internal trouble, 78 bad
+//! configuration. Everything that prints a list also prints `--json`; nothing
+//! but the answer goes to standard output.
+
+mod check;
+mod config;
+mod context;
+mod demo;
+mod eta;
+mod forecast;
+mod hold;
+mod import;
+mod live;
+mod messages;
+mod orders;
+mod present;
+mod run;
+mod runs;
+mod serve;
+mod stats;
+mod templates;
+mod todo;
+
+use crate::cli::context::Context;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Keeps customers who wait for backordered goods told the truth.
+#[derive(Debug, Parser)]
+#[command(
+    name = "backorderd",
+    version = long_version(),
+    about,
+    max_term_width = 100,
+    after_help = "First time here? `backorderd demo` shows a made-up shop's three weeks without \
+                  sending anything.\nExit codes: 0 done, 1 failed, 2 usage, 70 internal, 78 \
+                  configuration."
+)]
+pub struct Cli {
+    /// The configuration file; without it the usual places are searched
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "home")]
+    config: Option<PathBuf>,
+    /// A folder with backorderd.toml and the state, as `demo` leaves one
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Who acts, for the audit log; the login name without it
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    by: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: review, deliver, keep time
+    Serve(serve::Args),
+    /// Show a made-up shop's three weeks; nothing leaves this computer
+    Demo(demo::Args),
+    /// Take in order lines or dates from CSV or NDJSON files
+    Import(import::Args),
+    /// A send run by hand: show who hears what, ask, send
+    Run(run::Args),
+    /// Runs that were made; approve or drop a held one
+    #[command(subcommand)]
+    Runs(runs::Command),
+    /// Orders: list, show, explain
+    #[command(subcommand)]
+    Orders(orders::Command),
+    /// Messages: list, show
+    #[command(subcommand)]
+    Messages(messages::Command),
+    /// Everything that waits for a person
+    Todo(todo::Args),
+    /// Stop sending: everything, a channel, an order, a SKU, a supplier
+    Hold(hold::HoldArgs),
+    /// Lift a hold
+    Release(hold::ReleaseArgs),
+    /// Set, list or clear dates that beat the shop's own
+    #[command(subcommand)]
+    Eta(eta::Command),
+    /// Go live: from now on messages reach customers
+    Live(live::Args),
+    /// What would be said in the next days if nothing else happened
+    Forecast(forecast::Args),
+    /// Figures: what waits, how long, how sending goes
+    Stats(stats::Args),
+    /// Templates: check, preview
+    #[command(subcommand)]
+    Templates(templates::Command),
+    /// Check configuration, database, templates, relay, gateway, schedules
+    Check(check::Args),
+    /// The configuration as it is meant
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print shell completions
+    Completions(CompletionArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: backorderd completions bash > /etc/bash_completion.d/backorderd")]
+struct CompletionArgs {
+    shell: clap_complete::Shell,
+}
+
+/// How a command ended, when it ended well enough to have an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Done,
+    /// Something failed, and it was said what.
+    Failed,
+}
+
+/// Version with the zone rules compiled in: an old program knows old rules.
+fn long_version() -> &'static str {
+    concat!(env!("CARGO_PKG_VERSION"), " (time zone rules ", "built in)")
+}
+
+/// Parses the arguments, runs the command, prints what went wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("backorderd: cannot start: {error}");
+            return ExitCode::from(70);
+        }
+    };
+    let result = runtime.block_on(dispatch(cli));
+    // A blocking read of standard input must not keep the process alive.
+    runtime.shutdown_background();
+    match result {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Failed) => ExitCode::from(1),
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
+    let context = Context::new(cli.config, cli.home, cli.json, cli.by);
+    match cli.command {
+        Command::Serve(args) => serve::run(&context, args).await,
+        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Import(args) => import::run(&context, args).await,
+        Command::Run(args) => run::run(&context, args).await,
+        Command::Runs(command) => runs::run(&context, command).await,
+        Command::Orders(command) => orders::run(&context, command).await,
+        Command::Messages(command) => messages::run(&context, command).await,
+        Command::Todo(args) => todo::run(&context, args).await,
+        Command::Hold(args) => hold::hold(&context, args).await,
+        Command::Release(args) => hold::release(&context, args).await,
+        Command::Eta(command) => eta::run(&context, command).await,
+        Command::Live(args) => live::run(&context, args).await,
+        Command::Forecast(args) => forecast::run(&context, args).await,
+        Command::Stats(args) => stats::run(&context, args).await,
+        Command::Templates(command) => templates::run(&context, command).await,
+        Command::Check(args) => check::run(&context, args).await,
+        Command::Config(command) => config::run(&context, command).await,
+        Command::Completions(args) => {
+            let mut command = Cli::command();
+            clap_complete::generate(
+                args.shell,
+                &mut command,
+                "backorderd",
+                &mut std::io::stdout(),
+            );
+            Ok(Ended::Done)
+        }
+    }
+}
+
+/// Prints an error with everything behind it and picks the exit code.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    use crate::config::ConfigErrors;
+    use crate::store::StoreError;
+    if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
+        eprintln!("{}", errors.plain());
+        return ExitCode::from(78);
+    }
+    if let Some(usage) = error.downcast_ref::<Usage>() {
+        eprintln!("backorderd: {usage}");
+        return ExitCode::from(2);
+    }
+    // Somebody closed the pipe we print into: not an error.
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    let mut text = String::from("backorderd: ");
+    let mut last = String::new();
+    for cause in error.chain() {
+        let part = cause.to_string();
+        // A transparent error repeats its source's words.
+        if part != last {
+            if !last.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+            last = part;
+        }
+    }
+    eprintln!("{text}");
+    let internal = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<StoreError>()
+            .is_some_and(StoreError::is_fatal)
+    });
+    ExitCode::from(if internal { 70 } else { 1 })
+}
+
+/// The command was called in a way that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
