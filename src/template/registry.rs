@@ -220,8 +220,8 @@ impl LocaleTemplates {
         })
     }
 
-    pub fn render_sms(&self, kind: Kind, context: &Value) -> Result<String, RenderError> {
-        let context = Context::from(context.clone());
+    pub fn render_sms(&self, kind: Kind, context: Value) -> Result<String, RenderError> {
+        let context = Context::from(context);
         let text = self.render(
             &self.plain,
             &format!("{kind}/sms"),
