@@ -1,7 +1,7 @@
 //! Makes other people's values safe to print: one line, no control characters,
 //! no invisible direction switches, a limit to their length.
 //!
-//! Every value of a context passes [`line`] once, so templates, headers and
+//! Every value of a context passes [`line()`] once, so templates, headers and
 //! texts never see a line break or an override they did not write themselves.
 //! Escaping for a markup is a second step and belongs to the registry that
 //! renders: [`markdown`] for words, [`html`] for whole pages.

@@ -23,9 +23,6 @@ const PERSON_CHARS_MAX: usize = 80;
 const NUMBER_CHARS_MAX: usize = 64;
 const REASON_CHARS_MAX: usize = 300;
 const URL_CHARS_MAX: usize = 2_000;
-/// Most orders and lines a message lists; the rest is said to be there.
-pub const ORDERS_MAX: usize = 50;
-pub const LINES_MAX: usize = 200;
 
 /// The whole context.
 #[derive(Clone, Debug, Serialize)]
@@ -213,7 +210,6 @@ pub fn build(
     let orders: Vec<OrderContext> = facts
         .orders
         .iter()
-        .take(ORDERS_MAX)
         .map(|order| order_context(order, facts.kind, today))
         .collect();
     let order = orders.first()?.clone();
@@ -269,7 +265,6 @@ fn order_context(order: &Statement, kind: Kind, today: NaiveDate) -> OrderContex
     let mut lines: Vec<LineContext> = order
         .lines
         .iter()
-        .take(LINES_MAX)
         .map(|line| line_context(line, kind))
         .collect();
     let mut parcels: Vec<ParcelContext> = order.shipments.iter().map(parcel_context).collect();

@@ -212,7 +212,13 @@ fn parse_day(text: &str) -> Option<NaiveDate> {
 /// `{{date d}}`: Friday 20 March. A window prints its last day.
 fn date(call: &Arguments<'_>) -> Result<Value, String> {
     let (from, to) = call.days()?;
-    Ok(call.format.long(to.unwrap_or(from), call.today).into())
+    Ok(whole(call, to.unwrap_or(from)).into())
+}
+
+/// A long date that is not broken over two lines; heads and text parts make
+/// its blanks plain ones again.
+fn whole(call: &Arguments<'_>, day: NaiveDate) -> String {
+    call.format.long(day, call.today).replace(' ', "\u{a0}")
 }
 
 /// `{{short_date d by="by"}}`: Fri 20 Mar; a window by its last day, which is
@@ -246,7 +252,7 @@ fn eta(call: &Arguments<'_>) -> Result<Value, String> {
         call.word(name)
             .map_or(String::new(), |word| format!("{word} "))
     };
-    let long = |day| call.format.long(day, call.today);
+    let long = |day| whole(call, day);
     Ok(match call.days()? {
         (day, None) => format!("{}{}", lead("on"), long(day)),
         (from, Some(to)) if call.word("window") == Some("short") => short_window(call, from, to),
@@ -359,6 +365,7 @@ mod tests {
         }
         registry
             .render_template(template, &root)
+            .map(|text| text.replace('\u{a0}', " "))
             .map_err(|e| e.reason().to_string())
     }
 

@@ -218,7 +218,7 @@ impl TemplateSet {
         let templates = self.find(facts.kind, ChannelName::Sms, &facts.locale)?;
         let format = self.format_tag(&facts.locale, templates);
         let context = templates.context(facts, today, &format)?;
-        let text = sms_text::smooth(&templates.render_sms(facts.kind, &context)?);
+        let text = sms_text::smooth(&templates.render_sms(facts.kind, context)?);
         Ok(RenderedSms {
             size: sms_text::measure(&text),
             text,

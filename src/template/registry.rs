@@ -25,9 +25,10 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::io;
 
-/// Longest results. Gmail clips pages above 102 KiB; more is a mistake.
-const WORDS_BYTES_MAX: usize = 256 * 1024;
-const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest results: room for a wholesale order of a thousand lines, because
+/// leaving some out would be a lie, and an end for what a template may do.
+const WORDS_BYTES_MAX: usize = 1024 * 1024;
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// Hexadecimal digits of a version: enough never to meet twice, short enough
@@ -219,8 +220,8 @@ impl LocaleTemplates {
         })
     }
 
-    pub fn render_sms(&self, kind: Kind, context: &Value) -> Result<String, RenderError> {
-        let context = Context::from(context.clone());
+    pub fn render_sms(&self, kind: Kind, context: Value) -> Result<String, RenderError> {
+        let context = Context::from(context);
         let text = self.render(
             &self.plain,
             &format!("{kind}/sms"),
@@ -244,6 +245,7 @@ impl LocaleTemplates {
         let text = if self.plain.has_template(&name("text")) {
             self.render(&self.plain, &name("text"), &context, WORDS_BYTES_MAX)?
                 .replace("\r\n", "\n")
+                .replace('\u{a0}', " ")
         } else {
             text_part::write(&blocks)
         };

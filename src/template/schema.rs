@@ -210,6 +210,7 @@ fn example() -> TemplateContext {
 
 #[cfg(test)]
 mod tests {
+    use super::super::functions::{LINE_END, SIGNATURES};
     use super::*;
 
     #[test]
@@ -249,5 +250,33 @@ mod tests {
         assert!(matches!(line.field("parcel"), Some(Node::Object(_))));
         assert_eq!(root.field("body"), None);
         assert_eq!(Node::page().field("body"), Some(&Node::Value));
+    }
+
+    #[test]
+    fn the_manual_names_every_field_and_function() {
+        fn names(node: &Node, found: &mut Vec<String>) {
+            found.extend(node.field_names().map(ToOwned::to_owned));
+            match node {
+                Node::Object(fields) => fields.values().for_each(|n| names(n, found)),
+                Node::List(item) => names(item, found),
+                Node::Value => {}
+            }
+        }
+        let manual = include_str!("../../docs/templates.md");
+        let mut wanted = Vec::new();
+        names(&Node::page(), &mut wanted);
+        wanted.extend(SIGNATURES.iter().map(|s| s.name.to_owned()));
+        wanted.extend(
+            WORD_FIELDS
+                .iter()
+                .flat_map(|(_, words)| words.iter().map(|w| (*w).to_owned())),
+        );
+        for name in wanted.iter().filter(|name| *name != LINE_END) {
+            let is_part = |c: char| c.is_alphanumeric() || c == '_';
+            assert!(
+                manual.split(|c| !is_part(c)).any(|word| word == name),
+                "{name} is not in docs/templates.md"
+            );
+        }
     }
 }

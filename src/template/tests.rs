@@ -412,6 +412,33 @@ fn what_cannot_be_said_is_an_error_without_anybodys_data() {
 }
 
 #[test]
+fn an_order_of_a_thousand_lines_is_told_whole() {
+    let mut facts = sample(Kind::Delay, "one item");
+    let line = facts.orders[0].lines[0].clone();
+    facts.orders[0].lines = vec![line; 1_000];
+    let mail = email(&facts);
+    assert_eq!(mail.text.matches("New ship date:").count(), 1_000);
+}
+
+#[test]
+fn a_template_that_never_ends_is_stopped() {
+    let row = "{{#each orders}}{{#each lines}}{{#each @root.orders}}".to_owned()
+        + &"words ".repeat(20_000)
+        + "{{/each}}{{/each}}{{/each}}";
+    let set = overridden("en/delay/text.hbs", &row).unwrap();
+    let mut facts = sample(Kind::Delay, "one item");
+    let line = facts.orders[0].lines[0].clone();
+    facts.orders[0].lines = vec![line; 100];
+    assert_eq!(
+        set.render_email(&facts, SAMPLE_DAY),
+        Err(RenderError::TooLong {
+            file: "en/delay/text.hbs".to_owned(),
+            bytes_max: 1024 * 1024,
+        })
+    );
+}
+
+#[test]
 fn a_set_is_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(set());
@@ -489,7 +516,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn no_value_ever_becomes_markup(
