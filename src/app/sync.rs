@@ -4,7 +4,7 @@
 //! start. A dry run is the first two steps. What was taken wakes the review
 //! by itself: its orders are due.
 
-use crate::app::{App, AppError, Viewer};
+use crate::app::{App, AppError, Settings, Viewer};
 use crate::domain::eta::Eta;
 use crate::domain::mirror::{
     EtaChange, MergeRules, Mirror, MirrorChanges, merge, order_key, reclaim, sku_claims,
@@ -27,9 +27,40 @@ pub struct Intake {
     pub source: String,
     pub source_kind: String,
     pub announce: bool,
+    /// The source said everything it has; only then does it count as fresh.
+    pub complete: bool,
     /// Rows not taken: (line, order number if readable, reason).
     pub rejected: Vec<(u64, Option<String>, String)>,
 }
+
+/// How the configuration wants rows to be taken.
+fn merge_rules(settings: &Settings, announce: bool, now: Instant) -> MergeRules {
+    MergeRules {
+        now,
+        shop_zone: settings.shop.zone,
+        confirmation: settings.policy.confirmation.clone(),
+        announce,
+        is_push: false,
+    }
+}
+
+/// What taking `rows` into a shop nobody has seen yet would change.
+pub fn first_sight(
+    rows: &[Row],
+    settings: &Settings,
+    announce: bool,
+    now: Instant,
+) -> MirrorChanges {
+    let empty = Mirror {
+        is_empty: true,
+        ..Mirror::default()
+    };
+    merge(rows, &empty, &merge_rules(settings, announce, now))
+}
+
+/// A date to set for an order, a line or a SKU (the scope's name first), with
+/// its reason; `None` takes it away.
+type Claimed = (&'static str, String, Option<(Eta, Option<String>)>);
 
 impl Viewer {
     /// What taking `rows` would change. Reads only.
@@ -45,7 +76,7 @@ impl Viewer {
         Ok(merge(
             rows,
             &mirror,
-            &self.merge_rules(announce, self.now()),
+            &merge_rules(&self.settings, announce, self.now()),
         ))
     }
 
@@ -64,16 +95,6 @@ impl Viewer {
         let lines: Vec<&str> = rows.iter().map(|row| row.line_key.as_str()).collect();
         let read = self.read.mirror(shop, &orders, &lines).await?;
         Ok((read.mirror, read.revision))
-    }
-
-    fn merge_rules(&self, announce: bool, now: Instant) -> MergeRules {
-        MergeRules {
-            now,
-            shop_zone: self.settings.shop.zone,
-            confirmation: self.policy().confirmation.clone(),
-            announce,
-            is_push: false,
-        }
     }
 
     /// Lines whose date in force a dates file changes. Reads only.
@@ -112,11 +133,7 @@ impl App {
         for _ in 0..OVERTAKEN_MAX {
             let now = self.now();
             let (mirror, revision) = self.viewer.read_mirror(rows).await?;
-            let changes = merge(
-                rows,
-                &mirror,
-                &self.viewer.merge_rules(intake.announce, now),
-            );
+            let changes = merge(rows, &mirror, &merge_rules(settings, intake.announce, now));
             let hashes = changes
                 .orders
                 .iter()
@@ -130,6 +147,7 @@ impl App {
                 mode: self.mode(),
                 now,
                 hashes,
+                complete: intake.complete,
                 rejected: intake.rejected.clone(),
             };
             match self.store.commit_mirror(input, changes.clone()).await {
@@ -171,7 +189,7 @@ impl App {
 
     async fn change_claims(
         &self,
-        set: Vec<(&'static str, String, Option<(Eta, Option<String>)>)>,
+        set: Vec<Claimed>,
         origin: EtaOrigin,
         by: &str,
     ) -> Result<Vec<EtaChange>, AppError> {

@@ -32,7 +32,7 @@ pub fn styled(style: Style, text: &str) -> String {
 pub fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(head.iter().map(|h| h.to_string()));
+    table.set_header(head.iter().map(ToString::to_string));
     if std::io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     } else {

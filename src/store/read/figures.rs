@@ -98,6 +98,15 @@ impl ReadStore {
         })
     }
 
+    /// Orders ever seen, finished ones included.
+    pub async fn count_orders(&self) -> Result<u64, StoreError> {
+        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM orders")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(reading("count orders"))?;
+        Ok(u64::try_from(n).unwrap_or(0))
+    }
+
     /// Orders with something still to come.
     pub async fn count_open_orders(&self) -> Result<u64, StoreError> {
         let n: i64 = sqlx::query_scalar("SELECT count(*) FROM orders WHERE closed_at IS NULL")

@@ -37,6 +37,8 @@ pub struct MirrorInput {
     pub now: Instant,
     /// Keyed hashes of each order's contact, by order key.
     pub hashes: HashMap<String, ContactHashes>,
+    /// The source was read completely; only then does it count as fresh.
+    pub complete: bool,
     /// Rows that were not taken, for whoever searches an order later:
     /// (line in the file, order number if readable, reason).
     pub rejected: Vec<(u64, Option<String>, String)>,
@@ -481,12 +483,13 @@ async fn write_source(
     sqlx::query(
         "INSERT INTO sources (shop_id, name, kind, last_ok_at, rows_read) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (shop_id, name) DO UPDATE SET \
-         last_ok_at = excluded.last_ok_at, rows_read = excluded.rows_read",
+         last_ok_at = coalesce(excluded.last_ok_at, sources.last_ok_at), \
+         rows_read = excluded.rows_read",
     )
     .bind(input.shop_id)
     .bind(&input.source)
     .bind(&input.source_kind)
-    .bind(input.now.0)
+    .bind(input.complete.then_some(input.now.0))
     .bind(rows as i64)
     .execute(&mut *c)
     .await
