@@ -12,7 +12,11 @@ macro_rules! promises {
         $(#[$meta])*
         #[test]
         fn $name() {
-            $crate::store_contract::stage::on_every_back_end(|$stage| async move { $body });
+            $crate::store_contract::stage::on_every_back_end(|$stage| async move {
+                // Whole: a block that names one field would take only that along.
+                let $stage = $stage;
+                $body
+            });
         }
     )*};
 }
