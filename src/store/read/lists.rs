@@ -73,7 +73,7 @@ SELECT o.id, o.number, o.ordered_on, o.next_review_at, o.last_verdict, o.closed_
   coalesce(k.name, '') AS customer,
   count(l.id) AS lines,
   coalesce(sum(max(l.qty_ordered - l.qty_shipped - l.qty_cancelled, 0)), 0) AS waiting,
-  max(l.eta_to) AS eta,
+  max(CASE WHEN l.qty_ordered > l.qty_shipped + l.qty_cancelled THEN l.eta_to END) AS eta,
   coalesce(sum(l.eta_to IS NULL AND l.qty_ordered > l.qty_shipped + l.qty_cancelled), 0) AS undated,
   (SELECT max(m.sent_at) FROM notices n JOIN messages m ON m.no = n.message_no
     WHERE n.order_id = o.id AND m.sent_at IS NOT NULL) AS last_sent_at,

@@ -401,17 +401,23 @@ async fn write_orders(
             .filter_map(|o| Some((o, input.hashes.get(&o.key)?)))
     };
     // One row per contact: PostgreSQL refuses to upsert the same row twice in
-    // one statement. The last order of the file wins; what it leaves out, an
-    // earlier one may have said.
-    let mut contacts: HashMap<&str, ContactRow<'_>> = HashMap::new();
+    // one statement, and in the order of the rows. The last one wins; what it
+    // leaves out, an earlier one may have said.
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut contacts: Vec<ContactRow<'_>> = Vec::new();
     for (o, h) in hashed() {
         let mut row = contact_row(&o.contact, h);
-        if let Some(earlier) = contacts.remove(h.contact.as_str()) {
-            row.fill_from(earlier);
+        match places.get(h.contact.as_str()) {
+            Some(place) => {
+                std::mem::swap(&mut row, &mut contacts[*place]);
+                contacts[*place].fill_from(row);
+            }
+            None => {
+                places.insert(&h.contact, contacts.len());
+                contacts.push(row);
+            }
         }
-        contacts.insert(&h.contact, row);
     }
-    let contacts: Vec<ContactRow<'_>> = contacts.into_values().collect();
     let document = json(&contacts);
     sqlx::query(WAKE_CONTACTS)
         .bind(&document)

@@ -1,6 +1,6 @@
 //! Taking messages to send them.
 
-use super::stage::{MONDAY, Stage, address, ask, at, eta, hash_of, teapots, worker};
+use super::stage::{MONDAY, Stage, address, ask, at, email_hash, eta, teapots, worker};
 use backorderd::domain::ids::MessageNo;
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::notice_key::Mode;
@@ -132,7 +132,7 @@ promises! {
 
     async fn nobody_on_the_do_not_write_list_is_claimed(stage) {
         queue(&stage, 2).await;
-        let hash = hash_of(&address("1001"));
+        let hash = email_hash("1001");
         stage.store.suppress(&hash, ChannelName::Sms, "stop", "person", at(MONDAY)).await.unwrap();
         let both = stage.claim(1, MONDAY).await;
         assert_eq!(both.len(), 2, "the other channel is not concerned");

@@ -1,8 +1,6 @@
 //! The intent to send: one guard after another.
 
-use super::stage::{
-    MONDAY, Stage, accepted, address, at, doubt, eta, hash_of, mark_of, teapots, worker,
-};
+use super::stage::{MONDAY, Stage, accepted, at, doubt, email_hash, eta, mark_of, teapots, worker};
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::message::MessageState;
 use backorderd::domain::row::Row;
@@ -81,7 +79,7 @@ promises! {
 
     async fn an_address_suppressed_after_the_claim_is_not_written_to(stage) {
         let message = claimed(&stage).await;
-        let hash = hash_of(&address("1042"));
+        let hash = email_hash("1042");
         stage.store.suppress(&hash, ChannelName::Email, "stop", "person", at(MONDAY)).await.unwrap();
         refused(&stage, &message).await;
     }

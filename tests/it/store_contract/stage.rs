@@ -138,6 +138,11 @@ pub fn address(order: &str) -> String {
     format!("c{order}@mail.example")
 }
 
+/// The hash of the address of an order's customer.
+pub fn email_hash(order: &str) -> String {
+    hash_of(&format!("mailto:{}", address(order)))
+}
+
 /// Stands for the keyed hash of an address.
 pub fn hash_of(address: &str) -> String {
     format!("hash of {address}")
