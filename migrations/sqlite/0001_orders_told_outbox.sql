@@ -74,6 +74,8 @@ CREATE TABLE orders (
 CREATE INDEX orders_due ON orders (next_review_at) WHERE next_review_at IS NOT NULL;
 CREATE INDEX orders_open ON orders (id) WHERE closed_at IS NULL;
 CREATE INDEX orders_by_number ON orders (number);
+-- People type `1042` for `#01042`.
+CREATE INDEX orders_by_bare_number ON orders (ltrim(number, '#0'));
 CREATE INDEX orders_by_contact ON orders (contact_id);
 
 CREATE TABLE order_lines (
@@ -184,6 +186,8 @@ CREATE TABLE runs (
   why        TEXT
 ) STRICT;
 
+CREATE INDEX runs_held ON runs (started_at) WHERE state = 'held';
+
 -- Written only when an order's verdict changed.
 CREATE TABLE verdicts (
   id       INTEGER PRIMARY KEY,
@@ -285,6 +289,8 @@ CREATE TABLE attempts (
   reference         TEXT,
   PRIMARY KEY (message_no, no)
 ) STRICT;
+
+CREATE INDEX attempts_by_time ON attempts (began_at);
 
 CREATE TABLE holds (
   id    INTEGER PRIMARY KEY,

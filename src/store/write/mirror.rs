@@ -582,15 +582,16 @@ struct EtaRow<'a> {
 }
 
 const RECLAIM: &str = "
+WITH j AS MATERIALIZED (
+  SELECT k.id, e.value ->> 'eta_from' AS eta_from, e.value ->> 'eta_to' AS eta_to,
+    e.value ->> 'origin' AS origin, e.value ->> 'reason' AS reason
+  FROM json_each($1) AS e CROSS JOIN order_lines k
+  WHERE k.shop_id = $2 AND k.line_key = e.value ->> 'key')
 UPDATE order_lines AS l SET eta_from = j.eta_from, eta_to = j.eta_to, eta_origin = j.origin,
   reason = j.reason,
   eta_changed_at = CASE WHEN l.eta_from IS NOT j.eta_from OR l.eta_to IS NOT j.eta_to THEN $3
     ELSE l.eta_changed_at END
-FROM (SELECT k.id, e.value ->> 'eta_from' AS eta_from, e.value ->> 'eta_to' AS eta_to,
-        e.value ->> 'origin' AS origin, e.value ->> 'reason' AS reason
-      FROM json_each($1) AS e CROSS JOIN order_lines k
-      WHERE k.shop_id = $2 AND k.line_key = e.value ->> 'key') AS j
-WHERE l.id = j.id";
+FROM j WHERE l.id = j.id";
 
 const RECLAIM_ORDERS: &str = "
 UPDATE orders SET fact_version = fact_version + 1, review_version = review_version + 1,
