@@ -19,11 +19,13 @@ use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How often each loop looks for work nobody announced.
+/// How often each loop looks for work that time alone makes due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it asks whether anybody committed something.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 /// A trouble that may pass is tried again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// How long a stop waits for answers to final dots.
@@ -76,8 +78,17 @@ pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<
     tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
 
     let beat = Arc::new(AtomicU64::new(0));
-    let reviewing = tokio::spawn(review_loop(app.clone(), ticks, beat.clone(), stop.clone()));
-    let delivering = tokio::spawn(delivery_loop(app.clone(), delivery, stop.clone()));
+    let (commits_in, commits) = watch::channel(0);
+    tokio::spawn(watch_commits(app.clone(), commits_in, stop.clone()));
+    let reviewing = review_loop(
+        app.clone(),
+        ticks,
+        commits.clone(),
+        beat.clone(),
+        stop.clone(),
+    );
+    let reviewing = tokio::spawn(reviewing);
+    let delivering = tokio::spawn(delivery_loop(app.clone(), delivery, commits, stop.clone()));
     let watching = tokio::spawn(watchdog(app.clone(), beat, stop.clone()));
 
     // Either loop ending early means trouble: both have to end.
@@ -186,6 +197,26 @@ async fn wait(length: Duration, stop: &CancellationToken) -> bool {
     }
 }
 
+/// Says when anybody committed something, in this process or another. A task
+/// of its own, because a question to the database is never dropped half-way.
+async fn watch_commits(app: App, to: watch::Sender<i64>, stop: CancellationToken) {
+    while !wait(ASK_EVERY, &stop).await {
+        if let Ok(version) = app.viewer.read.data_version().await {
+            to.send_if_modified(|seen| std::mem::replace(seen, version) != version);
+        }
+    }
+}
+
+/// Returns after [`LOOK_EVERY`], or sooner when there is news or it is time to
+/// stop.
+async fn news(commits: &mut watch::Receiver<i64>, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = commits.changed() => {}
+        () = tokio::time::sleep(LOOK_EVERY) => {}
+    }
+}
+
 async fn start_timers(
     app: &App,
     jobs: Vec<Job>,
@@ -208,15 +239,18 @@ async fn start_timers(
 async fn review_loop(
     app: App,
     mut ticks: mpsc::Receiver<Tick>,
+    mut commits: watch::Receiver<i64>,
     beat: Arc<AtomicU64>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     loop {
         let tick = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
             tick = ticks.recv() => tick,
-            () = tokio::time::sleep(LOOK_EVERY) => None,
+            () = news(&mut commits, &stop) => None,
         };
+        if stop.is_cancelled() {
+            return Ok(());
+        }
         let turn = match tick {
             Some(tick) if app.viewer.read.tick(&tick.job).await? >= Some(tick.due) => Ok(()),
             Some(tick) if tick.job == NIGHTLY => nightly(&app, tick).await,
@@ -280,6 +314,7 @@ async fn nightly(app: &App, tick: Tick) -> Result<(), AppError> {
 async fn delivery_loop(
     app: App,
     mut delivery: Delivery,
+    mut commits: watch::Receiver<i64>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let mut held = false;
@@ -299,7 +334,8 @@ async fn delivery_loop(
             // over what is unfinished at the next start.
             Err(error) => break Err(error),
         }
-        if wait(LOOK_EVERY, &stop).await {
+        news(&mut commits, &stop).await;
+        if stop.is_cancelled() {
             break Ok(());
         }
     };
