@@ -1,7 +1,8 @@
 //! Many at once: the writer, its readers and other processes.
 
-use super::stage::{MONDAY, accepted, at, mark_of, teapots, worker};
+use super::stage::{MONDAY, accepted, at, deferred, mark_of, teapots, worker};
 use backorderd::domain::message::MessageState;
+use backorderd::domain::outcome::Deferral;
 use backorderd::domain::row::Row;
 use backorderd::domain::time::Length;
 use backorderd::store::read::lists::OrderFilter;
@@ -79,6 +80,29 @@ promises! {
         );
         assert!(right.unwrap() && !wrong.unwrap());
         assert_eq!(stage.told("1001").await.len(), 1);
+    }
+
+    async fn a_record_the_engine_refuses_does_not_take_the_others_with_it(stage) {
+        stage.announce(&orders(3), MONDAY).await;
+        stage.review(MONDAY).await;
+        let flying = stage.submit(1, MONDAY).await;
+        // Beside the planner: one more queued, so that the first has no way back.
+        let order = stage.order("1001").await;
+        let mut review = stage.plan_orders(&[order], MONDAY).await;
+        let mut second = super::stage::teapots_message(&stage, "1001").await;
+        second.planned.notices[0].key = "another".to_owned();
+        review.messages.push(second);
+        assert_eq!(stage.commit(review, MONDAY).await.messages.len(), 1);
+        let later = stage.report(&flying[0], deferred(Deferral::Relay), at(MONDAY));
+        let fine = |i: usize| stage.report(&flying[i], accepted(), at(MONDAY));
+        let (bad, a, b) = tokio::join!(
+            stage.store.record(worker(1), later, at(MONDAY)),
+            stage.store.record(worker(1), fine(1), at(MONDAY)),
+            stage.store.record(worker(1), fine(2), at(MONDAY)),
+        );
+        assert!(matches!(bad, Err(StoreError::Statement { .. })), "{bad:?}");
+        assert!(a.unwrap() && b.unwrap());
+        assert_eq!(stage.state(flying[0].no).await, MessageState::Submitting);
     }
 
     async fn a_caller_that_goes_away_does_not_cancel_the_write(stage) {

@@ -163,6 +163,12 @@ promises! {
         assert_eq!(stage.store.read().mirror_revision().await.unwrap(), 1);
     }
 
+    async fn an_order_nobody_hashed_is_refused_and_not_left_out(stage) {
+        let (mut input, changes) = stage.merged(&[teapots("L1", "1042")], false, MONDAY).await;
+        input.hashes.clear();
+        assert!(stage.store.commit_mirror(input, changes).await.is_err());
+    }
+
     async fn a_line_that_changes_its_order_moves_and_both_orders_are_due(stage) {
         stage.import(&[teapots("L1", "1042"), teapots("L2", "1042"), teapots("L3", "1043")], MONDAY).await;
         stage.review(MONDAY).await;
