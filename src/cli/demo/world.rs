@@ -156,6 +156,7 @@ impl World {
             source: "shop".to_owned(),
             source_kind: "csv".to_owned(),
             announce: false,
+            complete: true,
             rejected: Vec::new(),
         };
         Ok(self.app.take_rows(&rows, &intake).await?)
