@@ -6,10 +6,13 @@
 //! file in a fresh folder, and that folder keeps working afterwards
 //! (`--home DIR`), its clock standing still where the story ended.
 //!
-//! `shop` is the made-up shop, `post` the far side, `world` the program under
-//! the simulated clock, `story` what happens, `seen` what came of it, `page`
+//! `shop` is the made-up shop with its `cast`, `post` the far side, `world` the program under
+//! the simulated clock, `story` what happens (`february`, `march`), `seen` what came of it, `page`
 //! the page that shows the messages.
 
+mod cast;
+mod february;
+mod march;
 mod page;
 mod post;
 mod seen;
@@ -33,7 +36,7 @@ use story::{Line, Story};
 use world::World;
 
 /// Width of the table's second column.
-const WHAT_WIDTH: usize = 46;
+const WHAT_WIDTH: usize = 40;
 /// Names tried for a fresh folder.
 const NAMES_MAX: u32 = 10_000;
 
@@ -214,7 +217,7 @@ async fn summarise(world: &World) -> anyhow::Result<Summary> {
             .iter()
             .filter(|m| m.state == MessageState::InDoubt)
             .count(),
-        quiet: world.quiet,
+        quiet: world.count_silences().await?,
     })
 }
 

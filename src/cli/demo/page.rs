@@ -37,7 +37,9 @@ text-decoration:none}li a:hover,li a:focus{outline:2px solid var(--said);border-
 .meta{font-size:.82rem;color:var(--soft);display:flex;gap:.75rem;flex-wrap:wrap}\
 iframe{position:sticky;top:1rem;width:100%;height:calc(100vh - 2rem);border:1px solid var(--line);\
 border-radius:.5rem;background:#fff}\
-@media (max-width:60rem){.two{grid-template-columns:1fr}iframe{position:static;height:40rem}}";
+@media (max-width:60rem){.two{grid-template-columns:1fr}iframe{position:static;height:40rem}}\
+@media (max-width:40rem){tr{display:block;padding:.4rem 0;border-bottom:1px solid var(--line)}\
+td{display:inline;border:0;padding:0 .4rem 0 0}}";
 
 /// Writes the page and the mails' pages below `home`.
 ///

@@ -10,7 +10,7 @@ use crate::domain::quantity::Quantity;
 use crate::domain::reason::Reason;
 use crate::domain::statement::{MessageFacts, Statement};
 use crate::domain::time::Instant;
-use crate::store::read::lists::MessageFilter;
+use crate::store::read::lists::{MessageFilter, OrderFilter};
 use crate::store::types::MessageRow;
 use anyhow::Context as _;
 use chrono::NaiveDate;
@@ -120,6 +120,38 @@ impl World {
             .filter(|row| row.at >= since && !row.verdict.is_said())
             .map(|row| row.verdict.reason)
             .collect())
+    }
+
+    /// Whether any message ever stated this ship date for these orders.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn ever_said(&self, numbers: &[&str], on: NaiveDate) -> anyhow::Result<bool> {
+        for message in self.messages(numbers, Instant(0)).await? {
+            let facts = self.facts(message.no).await?;
+            let mut lines = facts.orders.iter().flat_map(|order| &order.lines);
+            if lines.any(|line| line.promise == Some(Eta::day(on))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How often it was decided to say nothing, over all orders.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn count_silences(&self) -> anyhow::Result<usize> {
+        let all = OrderFilter {
+            all: true,
+            ..OrderFilter::default()
+        };
+        let mut silences = 0;
+        for order in self.app.viewer.read.orders(&all, u32::MAX).await? {
+            let verdicts = self.app.viewer.read.verdicts(order.id).await?;
+            silences += verdicts.iter().filter(|row| !row.verdict.is_said()).count();
+        }
+        Ok(silences)
     }
 
     /// A silence in words.
