@@ -15,6 +15,7 @@ mod import;
 mod live;
 mod messages;
 mod orders;
+mod pick;
 mod present;
 mod run;
 mod runs;

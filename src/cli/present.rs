@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use chrono::{Datelike, NaiveDate};
 use chrono_tz::Tz;
 use comfy_table::{ContentArrangement, Table, presets};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 /// Green: said, done.
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -46,6 +46,27 @@ pub fn print_table(table: &Table) {
     for line in table.to_string().lines() {
         anstream::println!("{}", line.strip_prefix(' ').unwrap_or(line).trim_end());
     }
+}
+
+/// Prints finished text; unlike a printing macro it does not panic when the
+/// reader has left.
+///
+/// # Errors
+/// Standard output is gone.
+pub fn say(text: &str) -> std::io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// A table as text, flush left, without trailing blanks.
+pub fn table_text(table: &Table) -> String {
+    let mut out = String::new();
+    for line in table.to_string().lines() {
+        out.push_str(line.strip_prefix(' ').unwrap_or(line).trim_end());
+        out.push('\n');
+    }
+    out
 }
 
 /// `Fri 6 Mar`, with the year where it is not `today`'s.

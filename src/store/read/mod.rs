@@ -4,6 +4,7 @@
 pub mod figures;
 pub mod lists;
 pub mod mirror;
+pub mod scopes;
 pub mod situations;
 
 use crate::domain::notice_key::Mode;
