@@ -45,6 +45,8 @@ CREATE TABLE contacts (
   preferred    TEXT NOT NULL DEFAULT 'email',
   UNIQUE (shop_id, contact_hash)
 ) STRICT;
+CREATE INDEX contacts_by_email ON contacts (email_hash) WHERE email_hash IS NOT NULL;
+CREATE INDEX contacts_by_phone ON contacts (phone_hash) WHERE phone_hash IS NOT NULL;
 
 CREATE TABLE orders (
   id               INTEGER PRIMARY KEY,
@@ -72,6 +74,8 @@ CREATE TABLE orders (
 CREATE INDEX orders_due ON orders (next_review_at) WHERE next_review_at IS NOT NULL;
 CREATE INDEX orders_open ON orders (id) WHERE closed_at IS NULL;
 CREATE INDEX orders_by_number ON orders (number);
+-- People type `1042` for `#01042`.
+CREATE INDEX orders_by_bare_number ON orders (ltrim(number, '#0'));
 CREATE INDEX orders_by_contact ON orders (contact_id);
 
 CREATE TABLE order_lines (
@@ -112,6 +116,7 @@ CREATE TABLE order_lines (
 ) STRICT;
 CREATE INDEX order_lines_by_order ON order_lines (order_id);
 CREATE INDEX order_lines_by_sku ON order_lines (sku) WHERE sku IS NOT NULL;
+CREATE INDEX order_lines_by_supplier ON order_lines (supplier) WHERE supplier IS NOT NULL;
 
 -- Dates that do not come with the line: a person's word or a dates file.
 -- Order beats line beats SKU; all of them beat the source's own date.
@@ -181,6 +186,8 @@ CREATE TABLE runs (
   why        TEXT
 ) STRICT;
 
+CREATE INDEX runs_held ON runs (started_at) WHERE state = 'held';
+
 -- Written only when an order's verdict changed.
 CREATE TABLE verdicts (
   id       INTEGER PRIMARY KEY,
@@ -190,6 +197,7 @@ CREATE TABLE verdicts (
   verdict  TEXT NOT NULL
 ) STRICT;
 CREATE INDEX verdicts_by_order ON verdicts (order_id, id);
+CREATE INDEX verdicts_by_run ON verdicts (run_no);
 
 CREATE TABLE messages (
   no               INTEGER PRIMARY KEY,
@@ -225,7 +233,12 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE INDEX messages_queued ON messages (due_at, no) WHERE state = 'queued' AND held = 0;
 CREATE INDEX messages_ageing ON messages (not_after) WHERE state = 'queued';
-CREATE INDEX messages_in_work ON messages (state) WHERE state IN ('leased', 'submitting', 'in_doubt');
+CREATE INDEX messages_queued_by_address ON messages (address_hash, channel) WHERE state = 'queued';
+CREATE INDEX messages_poisonous ON messages (due_at) WHERE state = 'queued' AND claims > 2;
+-- One each: the engine uses a partial index only where a condition repeats its own.
+CREATE INDEX messages_leased ON messages (owner) WHERE state = 'leased';
+CREATE INDEX messages_submitting ON messages (owner) WHERE state = 'submitting';
+CREATE INDEX messages_in_doubt ON messages (quiet_until) WHERE state = 'in_doubt';
 CREATE INDEX messages_by_run ON messages (run_no);
 CREATE INDEX messages_by_contact ON messages (contact_id, sent_at);
 CREATE INDEX messages_planned ON messages (planned_at);
@@ -277,6 +290,8 @@ CREATE TABLE attempts (
   PRIMARY KEY (message_no, no)
 ) STRICT;
 
+CREATE INDEX attempts_by_time ON attempts (began_at);
+
 CREATE TABLE holds (
   id    INTEGER PRIMARY KEY,
   scope TEXT NOT NULL CHECK
@@ -290,15 +305,17 @@ CREATE TABLE holds (
 ) STRICT;
 
 -- Orders that a hold keeps silent; global and channel holds stop sending, not
--- planning, and are not here.
+-- planning, and are not here. Asked with an order in hand: every branch finds
+-- its holds by their key.
 CREATE VIEW held_orders AS
   SELECT o.id AS order_id, h.id AS hold_id
-  FROM holds h JOIN orders o ON
-    (h.scope = 'order' AND o.order_key = h.key)
-    OR (h.scope = 'customer' AND o.contact_id = CAST(h.key AS INTEGER))
-    OR (h.scope = 'sku' AND o.id IN (SELECT l.order_id FROM order_lines l WHERE l.sku = h.key))
+  FROM orders o CROSS JOIN holds h ON
+    (h.scope = 'order' AND h.key = o.order_key)
+    OR (h.scope = 'customer' AND h.key = CAST(o.contact_id AS TEXT))
+    OR (h.scope = 'sku'
+        AND h.key IN (SELECT l.sku FROM order_lines l WHERE l.order_id = o.id))
     OR (h.scope = 'supplier'
-        AND o.id IN (SELECT l.order_id FROM order_lines l WHERE l.supplier = h.key));
+        AND h.key IN (SELECT l.supplier FROM order_lines l WHERE l.order_id = o.id));
 
 CREATE TABLE suppressions (
   address_hash TEXT NOT NULL,

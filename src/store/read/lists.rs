@@ -73,7 +73,7 @@ SELECT o.id, o.number, o.ordered_on, o.next_review_at, o.last_verdict, o.closed_
   coalesce(k.name, '') AS customer,
   count(l.id) AS lines,
   coalesce(sum(max(l.qty_ordered - l.qty_shipped - l.qty_cancelled, 0)), 0) AS waiting,
-  max(l.eta_to) AS eta,
+  max(CASE WHEN l.qty_ordered > l.qty_shipped + l.qty_cancelled THEN l.eta_to END) AS eta,
   coalesce(sum(l.eta_to IS NULL AND l.qty_ordered > l.qty_shipped + l.qty_cancelled), 0) AS undated,
   (SELECT max(m.sent_at) FROM notices n JOIN messages m ON m.no = n.message_no
     WHERE n.order_id = o.id AND m.sent_at IS NOT NULL) AS last_sent_at,
@@ -242,10 +242,13 @@ impl ReadStore {
     ) -> Result<Vec<OrderId>, StoreError> {
         let bare = text.trim().trim_start_matches('#');
         let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT o.id FROM orders o JOIN contacts k ON k.id = o.contact_id \
-             WHERE o.number = $1 OR o.order_key = $1 OR o.number = $2 OR o.number = '#' || $2 \
-             OR ltrim(o.number, '#0') = ltrim($2, '0') \
-             OR ($3 IS NOT NULL AND (k.email_hash = $3 OR k.phone_hash = $3)) \
+            "SELECT o.id FROM orders o WHERE o.id IN ( \
+               SELECT id FROM orders WHERE number = $1 \
+               UNION SELECT id FROM orders WHERE ltrim(number, '#0') = ltrim($2, '0') \
+               UNION SELECT id FROM orders \
+                 WHERE shop_id IN (SELECT id FROM shops) AND order_key = $1 \
+               UNION SELECT p.id FROM contacts k JOIN orders p ON p.contact_id = k.id \
+                 WHERE k.email_hash = $3 OR k.phone_hash = $3) \
              ORDER BY (o.number = $1) DESC, o.id LIMIT 50",
         )
         .bind(text.trim())

@@ -88,9 +88,13 @@ SELECT l.line_key, o.order_key, l.row_hash, l.sku, l.qty_ordered, l.qty_shipped,
   l.source_eta_from, l.source_eta_to, l.source_reason, l.eta_from, l.eta_to, l.eta_origin,
   l.seen_waiting, l.updated_at
 FROM order_lines l JOIN orders o ON o.id = l.order_id
-WHERE l.shop_id = $1 AND l.seen_waiting = 1 AND o.closed_at IS NULL
-  AND (l.sku IN (SELECT value FROM json_each($2)) OR l.line_key IN (SELECT value FROM json_each($3))
-    OR o.order_key IN (SELECT value FROM json_each($4)))";
+-- The plus keeps the engine from walking all of the shop's lines.
+WHERE +l.shop_id = $1 AND l.seen_waiting = 1 AND o.closed_at IS NULL AND l.id IN (
+  SELECT id FROM order_lines WHERE sku IN (SELECT value FROM json_each($2))
+  UNION SELECT id FROM order_lines
+    WHERE shop_id = $1 AND line_key IN (SELECT value FROM json_each($3))
+  UNION SELECT s.id FROM orders p JOIN order_lines s ON s.order_id = p.id
+    WHERE p.shop_id = $1 AND p.order_key IN (SELECT value FROM json_each($4)))";
 
 const ORDER_COLUMNS: &str = "
 SELECT o.order_key, o.ordered_on, o.zone_used, k.name, k.email, k.phone, k.sms_consent,

@@ -10,15 +10,19 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::sqlite::open;
 use crate::store::types::StoreError;
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Can look, and nothing else: its connections are read-only. Clones share
 /// them.
 #[derive(Clone)]
 pub struct ReadStore {
     pub(crate) pool: SqlitePool,
+    /// Asked for changes and nothing else: what it notices is counted for each
+    /// connection by itself, so it must always be the same one.
+    watch: Arc<Mutex<SqliteConnection>>,
 }
 
 /// Maps a failed query to what was being attempted.
@@ -37,6 +41,7 @@ impl ReadStore {
     pub async fn open(path: &Path) -> Result<ReadStore, StoreError> {
         Ok(ReadStore {
             pool: open::readers(path).await?,
+            watch: Arc::new(Mutex::new(open::watch(path).await?)),
         })
     }
 
@@ -89,5 +94,39 @@ impl ReadStore {
         .await
         .map_err(reading("look for due orders"))?;
         Ok(due.map(Instant))
+    }
+
+    /// Rises when anybody commits, this process or another: cheap to ask often.
+    pub async fn data_version(&self) -> Result<i64, StoreError> {
+        let mut watch = self.watch.lock().await;
+        sqlx::query_scalar("PRAGMA data_version")
+            .fetch_one(&mut *watch)
+            .await
+            .map_err(reading("look for changes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::Store;
+
+    /// The dry run's guarantee: not by discipline but by the engine.
+    #[tokio::test]
+    async fn a_reading_handle_cannot_write() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::open(&place.path().join("b.sqlite")).await.unwrap();
+        for sql in [
+            "INSERT INTO meta (name, value) VALUES ('mode', 'live')",
+            "UPDATE messages SET state = 'queued'",
+            "DELETE FROM holds",
+            "CREATE TABLE mine (id INTEGER)",
+        ] {
+            let refused = sqlx::query(sql).execute(&store.read().pool).await;
+            let code = refused
+                .unwrap_err()
+                .as_database_error()
+                .and_then(|e| e.code().map(|c| c.into_owned()));
+            assert_eq!(code.as_deref(), Some("8"), "{sql}");
+        }
     }
 }

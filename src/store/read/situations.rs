@@ -270,7 +270,13 @@ impl ReadStore {
             .map(|row| {
                 let (id, contact_id) = (row.id, row.contact_id);
                 let lines = lines.remove(&id).unwrap_or_default();
-                let pause = pauses.remove(&id).unwrap_or_default().into_iter().next();
+                // The one that lasts longest; one without an end lasts for ever.
+                let pause = pauses
+                    .remove(&id)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .rev()
+                    .max_by_key(|(_, _, _, until)| until.unwrap_or(i64::MAX));
                 let hashes = AddressHashes {
                     email: row.email_hash.clone(),
                     phone: row.phone_hash.clone(),

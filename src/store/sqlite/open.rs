@@ -11,7 +11,8 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -52,8 +53,38 @@ pub async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
         .await
         .map_err(|e| open_error(path, e))?;
     refuse_newer(&mut conn, path).await?;
-    MIGRATOR.run(&mut conn).await.map_err(StoreError::Migrate)?;
+    migrate(path, &mut conn).await?;
     Ok(conn)
+}
+
+/// Brings the schema forward. The engine's migrator locks nothing, so two
+/// processes that start together on a new file take turns at a lock beside it.
+async fn migrate(path: &Path, conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let cannot_lock = |e| open_error(path, sqlx::Error::Io(e));
+    let mut name = path.as_os_str().to_owned();
+    name.push(".schema-lock");
+    let lock = File::create(PathBuf::from(name)).map_err(cannot_lock)?;
+    // Waiting for another process's migration may take a while.
+    let locked = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
+    let _lock = match locked.await {
+        Ok(lock) => lock.map_err(cannot_lock)?,
+        Err(gone) => return Err(cannot_lock(std::io::Error::other(gone))),
+    };
+    // Not `run`: its future cannot be sent between threads.
+    MIGRATOR
+        .run_direct(None, conn, false)
+        .await
+        .map_err(StoreError::Migrate)
+}
+
+/// Opens one connection that notices what other connections commit.
+///
+/// # Errors
+/// As [`readers`].
+pub async fn watch(path: &Path) -> Result<SqliteConnection, StoreError> {
+    SqliteConnection::connect_with(&options(path).read_only(true))
+        .await
+        .map_err(|e| open_error(path, e))
 }
 
 /// Opens read-only connections to an existing database.

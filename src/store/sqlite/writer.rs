@@ -260,11 +260,11 @@ async fn run_group(conn: &mut SqliteConnection, group: Group) -> bool {
     .await;
     match outcome {
         Ok((recorded, marked)) => {
-            for (_, _, record, answer) in group.records {
-                let _ = answer.send(Ok(recorded.contains(&record.no)));
+            for ((_, _, _, answer), mine) in group.records.into_iter().zip(recorded) {
+                let _ = answer.send(Ok(mine));
             }
-            for (_, _, mark, answer) in group.marks {
-                let _ = answer.send(Ok(marked.contains(&mark.no)));
+            for ((_, _, _, answer), passed) in group.marks.into_iter().zip(marked) {
+                let _ = answer.send(Ok(passed));
             }
             true
         }

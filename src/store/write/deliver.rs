@@ -179,10 +179,11 @@ pub async fn claim(c: &mut SqliteConnection, ask: &Claim) -> Result<Vec<Claimed>
 const MARK: &str = "
 UPDATE messages AS m SET state = 'submitting', attempts = m.attempts + 1,
   template_version = j.template, content_hash = j.content
-FROM (SELECT value ->> 'no' AS no, value ->> 'epoch' AS epoch, value ->> 'worker' AS worker,
-        value ->> 'now' AS now, value ->> 'template' AS template, value ->> 'content' AS content
+FROM (SELECT value ->> 'no' AS message_no, value ->> 'epoch' AS epoch,
+        value ->> 'worker' AS worker, value ->> 'now' AS now, value ->> 'template' AS template,
+        value ->> 'content' AS content
       FROM json_each($1)) AS j
-WHERE m.no = j.no AND m.state = 'leased' AND m.epoch = j.epoch AND m.owner = unhex(j.worker)
+WHERE m.no = j.message_no AND m.state = 'leased' AND m.epoch = j.epoch AND m.owner = unhex(j.worker)
   AND m.lease_until > j.now AND m.not_after >= j.now AND m.held = 0
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global'
     OR (h.scope = 'channel' AND h.key = m.channel))
@@ -192,7 +193,7 @@ WHERE m.no = j.no AND m.state = 'leased' AND m.epoch = j.epoch AND m.owner = unh
     WHERE n.message_no = m.no)
   AND NOT EXISTS (SELECT 1 FROM suppressions s
     WHERE s.address_hash = m.address_hash AND s.channel = m.channel)
-RETURNING m.no";
+RETURNING no";
 
 const BEGIN_ATTEMPTS: &str = "
 INSERT INTO attempts (message_no, no, worker, epoch, relay, message_id_header, began_at)
@@ -213,14 +214,42 @@ struct MarkRow<'a> {
     content: &'a str,
 }
 
-/// Marks what may be sent; answers the numbers that passed their guards.
+/// Positions of `numbers` in rounds in which no number comes twice: a set-wise
+/// statement answers by number, and two callers that name the same message
+/// (one of them with a lease that is not theirs) must not share an answer.
+fn rounds(numbers: impl Iterator<Item = MessageNo>) -> Vec<Vec<usize>> {
+    let mut seen: HashMap<MessageNo, usize> = HashMap::new();
+    let mut out: Vec<Vec<usize>> = Vec::new();
+    for (position, no) in numbers.enumerate() {
+        let round = seen.entry(no).and_modify(|n| *n += 1).or_default();
+        if *round == out.len() {
+            out.push(Vec::new());
+        }
+        out[*round].push(position);
+    }
+    out
+}
+
+/// Marks what may be sent; says of each whether it passed its guards.
 pub async fn mark_all(
     c: &mut SqliteConnection,
     marks: &[(WorkerId, Instant, &Mark)],
-) -> Result<HashSet<MessageNo>, sqlx::Error> {
-    if marks.is_empty() {
-        return Ok(HashSet::new());
+) -> Result<Vec<bool>, sqlx::Error> {
+    let mut out = vec![false; marks.len()];
+    for round in rounds(marks.iter().map(|(_, _, mark)| mark.no)) {
+        let asked: Vec<_> = round.iter().map(|i| marks[*i]).collect();
+        let passed = mark_round(c, &asked).await?;
+        for i in round {
+            out[i] = passed.contains(&marks[i].2.no.0);
+        }
     }
+    Ok(out)
+}
+
+async fn mark_round(
+    c: &mut SqliteConnection,
+    marks: &[(WorkerId, Instant, &Mark)],
+) -> Result<HashSet<i64>, sqlx::Error> {
     let mut rows: Vec<MarkRow<'_>> = marks
         .iter()
         .map(|(by, now, mark)| MarkRow {
@@ -245,20 +274,21 @@ pub async fn mark_all(
         .bind(json(&rows))
         .execute(&mut *c)
         .await?;
-    Ok(passed.into_iter().map(MessageNo).collect())
+    Ok(passed)
 }
 
 const RECORD: &str = "
 UPDATE messages AS m SET state = j.state, due_at = coalesce(j.due_at, m.due_at),
   counted = m.counted + j.counted, doubts = m.doubts + j.doubt, quiet_until = j.quiet_until,
   sent_at = j.sent_at, ended_at = j.ended_at, owner = NULL, lease_until = NULL, claims = 0
-FROM (SELECT value ->> 'no' AS no, value ->> 'epoch' AS epoch, value ->> 'worker' AS worker,
-        value ->> 'state' AS state, value ->> 'due_at' AS due_at, value ->> 'counted' AS counted,
-        value ->> 'doubt' AS doubt, value ->> 'quiet_until' AS quiet_until,
-        value ->> 'sent_at' AS sent_at, value ->> 'ended_at' AS ended_at
+FROM (SELECT value ->> 'no' AS message_no, value ->> 'epoch' AS epoch,
+        value ->> 'worker' AS worker, value ->> 'state' AS state, value ->> 'due_at' AS due_at,
+        value ->> 'counted' AS counted, value ->> 'doubt' AS doubt,
+        value ->> 'quiet_until' AS quiet_until, value ->> 'sent_at' AS sent_at,
+        value ->> 'ended_at' AS ended_at
       FROM json_each($1)) AS j
-WHERE m.no = j.no AND m.state = 'submitting' AND m.epoch = j.epoch AND m.owner = unhex(j.worker)
-RETURNING m.no";
+WHERE m.no = j.message_no AND m.state = 'submitting' AND m.epoch = j.epoch AND m.owner = unhex(j.worker)
+RETURNING no";
 
 const END_ATTEMPTS: &str = "
 UPDATE attempts AS a SET ended_at = j.value ->> 'now', outcome = j.value ->> 'outcome',
@@ -273,9 +303,11 @@ FROM json_each($1) AS j WHERE n.message_no = j.value ->> 'no'";
 
 const WAKE_ORDERS: &str = "
 UPDATE orders AS o SET review_version = o.review_version + 1, closed_at = NULL,
-  next_review_at = coalesce(j.value ->> 'wake_at', o.next_review_at)
-FROM json_each($1) AS j JOIN notices n ON n.message_no = j.value ->> 'no'
-WHERE o.id = n.order_id";
+  next_review_at = coalesce(j.wake_at, o.next_review_at)
+FROM (SELECT n.order_id, min(e.value ->> 'wake_at') AS wake_at
+      FROM json_each($1) AS e CROSS JOIN notices n
+      WHERE n.message_no = e.value ->> 'no' GROUP BY n.order_id) AS j
+WHERE o.id = j.order_id";
 
 const SUPPRESS: &str = "
 INSERT INTO suppressions (address_hash, channel, reason, source, since)
@@ -283,6 +315,17 @@ SELECT m.address_hash, m.channel, j.value ->> 'reply', 'reply', j.value ->> 'now
 FROM json_each($1) AS j JOIN messages m ON m.no = j.value ->> 'no'
 WHERE j.value ->> 'suppress' = 1
 ON CONFLICT DO NOTHING";
+
+/// Everybody at an address that was just suppressed has to be reached
+/// otherwise, whatever order the refused message was about.
+const WAKE_SUPPRESSED: &str = "
+UPDATE orders SET review_version = review_version + 1, next_review_at = j.now
+FROM (SELECT k.id AS contact_id, max(e.value ->> 'now') AS now
+      FROM json_each($1) AS e CROSS JOIN messages m CROSS JOIN contacts k
+      WHERE m.no = e.value ->> 'no' AND e.value ->> 'suppress' = 1
+        AND (k.email_hash = m.address_hash OR k.phone_hash = m.address_hash)
+      GROUP BY k.id) AS j
+WHERE orders.contact_id = j.contact_id AND orders.closed_at IS NULL";
 
 #[derive(Serialize)]
 struct RecordRow<'a> {
@@ -357,15 +400,27 @@ fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'
     row
 }
 
-/// Records what became of attempts; answers the numbers that were still their
+/// Records what became of attempts; says of each whether it was still its
 /// worker's.
 pub async fn record_all(
     c: &mut SqliteConnection,
     records: &[(WorkerId, Instant, &Record)],
-) -> Result<HashSet<MessageNo>, sqlx::Error> {
-    if records.is_empty() {
-        return Ok(HashSet::new());
+) -> Result<Vec<bool>, sqlx::Error> {
+    let mut out = vec![false; records.len()];
+    for round in rounds(records.iter().map(|(_, _, record)| record.no)) {
+        let told: Vec<_> = round.iter().map(|i| records[*i]).collect();
+        let passed = record_round(c, &told).await?;
+        for i in round {
+            out[i] = passed.contains(&records[i].2.no.0);
+        }
     }
+    Ok(out)
+}
+
+async fn record_round(
+    c: &mut SqliteConnection,
+    records: &[(WorkerId, Instant, &Record)],
+) -> Result<HashSet<i64>, sqlx::Error> {
     let mut rows: Vec<RecordRow<'_>> = records
         .iter()
         .map(|(by, now, record)| record_row(*by, *now, record))
@@ -409,12 +464,11 @@ pub async fn record_all(
         .execute(&mut *c)
         .await?;
     if rows.iter().any(|row| row.suppress == 1) {
-        sqlx::query(SUPPRESS)
-            .bind(&document)
-            .execute(&mut *c)
-            .await?;
+        for sql in [SUPPRESS, WAKE_SUPPRESSED] {
+            sqlx::query(sql).bind(&document).execute(&mut *c).await?;
+        }
     }
-    Ok(passed.into_iter().map(MessageNo).collect())
+    Ok(passed)
 }
 
 /// What a message said, and how sure we are.
@@ -432,9 +486,9 @@ SELECT l.id, l.told_seq + row_number() OVER (PARTITION BY l.id ORDER BY m.no), m
   j.value ->> 'promise_from', j.value ->> 'promise_to', j.value ->> 'eta_from',
   j.value ->> 'eta_to', j.value ->> 'basis', m.mode, j.value ->> 'at'
 FROM json_each($1) AS j
-JOIN order_lines l ON l.id = j.value ->> 'line'
-JOIN messages m ON m.no = j.value ->> 'no'
-WHERE j.value ->> 'states_date' = 1";
+CROSS JOIN order_lines l
+CROSS JOIN messages m
+WHERE l.id = j.value ->> 'line' AND m.no = j.value ->> 'no' AND j.value ->> 'states_date' = 1";
 
 const COUNT_TOLD: &str = "
 UPDATE order_lines AS l SET told_seq = l.told_seq + c.dates,
@@ -554,7 +608,7 @@ UPDATE messages AS m SET state = CASE WHEN $3 IS NULL THEN 'queued' ELSE 'failed
 FROM json_each($1) AS j
 WHERE m.no = j.value ->> 'no' AND m.epoch = j.value ->> 'epoch' AND m.state = 'leased'
   AND m.owner = $2
-RETURNING m.no";
+RETURNING no";
 
 const UNFLY: &str = "
 UPDATE notices SET in_flight = 0, in_queue = $2

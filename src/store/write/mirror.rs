@@ -19,6 +19,10 @@ use sqlx::sqlite::SqliteConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+// In these statements the document is always the outer loop (`CROSS JOIN`
+// keeps the order in SQLite): a planner that reads the document again for every
+// line of the shop takes minutes where milliseconds do.
+
 /// Rows per statement: large enough to be quick, small enough that one
 /// document stays a few megabytes.
 const CHUNK: usize = 2_000;
@@ -94,11 +98,31 @@ SELECT $2, value ->> 'contact_hash', value ->> 'email', value ->> 'email_hash', 
   value ->> 'phone_hash', value ->> 'name', value ->> 'locale', value ->> 'zone',
   value ->> 'country', value ->> 'sms_consent', value ->> 'preferred'
 FROM json_each($1) WHERE true
-ON CONFLICT (shop_id, contact_hash) DO UPDATE SET email = excluded.email,
-  email_hash = excluded.email_hash, phone = excluded.phone, phone_hash = excluded.phone_hash,
-  name = excluded.name, locale = excluded.locale, zone = excluded.zone,
-  country = excluded.country, sms_consent = excluded.sms_consent,
-  preferred = excluded.preferred";
+ON CONFLICT (shop_id, contact_hash) DO UPDATE SET
+  email = coalesce(excluded.email, contacts.email),
+  email_hash = coalesce(excluded.email_hash, contacts.email_hash),
+  phone = coalesce(excluded.phone, contacts.phone),
+  phone_hash = coalesce(excluded.phone_hash, contacts.phone_hash),
+  name = coalesce(excluded.name, contacts.name),
+  locale = coalesce(excluded.locale, contacts.locale),
+  zone = coalesce(excluded.zone, contacts.zone),
+  country = coalesce(excluded.country, contacts.country),
+  sms_consent = excluded.sms_consent, preferred = excluded.preferred";
+
+/// Open orders of a customer about whom something is new, whatever order said
+/// it. Run before the contacts are written.
+const WAKE_CONTACTS: &str = "
+UPDATE orders SET review_version = review_version + 1, next_review_at = $3
+WHERE closed_at IS NULL AND contact_id IN (
+  SELECT k.id FROM json_each($1) AS j CROSS JOIN contacts k
+  WHERE k.shop_id = $2 AND k.contact_hash = j.value ->> 'contact_hash'
+    AND (k.email IS NOT coalesce(j.value ->> 'email', k.email)
+      OR k.phone IS NOT coalesce(j.value ->> 'phone', k.phone)
+      OR k.name IS NOT coalesce(j.value ->> 'name', k.name)
+      OR k.locale IS NOT coalesce(j.value ->> 'locale', k.locale)
+      OR k.zone IS NOT coalesce(j.value ->> 'zone', k.zone)
+      OR k.country IS NOT coalesce(j.value ->> 'country', k.country)
+      OR k.sms_consent <> j.value ->> 'sms_consent' OR k.preferred <> j.value ->> 'preferred'))";
 
 const ORDERS: &str = "
 INSERT INTO orders (shop_id, order_key, number, contact_id, ordered_at, ordered_on, zone_used,
@@ -107,9 +131,8 @@ SELECT $2, j.value ->> 'key', j.value ->> 'number', k.id, j.value ->> 'ordered_a
   j.value ->> 'ordered_on', j.value ->> 'zone', $3,
   CASE WHEN j.value ->> 'adopted' THEN $3 END, $3, j.value ->> 'view_url',
   j.value ->> 'cancel_url', j.value ->> 'customer_deleted'
-FROM json_each($1) AS j
-JOIN contacts k ON k.shop_id = $2 AND k.contact_hash = j.value ->> 'contact_hash'
-WHERE true
+FROM json_each($1) AS j CROSS JOIN contacts k
+WHERE k.shop_id = $2 AND k.contact_hash = j.value ->> 'contact_hash'
 ON CONFLICT (shop_id, order_key) DO UPDATE SET number = excluded.number,
   contact_id = excluded.contact_id, view_url = coalesce(excluded.view_url, orders.view_url),
   cancel_url = coalesce(excluded.cancel_url, orders.cancel_url),
@@ -122,10 +145,9 @@ const MOVED: &str = "
 UPDATE orders SET fact_version = fact_version + 1, review_version = review_version + 1,
   next_review_at = $3, closed_at = NULL
 WHERE id IN (
-  SELECT l.order_id FROM json_each($1) AS j
-  JOIN order_lines l ON l.shop_id = $2 AND l.line_key = j.value ->> 'key'
-  JOIN orders o ON o.shop_id = $2 AND o.order_key = j.value ->> 'order_key'
-  WHERE l.order_id <> o.id)";
+  SELECT l.order_id FROM json_each($1) AS j CROSS JOIN order_lines l CROSS JOIN orders o
+  WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key'
+    AND o.shop_id = $2 AND o.order_key = j.value ->> 'order_key' AND l.order_id <> o.id)";
 
 const LINES: &str = "
 INSERT INTO order_lines (order_id, shop_id, line_key, sku, name, qty_ordered, qty_shipped,
@@ -140,9 +162,8 @@ SELECT o.id, $2, j.value ->> 'key', j.value ->> 'sku', j.value ->> 'name', j.val
   j.value ->> 'origin', $3, j.value ->> 'confirmed_at', j.value ->> 'reason',
   j.value ->> 'seen_waiting', j.value ->> 'row_hash', j.value ->> 'extras',
   j.value ->> 'updated_at', $3
-FROM json_each($1) AS j
-JOIN orders o ON o.shop_id = $2 AND o.order_key = j.value ->> 'order_key'
-WHERE true
+FROM json_each($1) AS j CROSS JOIN orders o
+WHERE o.shop_id = $2 AND o.order_key = j.value ->> 'order_key'
 ON CONFLICT (shop_id, line_key) DO UPDATE SET order_id = excluded.order_id, sku = excluded.sku,
   name = excluded.name, qty_ordered = excluded.qty_ordered, qty_shipped = excluded.qty_shipped,
   qty_cancelled = excluded.qty_cancelled,
@@ -173,30 +194,27 @@ const BASELINE: &str = "
 INSERT INTO told (line_id, seq, promise_from, promise_to, eta_from, eta_to, basis, mode, at)
 SELECT l.id, l.told_seq + 1, j.value ->> 'told_from', j.value ->> 'told_to',
   j.value ->> 'eta_from', j.value ->> 'eta_to', j.value ->> 'told_basis', $3, $4
-FROM json_each($1) AS j
-JOIN order_lines l ON l.shop_id = $2 AND l.line_key = j.value ->> 'key'
-WHERE j.value ->> 'told_basis' IS NOT NULL";
+FROM json_each($1) AS j CROSS JOIN order_lines l
+WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key' AND j.value ->> 'told_basis' IS NOT NULL";
 
 const BASELINE_SEQ: &str = "
-UPDATE order_lines AS l SET told_seq = l.told_seq + 1
-FROM json_each($1) AS j
-WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key' AND j.value ->> 'told_basis' IS NOT NULL";
+UPDATE order_lines SET told_seq = told_seq + 1
+WHERE id IN (SELECT l.id FROM json_each($1) AS j CROSS JOIN order_lines l
+  WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key' AND j.value ->> 'told_basis' IS NOT NULL)";
 
 const HISTORY: &str = "
 INSERT INTO eta_history (line_id, seq, eta_from, eta_to, source, at)
 SELECT l.id, coalesce((SELECT max(h.seq) FROM eta_history h WHERE h.line_id = l.id), 0) + 1,
   j.value ->> 'eta_from', j.value ->> 'eta_to', $3, $4
-FROM json_each($1) AS j
-JOIN order_lines l ON l.shop_id = $2 AND l.line_key = j.value ->> 'key'
-WHERE j.value ->> 'eta_changed'";
+FROM json_each($1) AS j CROSS JOIN order_lines l
+WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key' AND j.value ->> 'eta_changed' = 1";
 
 const SHIPMENTS: &str = "
 INSERT INTO shipments (order_id, key, carrier, numbers, url, estimate_on, shipped_at, told_message)
 SELECT o.id, j.value ->> 'key', j.value ->> 'carrier', j.value ->> 'numbers', j.value ->> 'url',
   j.value ->> 'estimate_on', j.value ->> 'shipped_at', CASE WHEN j.value ->> 'baseline' THEN 0 END
-FROM json_each($1) AS j
-JOIN orders o ON o.shop_id = $2 AND o.order_key = j.value ->> 'order_key'
-WHERE true
+FROM json_each($1) AS j CROSS JOIN orders o
+WHERE o.shop_id = $2 AND o.order_key = j.value ->> 'order_key'
 ON CONFLICT (order_id, key) DO UPDATE SET carrier = coalesce(excluded.carrier, shipments.carrier),
   numbers = CASE WHEN excluded.numbers = '[]' THEN shipments.numbers ELSE excluded.numbers END,
   url = coalesce(excluded.url, shipments.url),
@@ -216,6 +234,20 @@ struct ContactRow<'a> {
     country: Option<&'a str>,
     sms_consent: i64,
     preferred: &'static str,
+}
+
+impl<'a> ContactRow<'a> {
+    /// Takes over what this row leaves out.
+    fn fill_from(&mut self, earlier: ContactRow<'a>) {
+        self.email = self.email.take().or(earlier.email);
+        self.email_hash = self.email_hash.or(earlier.email_hash);
+        self.phone = self.phone.or(earlier.phone);
+        self.phone_hash = self.phone_hash.or(earlier.phone_hash);
+        self.name = self.name.or(earlier.name);
+        self.locale = self.locale.take().or(earlier.locale);
+        self.zone = self.zone.take().or(earlier.zone);
+        self.country = self.country.or(earlier.country);
+    }
 }
 
 fn contact_row<'a>(contact: &'a Contact, hashes: &'a ContactHashes) -> ContactRow<'a> {
@@ -369,13 +401,33 @@ async fn write_orders(
             .filter_map(|o| Some((o, input.hashes.get(&o.key)?)))
     };
     // One row per contact: PostgreSQL refuses to upsert the same row twice in
-    // one statement. The last order of the file wins.
-    let contacts: HashMap<&str, ContactRow<'_>> = hashed()
-        .map(|(o, h)| (h.contact.as_str(), contact_row(&o.contact, h)))
-        .collect();
-    let contacts: Vec<ContactRow<'_>> = contacts.into_values().collect();
+    // one statement, and in the order of the rows. The last one wins; what it
+    // leaves out, an earlier one may have said.
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut contacts: Vec<ContactRow<'_>> = Vec::new();
+    for (o, h) in hashed() {
+        let mut row = contact_row(&o.contact, h);
+        match places.get(h.contact.as_str()) {
+            Some(place) => {
+                std::mem::swap(&mut row, &mut contacts[*place]);
+                contacts[*place].fill_from(row);
+            }
+            None => {
+                places.insert(&h.contact, contacts.len());
+                contacts.push(row);
+            }
+        }
+    }
+    let document = json(&contacts);
+    sqlx::query(WAKE_CONTACTS)
+        .bind(&document)
+        .bind(input.shop_id)
+        .bind(input.now.0)
+        .execute(&mut *c)
+        .await
+        .map_err(failed)?;
     sqlx::query(CONTACTS)
-        .bind(json(&contacts))
+        .bind(&document)
         .bind(input.shop_id)
         .execute(&mut *c)
         .await
@@ -530,17 +582,22 @@ struct EtaRow<'a> {
 }
 
 const RECLAIM: &str = "
-UPDATE order_lines AS l SET eta_from = j.value ->> 'eta_from', eta_to = j.value ->> 'eta_to',
-  eta_origin = j.value ->> 'origin', reason = j.value ->> 'reason',
-  eta_changed_at = CASE WHEN l.eta_from IS NOT j.value ->> 'eta_from'
-    OR l.eta_to IS NOT j.value ->> 'eta_to' THEN $3 ELSE l.eta_changed_at END
-FROM json_each($1) AS j WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key'";
+WITH j AS MATERIALIZED (
+  SELECT k.id, e.value ->> 'eta_from' AS eta_from, e.value ->> 'eta_to' AS eta_to,
+    e.value ->> 'origin' AS origin, e.value ->> 'reason' AS reason
+  FROM json_each($1) AS e CROSS JOIN order_lines k
+  WHERE k.shop_id = $2 AND k.line_key = e.value ->> 'key')
+UPDATE order_lines AS l SET eta_from = j.eta_from, eta_to = j.eta_to, eta_origin = j.origin,
+  reason = j.reason,
+  eta_changed_at = CASE WHEN l.eta_from IS NOT j.eta_from OR l.eta_to IS NOT j.eta_to THEN $3
+    ELSE l.eta_changed_at END
+FROM j WHERE l.id = j.id";
 
 const RECLAIM_ORDERS: &str = "
 UPDATE orders SET fact_version = fact_version + 1, review_version = review_version + 1,
   next_review_at = $3
-WHERE id IN (SELECT l.order_id FROM order_lines l JOIN json_each($1) AS j
-  ON l.shop_id = $2 AND l.line_key = j.value ->> 'key')";
+WHERE id IN (SELECT l.order_id FROM json_each($1) AS j CROSS JOIN order_lines l
+  WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key')";
 
 /// See [`crate::store::Store::commit_claims`].
 pub async fn commit_claims(

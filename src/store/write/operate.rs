@@ -68,11 +68,44 @@ pub async fn audit(
     Ok(())
 }
 
-/// Bumps and wakes the orders a hold keeps silent.
-const WAKE_HELD: &str = "
-UPDATE orders SET review_version = review_version + 1, next_review_at = $3
-WHERE closed_at IS NULL AND id IN (SELECT v.order_id FROM held_orders v
-  JOIN holds h ON h.id = v.hold_id WHERE h.scope = $1 AND h.key = $2)";
+/// Bumps and wakes the orders a hold keeps silent. Per scope, because the
+/// view `held_orders` is made for the way from an order to its holds.
+fn wake_held(scope: &str) -> Option<&'static str> {
+    macro_rules! wake {
+        ($which:literal) => {
+            Some(concat!(
+                "UPDATE orders SET review_version = review_version + 1, next_review_at = $2 \
+                 WHERE closed_at IS NULL AND ",
+                $which
+            ))
+        };
+    }
+    match scope {
+        "order" => wake!("shop_id IN (SELECT id FROM shops) AND order_key = $1"),
+        "customer" => wake!("contact_id = CAST($1 AS INTEGER)"),
+        "sku" => wake!("id IN (SELECT order_id FROM order_lines WHERE sku = $1)"),
+        "supplier" => wake!("id IN (SELECT order_id FROM order_lines WHERE supplier = $1)"),
+        _ => None,
+    }
+}
+
+async fn wake_under_hold(
+    c: &mut SqliteConnection,
+    scope: &str,
+    key: &str,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let Some(sql) = wake_held(scope) else {
+        return Ok(());
+    };
+    sqlx::query(sql)
+        .bind(key)
+        .bind(now.0)
+        .execute(c)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
 
 pub async fn hold(
     c: &mut SqliteConnection,
@@ -95,13 +128,7 @@ pub async fn hold(
     if placed.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query(WAKE_HELD)
-        .bind(hold.scope)
-        .bind(&hold.key)
-        .bind(now.0)
-        .execute(&mut *c)
-        .await
-        .map_err(failed)?;
+    wake_under_hold(c, hold.scope, &hold.key, now).await?;
     let target = format!("{}:{}", hold.scope, hold.key);
     audit(c, &hold.by, "hold", &target, Some(&hold.why), now).await?;
     Ok(true)
@@ -115,13 +142,6 @@ pub async fn release(
     why: Option<&str>,
     now: Instant,
 ) -> Result<bool, StoreError> {
-    sqlx::query(WAKE_HELD)
-        .bind(scope)
-        .bind(key)
-        .bind(now.0)
-        .execute(&mut *c)
-        .await
-        .map_err(failed)?;
     let lifted = sqlx::query("DELETE FROM holds WHERE scope = $1 AND key = $2")
         .bind(scope)
         .bind(key)
@@ -131,6 +151,7 @@ pub async fn release(
     if lifted.rows_affected() == 0 {
         return Ok(false);
     }
+    wake_under_hold(c, scope, key, now).await?;
     audit(c, by, "release", &format!("{scope}:{key}"), why, now).await?;
     Ok(true)
 }
@@ -191,6 +212,13 @@ UPDATE order_lines SET told_seq = told_seq + 1, qty_shipped_told = qty_shipped,
   qty_cancelled_told = qty_cancelled
 WHERE seen_waiting = 1 AND order_id IN (SELECT id FROM orders WHERE closed_at IS NULL)";
 
+/// Parcels of the time before are not news either.
+const LIVE_SHIPMENTS: &str = "
+UPDATE shipments SET told_message = 0 WHERE told_message IS NULL";
+
+const LIVE_RUNS: &str = "
+UPDATE runs SET state = 'lapsed', why = 'sandbox ended' WHERE state = 'held' AND mode = 'sandbox'";
+
 const LIVE_ORDERS: &str = "
 UPDATE orders SET adopted_at = $1, next_word_by = NULL, review_version = review_version + 1,
   next_review_at = $1 WHERE closed_at IS NULL";
@@ -209,6 +237,9 @@ pub async fn go_live(c: &mut SqliteConnection, by: &str, now: Instant) -> Result
             .execute(&mut *c)
             .await
             .map_err(failed)?;
+    }
+    for sql in [LIVE_SHIPMENTS, LIVE_RUNS] {
+        sqlx::query(sql).execute(&mut *c).await.map_err(failed)?;
     }
     let lines = sqlx::query(LIVE_LINES)
         .execute(&mut *c)

@@ -52,10 +52,17 @@ pub(super) const FREE_KEYS: &str = "
 UPDATE notices SET key = NULL, in_queue = 0, in_flight = 0
 WHERE message_no IN (SELECT value FROM json_each($1))";
 
+/// Vouches for a kept message on behalf of the order that was planned, and of
+/// no other order the message is about.
 const KEEP: &str = "
 UPDATE notices AS n SET fact_version = o.fact_version
-FROM orders o WHERE o.id = n.order_id AND n.in_queue = 1
-  AND n.message_no IN (SELECT value FROM json_each($1))";
+FROM json_each($1) AS j CROSS JOIN orders o
+WHERE o.id = j.value ->> 'order' AND n.order_id = o.id
+  AND n.message_no = j.value ->> 'message' AND n.in_queue = 1";
+
+const NOTICES_OF: &str = "
+SELECT order_id, message_no FROM notices
+WHERE message_no IN (SELECT value FROM json_each($1)) AND in_queue = 1";
 
 const INSERT_MESSAGES: &str = "
 INSERT INTO messages (no, uid, purpose, mode, run_no, held, channel, kind, contact_id,
@@ -79,6 +86,7 @@ SELECT value ->> 'no', value ->> 'recipient', value ->> 'facts' FROM json_each($
 
 const NEXT_LOOK: &str = "
 UPDATE orders AS o SET next_review_at = j.value ->> 'next',
+  review_version = o.review_version + (j.value ->> 'written'),
   closed_at = CASE WHEN j.value ->> 'never' = 1 THEN coalesce(o.closed_at, $2) ELSE NULL END,
   last_verdict = j.value ->> 'verdict'
 FROM json_each($1) AS j WHERE o.id = j.value ->> 'id'";
@@ -95,6 +103,12 @@ SELECT value ->> 'order', $2, $3, value ->> 'verdict' FROM json_each($1)";
 struct VersionRow {
     id: i64,
     version: i64,
+}
+
+#[derive(Serialize)]
+struct KeptRow {
+    order: i64,
+    message: i64,
 }
 
 #[derive(Serialize)]
@@ -129,6 +143,8 @@ struct LookRow {
     id: i64,
     next: Option<i64>,
     never: i64,
+    /// Its messages changed: plans made before this one are stale.
+    written: i64,
     verdict: String,
 }
 
@@ -152,13 +168,16 @@ pub async fn commit(
             version: o.review_version,
         })
         .collect();
-    let current: HashSet<i64> = sqlx::query_scalar(CURRENT)
+    let mut current: HashSet<i64> = sqlx::query_scalar(CURRENT)
         .bind(json(&versions))
         .fetch_all(&mut *c)
         .await
         .map_err(failed)?
         .into_iter()
         .collect();
+    let taken = taken_keys(c, review).await?;
+    let shared = notices_of(c, review).await?;
+    leave_entangled(review, &taken, &shared, &mut current);
     let mut out = ReviewWritten::default();
     out.stale.extend(
         review
@@ -175,8 +194,18 @@ pub async fn commit(
     };
 
     let superseded: Vec<i64> = fresh().flat_map(|o| &o.supersede).map(|no| no.0).collect();
+    // Orders that lose a shared message without having been planned for it
+    // have to be; those that were get their next look below.
+    wake(c, &superseded, now).await?;
     take_back(c, &superseded, "superseded", "newer facts", now).await?;
-    let kept: Vec<i64> = fresh().flat_map(|o| &o.keep).map(|no| no.0).collect();
+    let kept: Vec<KeptRow> = fresh()
+        .flat_map(|o| {
+            o.keep.iter().map(|no| KeptRow {
+                order: o.order.0,
+                message: no.0,
+            })
+        })
+        .collect();
     if !kept.is_empty() {
         sqlx::query(KEEP)
             .bind(json(&kept))
@@ -184,9 +213,96 @@ pub async fn commit(
             .await
             .map_err(failed)?;
     }
-    insert_messages(c, review, &current, now, &mut out).await?;
+    insert_messages(c, review, &current, &taken, now, &mut out).await?;
     look_again(c, review, &current, now).await?;
     Ok(out)
+}
+
+/// Keys of the review's messages that are in use.
+async fn taken_keys(
+    c: &mut SqliteConnection,
+    review: &Review,
+) -> Result<HashSet<String>, StoreError> {
+    let keys: Vec<&str> = review
+        .messages
+        .iter()
+        .flat_map(|m| &m.planned.notices)
+        .map(|n| n.key.as_str())
+        .collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let taken: Vec<String> = sqlx::query_scalar(TAKEN_KEYS)
+        .bind(json(&keys))
+        .fetch_all(c)
+        .await
+        .map_err(failed)?;
+    Ok(taken.into_iter().collect())
+}
+
+/// Queued messages the review would supersede, with their orders.
+async fn notices_of(
+    c: &mut SqliteConnection,
+    review: &Review,
+) -> Result<Vec<(i64, i64)>, StoreError> {
+    let messages: Vec<i64> = review
+        .orders
+        .iter()
+        .flat_map(|o| &o.supersede)
+        .map(|no| no.0)
+        .collect();
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(NOTICES_OF)
+        .bind(json(&messages))
+        .fetch_all(c)
+        .await
+        .map_err(failed)
+}
+
+/// Takes those orders out of `current` whose plan cannot be written because
+/// of another order's: they share a new message with an order that is stale or
+/// already has its part, or keep a message another one takes back. They stay
+/// due and are planned without it.
+fn leave_entangled(
+    review: &Review,
+    taken: &HashSet<String>,
+    shared: &[(i64, i64)],
+    current: &mut HashSet<i64>,
+) {
+    loop {
+        let before = current.len();
+        for message in &review.messages {
+            let notices = &message.planned.notices;
+            let known = notices.iter().any(|n| taken.contains(&n.key));
+            let stale = notices.iter().any(|n| !current.contains(&n.order.0));
+            for notice in notices {
+                if stale || (known && !taken.contains(&notice.key)) {
+                    current.remove(&notice.order.0);
+                }
+            }
+        }
+        let gone: HashSet<i64> = review
+            .orders
+            .iter()
+            .filter(|o| current.contains(&o.order.0))
+            .flat_map(|o| &o.supersede)
+            .map(|no| no.0)
+            .collect();
+        for order in &review.orders {
+            let agrees = |message: &i64| order.supersede.iter().any(|no| no.0 == *message);
+            let loses = shared
+                .iter()
+                .any(|(id, no)| *id == order.order.0 && gone.contains(no) && !agrees(no));
+            if loses {
+                current.remove(&order.order.0);
+            }
+        }
+        if current.len() == before {
+            return;
+        }
+    }
 }
 
 /// Takes queued messages out of the queue for good and frees their keys, so
@@ -221,25 +337,13 @@ async fn insert_messages(
     c: &mut SqliteConnection,
     review: &Review,
     current: &HashSet<i64>,
+    taken: &HashSet<String>,
     now: Instant,
     out: &mut ReviewWritten,
 ) -> Result<(), StoreError> {
-    let keys: Vec<&str> = review
-        .messages
-        .iter()
-        .flat_map(|m| &m.planned.notices)
-        .map(|n| n.key.as_str())
-        .collect();
-    if keys.is_empty() {
+    if review.messages.is_empty() {
         return Ok(());
     }
-    let taken: HashSet<String> = sqlx::query_scalar(TAKEN_KEYS)
-        .bind(json(&keys))
-        .fetch_all(&mut *c)
-        .await
-        .map_err(failed)?
-        .into_iter()
-        .collect();
     let first: i64 = sqlx::query_scalar("SELECT coalesce(max(no), 0) + 1 FROM messages")
         .fetch_one(&mut *c)
         .await
@@ -337,6 +441,12 @@ async fn look_again(
             .iter()
             .filter(|o| current.contains(&o.order.0))
     };
+    let spoke: HashSet<_> = review
+        .messages
+        .iter()
+        .flat_map(|m| &m.planned.notices)
+        .map(|n| n.order)
+        .collect();
     let looks: Vec<LookRow> = fresh()
         .map(|o| LookRow {
             id: o.order.0,
@@ -345,6 +455,7 @@ async fn look_again(
                 Wake::OnEvent | Wake::Never => None,
             },
             never: i64::from(o.wake == Wake::Never),
+            written: i64::from(!o.supersede.is_empty() || spoke.contains(&o.order)),
             verdict: json(&o.verdicts),
         })
         .collect();

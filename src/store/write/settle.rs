@@ -161,7 +161,8 @@ struct DoubtRow {
 const DOUBTS: &str = "
 SELECT m.no, m.kind, m.doubts,
   NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
-    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version) AS still_true
+    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version) AND m.not_after >= $1
+    AS still_true
 FROM messages m WHERE m.state = 'in_doubt' AND m.quiet_until <= $1";
 
 /// See [`crate::store::Store::settle_doubts`].
@@ -183,12 +184,11 @@ pub async fn settle_doubts(c: &mut SqliteConnection, now: Instant) -> Result<Set
             Settlement::OnceMore => {
                 settled.once_more += 1;
                 sqlx::query(
-                    "UPDATE messages SET state = 'queued', quiet_until = NULL, due_at = $2, \
-                     not_after = max(not_after, $3) WHERE no = $1",
+                    "UPDATE messages SET state = 'queued', quiet_until = NULL, due_at = $2 \
+                     WHERE no = $1",
                 )
                 .bind(doubt.no)
                 .bind(now.0)
-                .bind(now.plus(Length::hours(24)).0)
                 .execute(&mut *c)
                 .await
                 .map_err(failed)?;
@@ -241,14 +241,16 @@ pub async fn tidy(
             .await
             .map_err(failed)?;
     let suppressed: Vec<i64> = sqlx::query_scalar(
-        "SELECT m.no FROM suppressions s JOIN messages m \
-         ON m.address_hash = s.address_hash AND m.channel = s.channel WHERE m.state = 'queued'",
+        "SELECT m.no FROM suppressions s CROSS JOIN messages m \
+         WHERE m.address_hash = s.address_hash AND m.channel = s.channel AND m.state = 'queued'",
     )
     .fetch_all(&mut *c)
     .await
     .map_err(failed)?;
     let poisoned: Vec<i64> = sqlx::query_scalar(
-        "SELECT no FROM messages WHERE state = 'queued' AND claims >= $1 AND due_at <= $2",
+        // Written out for the index: see `messages_poisonous`.
+        "SELECT no FROM messages \
+         WHERE state = 'queued' AND claims > 2 AND claims >= $1 AND due_at <= $2",
     )
     .bind(CLAIMS_WITHOUT_OUTCOME_MAX)
     .bind(now.0)
@@ -276,6 +278,7 @@ pub async fn tidy(
         .map_err(failed)?;
         land(c, &poisoned, 0).await?;
         wake(c, &poisoned, now).await?;
+        changed += poisoned.len() as u64;
     }
     changed += end_holds(c, now).await?;
     let lapsed: Vec<i64> =

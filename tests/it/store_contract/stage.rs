@@ -1,0 +1,576 @@
+//! The stage the cases play on: a fresh database of one back end, a shop, and
+//! the moves everybody makes (import, review, claim, send).
+
+use backorderd::domain::bundle::{PlannedMessage, PlannedNotice, bundle};
+use backorderd::domain::contact::{Contact, EmailAddress, Locale};
+use backorderd::domain::eta::Eta;
+use backorderd::domain::ids::{MessageNo, MessageUid, OrderId, WorkerId};
+use backorderd::domain::kinds::ChannelName;
+use backorderd::domain::message::{Flight, MessageState, land};
+use backorderd::domain::mirror::{MergeRules, MirrorChanges, MirrorCounts, merge, order_key};
+use backorderd::domain::notice_key::Mode;
+use backorderd::domain::order::Situation;
+use backorderd::domain::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
+use backorderd::domain::plan::plan;
+use backorderd::domain::policy::Policy;
+use backorderd::domain::quantity::Quantity;
+use backorderd::domain::row::{Row, RowStatus};
+use backorderd::domain::time::{Instant, Length};
+use backorderd::store::Store;
+use backorderd::store::read::lists::MessageFilter;
+use backorderd::store::read::situations::ReadSituation;
+use backorderd::store::types::{
+    Claimed, Mark, MessageRow, NewRun, OutgoingMessage, PlannedOrder, Record, Review,
+    ReviewWritten, StoreError,
+};
+use backorderd::store::write::deliver::Claim;
+use backorderd::store::write::mirror::{ContactHashes, MirrorInput};
+use chrono::{NaiveDate, NaiveDateTime};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::Uuid;
+
+/// The engines the contract is held against.
+#[derive(Clone, Copy, Debug)]
+pub enum BackEnd {
+    Sqlite,
+}
+
+pub fn back_ends() -> Vec<BackEnd> {
+    vec![BackEnd::Sqlite]
+}
+
+/// Plays a case on a fresh stage of each back end.
+pub fn on_every_back_end<F: Future<Output = ()>>(case: impl Fn(Stage) -> F) {
+    for back_end in back_ends() {
+        println!("back end: {back_end:?}");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async { case(Stage::set(back_end).await).await });
+    }
+}
+
+/// One fresh database with one shop.
+pub struct Stage {
+    back_end: BackEnd,
+    place: tempfile::TempDir,
+    pub store: Store,
+    pub shop: i64,
+    pub mode: Mode,
+    pub policy: Policy,
+    uids: AtomicU64,
+}
+
+/// Monday afternoon in London: when the shop's orders are first seen.
+pub const MONDAY: &str = "2026-02-16 14:30";
+
+/// `2026-02-26 10:02`, in UTC (which London keeps until the end of March).
+pub fn at(text: &str) -> Instant {
+    let civil = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a time");
+    Instant(civil.and_utc().timestamp_millis())
+}
+
+pub fn day(text: &str) -> NaiveDate {
+    text.parse().expect("a day")
+}
+
+/// `2026-03-06`, or `?`.
+pub fn eta(text: &str) -> Eta {
+    if text == "?" {
+        return Eta::Unknown;
+    }
+    Eta::day(day(text))
+}
+
+pub fn worker(n: u128) -> WorkerId {
+    WorkerId(Uuid::from_u128(n))
+}
+
+/// Two teapots of an order of that Monday, expected on 6 March. Every order
+/// has a customer of its own.
+pub fn teapots(line: &str, order: &str) -> Row {
+    Row {
+        at_line: 2,
+        line_key: line.to_owned(),
+        order_key: None,
+        order_number: order.to_owned(),
+        status: RowStatus::Waiting,
+        customer_name: Some(format!("Customer {order}")),
+        email: Some(EmailAddress::parse(&address(order)).expect("an address")),
+        phone: None,
+        sms_consent: None,
+        preferred: None,
+        locale: Some(Locale::parse("en").expect("a locale")),
+        zone: None,
+        country: None,
+        customer_deleted: false,
+        sku: Some("TP".to_owned()),
+        product_name: Some("Enamel teapot".to_owned()),
+        ordered: Quantity::pieces(2),
+        shipped: None,
+        cancelled: None,
+        price_minor: Some(2950),
+        currency: Some("GBP".to_owned()),
+        supplier: Some("Potter".to_owned()),
+        warehouse: None,
+        ordered_at: None,
+        ordered_on: Some(day("2026-02-16")),
+        eta: Some(eta("2026-03-06")),
+        eta_confirmed_at: None,
+        told: None,
+        reason: None,
+        shipments: Vec::new(),
+        view_url: None,
+        cancel_url: None,
+        extras: BTreeMap::new(),
+        updated_at: None,
+    }
+}
+
+pub fn address(order: &str) -> String {
+    format!("c{order}@mail.example")
+}
+
+/// The hash of the address of an order's customer.
+pub fn email_hash(order: &str) -> String {
+    hash_of(&format!("mailto:{}", address(order)))
+}
+
+/// Stands for the keyed hash of an address.
+pub fn hash_of(address: &str) -> String {
+    format!("hash of {address}")
+}
+
+pub fn hashes(contact: &Contact) -> ContactHashes {
+    let email = contact.email.as_ref().map(|e| hash_of(&e.canonical()));
+    let phone = contact.phone.as_ref().map(|p| hash_of(&p.canonical()));
+    ContactHashes {
+        contact: email.clone().or(phone.clone()).unwrap_or_default(),
+        email,
+        phone,
+    }
+}
+
+pub fn accepted() -> Outcome {
+    let evidence = Evidence::new(Phase::Done, "2.0.0 Ok: queued as 4ABC").with_code(250);
+    Outcome::Accepted {
+        evidence: evidence.with_reference(Some("4ABC".to_owned())),
+    }
+}
+pub fn deferred(why: Deferral) -> Outcome {
+    Outcome::Deferred {
+        why,
+        wait: None,
+        evidence: Evidence::new(Phase::Rcpt, "4.2.2 later").with_code(450),
+    }
+}
+pub fn refused() -> Outcome {
+    let evidence = Evidence::new(Phase::Rcpt, "5.1.1 unknown user").with_code(550);
+    Outcome::Refused {
+        class: Refusal::Hard,
+        evidence: evidence.with_enhanced(Some("5.1.1".to_owned())),
+    }
+}
+pub fn doubt() -> Outcome {
+    Outcome::InDoubt {
+        evidence: Evidence::new(Phase::Dot, "no answer"),
+    }
+}
+
+/// What a worker asks for: everything that is due.
+pub fn ask(by: WorkerId, mode: Mode, now: Instant) -> Claim {
+    Claim {
+        by,
+        mode,
+        now,
+        lease_until: now.plus(Length::secs(60)),
+        limit: 64,
+        run: None,
+        channels: ChannelName::ALL.to_vec(),
+    }
+}
+
+pub fn mark_of(message: &Claimed) -> Mark {
+    Mark {
+        no: message.no,
+        epoch: message.epoch,
+        relay: "relay.example".to_owned(),
+        message_id_header: Some(format!("<{}@shop.example>", message.uid)),
+        template_version: "t1".to_owned(),
+        content_hash: "c1".to_owned(),
+    }
+}
+
+impl Stage {
+    async fn set(back_end: BackEnd) -> Stage {
+        let place = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&place.path().join("b.sqlite"))
+            .await
+            .expect("a store");
+        let shop = store
+            .ensure_shop("shop", "The Shop", "Europe/London")
+            .await
+            .expect("a shop");
+        Stage {
+            back_end,
+            place,
+            store,
+            shop,
+            mode: Mode::Live,
+            policy: Policy::default(),
+            uids: AtomicU64::new(1),
+        }
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> PathBuf {
+        match self.back_end {
+            BackEnd::Sqlite => self.place.path().join("b.sqlite"),
+        }
+    }
+
+    /// Another process's handle to the same data.
+    pub async fn another_store(&self) -> Store {
+        Store::open(&self.path()).await.expect("a second store")
+    }
+
+    async fn raw(&self) -> SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(self.path())
+            .foreign_keys(true)
+            .connect()
+            .await
+            .expect("a connection")
+    }
+
+    /// A number no reader shows.
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        let mut raw = self.raw().await;
+        let n: Option<i64> = sqlx::query_scalar(sql)
+            .fetch_one(&mut raw)
+            .await
+            .expect("a number");
+        raw.close().await.expect("a closed connection");
+        n.unwrap_or(-1)
+    }
+
+    /// Changes what no verb changes; answers the engine's own verdict.
+    pub async fn force(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
+        let mut raw = self.raw().await;
+        let done = sqlx::query(sql).execute(&mut raw).await;
+        raw.close().await.expect("a closed connection");
+        done.map(|d| d.rows_affected())
+    }
+
+    // ---- the shop speaks ----
+
+    pub fn rules(&self, now: Instant, announce: bool) -> MergeRules {
+        MergeRules {
+            now,
+            shop_zone: chrono_tz::Europe::London,
+            confirmation: self.policy.confirmation.clone(),
+            announce,
+            is_push: false,
+        }
+    }
+
+    /// What rows change, and the input to commit it with.
+    pub async fn merged(
+        &self,
+        rows: &[Row],
+        announce: bool,
+        now: &str,
+    ) -> (MirrorInput, MirrorChanges) {
+        let orders: Vec<&str> = rows.iter().map(order_key).collect();
+        let lines: Vec<&str> = rows.iter().map(|r| r.line_key.as_str()).collect();
+        let read = self
+            .store
+            .read()
+            .mirror(self.shop, &orders, &lines)
+            .await
+            .expect("the mirror");
+        let changes = merge(rows, &read.mirror, &self.rules(at(now), announce));
+        let input = MirrorInput {
+            shop_id: self.shop,
+            source: "orders.csv".to_owned(),
+            source_kind: "file".to_owned(),
+            revision: read.revision,
+            mode: self.mode,
+            now: at(now),
+            hashes: changes
+                .orders
+                .iter()
+                .map(|o| (o.key.clone(), hashes(&o.contact)))
+                .collect(),
+            rejected: Vec::new(),
+        };
+        (input, changes)
+    }
+
+    /// Takes rows in; a first sight is adopted.
+    pub async fn import(&self, rows: &[Row], now: &str) -> MirrorCounts {
+        self.take(rows, false, now).await
+    }
+
+    /// Takes rows in and lets a first sight be confirmed to customers.
+    pub async fn announce(&self, rows: &[Row], now: &str) -> MirrorCounts {
+        self.take(rows, true, now).await
+    }
+
+    async fn take(&self, rows: &[Row], announce: bool, now: &str) -> MirrorCounts {
+        let (input, changes) = self.merged(rows, announce, now).await;
+        let counts = changes.counts;
+        self.store
+            .commit_mirror(input, changes)
+            .await
+            .expect("a committed import");
+        counts
+    }
+
+    // ---- deciding ----
+
+    pub async fn due(&self, now: &str) -> Vec<OrderId> {
+        let read = self.store.read();
+        read.due_orders(at(now), 10_000).await.expect("due orders")
+    }
+
+    pub async fn order(&self, number: &str) -> OrderId {
+        let found = self.store.read().find_orders(number, None).await;
+        found.expect("a search")[0]
+    }
+
+    pub async fn situations(&self, orders: &[OrderId], now: &str) -> Vec<ReadSituation> {
+        self.store
+            .read()
+            .situations(orders, self.mode, at(now))
+            .await
+            .expect("situations")
+    }
+
+    pub async fn situation(&self, number: &str, now: &str) -> Situation {
+        let order = self.order(number).await;
+        self.situations(&[order], now).await.remove(0).situation
+    }
+
+    /// Reviews what is due at `now`, without writing it.
+    pub async fn plan(&self, now: &str) -> Review {
+        let due = self.due(now).await;
+        self.plan_orders(&due, now).await
+    }
+
+    pub async fn plan_orders(&self, orders: &[OrderId], now: &str) -> Review {
+        let read = self.situations(orders, now).await;
+        let hashes: HashMap<OrderId, _> = read
+            .iter()
+            .map(|r| (r.situation.order.id, r.hashes.clone()))
+            .collect();
+        let situations: Vec<Situation> = read.into_iter().map(|r| r.situation).collect();
+        let mut plans: Vec<_> = situations
+            .iter()
+            .map(|s| plan(s, &self.policy, self.mode, at(now)))
+            .collect();
+        let locale = Locale::parse("en").expect("a locale");
+        let messages = bundle(&situations, &mut plans, &self.policy, &locale, at(now));
+        let run = NewRun {
+            job: "review".to_owned(),
+            due: None,
+            mode: self.mode,
+            by: "test".to_owned(),
+        };
+        Review {
+            run: self.store.begin_run(run, at(now)).await.expect("a run"),
+            mode: self.mode,
+            orders: plans
+                .into_iter()
+                .map(|p| PlannedOrder {
+                    order: p.order,
+                    review_version: p.review_version,
+                    keep: p.keep,
+                    supersede: p.supersede,
+                    verdicts: p.verdicts,
+                    wake: p.wake,
+                })
+                .collect(),
+            messages: messages
+                .into_iter()
+                .map(|planned| {
+                    let order = planned.notices[0].order;
+                    let contact = situations.iter().find(|s| s.order.id == order);
+                    let contact = &contact.expect("its order").order.contact;
+                    let (recipient, hash) = match planned.channel {
+                        ChannelName::Email => (
+                            contact.email.as_ref().map(EmailAddress::expose),
+                            &hashes[&order].email,
+                        ),
+                        ChannelName::Sms => (
+                            contact.phone.as_ref().map(|p| p.expose().to_owned()),
+                            &hashes[&order].phone,
+                        ),
+                    };
+                    OutgoingMessage {
+                        uid: self.uid(),
+                        planned,
+                        recipient: recipient.expect("an address"),
+                        address_hash: hash.clone().expect("a hash"),
+                    }
+                })
+                .collect(),
+            held: false,
+        }
+    }
+
+    pub fn uid(&self) -> MessageUid {
+        let n = self.uids.fetch_add(1, Ordering::Relaxed);
+        MessageUid(Uuid::from_u128(0x0190_0000 << 96 | u128::from(n)))
+    }
+
+    pub async fn commit(&self, review: Review, now: &str) -> ReviewWritten {
+        let written = self.store.commit_review(review, at(now)).await;
+        written.expect("a committed review")
+    }
+
+    pub async fn review(&self, now: &str) -> ReviewWritten {
+        let review = self.plan(now).await;
+        self.commit(review, now).await
+    }
+
+    // ---- delivering ----
+
+    pub async fn claim(&self, by: u128, now: &str) -> Vec<Claimed> {
+        self.claim_as(ask(worker(by), self.mode, at(now))).await
+    }
+
+    pub async fn claim_as(&self, ask: Claim) -> Vec<Claimed> {
+        self.store.claim(ask).await.expect("a claim")
+    }
+
+    pub async fn mark(&self, by: u128, message: &Claimed, now: &str) -> bool {
+        let mark = self.store.mark(worker(by), mark_of(message), at(now));
+        mark.await.expect("a mark")
+    }
+
+    /// What a worker reports: the outcome with what the domain makes of it.
+    pub fn report(&self, message: &Claimed, outcome: Outcome, now: Instant) -> Record {
+        let flight = Flight {
+            kind: message.kind,
+            attempts: message.counted + 1,
+            doubts: message.doubts,
+            due_since: message.due_since,
+            not_after: message.not_after,
+        };
+        Record {
+            no: message.no,
+            epoch: message.epoch,
+            landing: land(&flight, &outcome, &self.policy.retry, 0.5, now),
+            outcome,
+            facts: message.facts.clone(),
+        }
+    }
+
+    pub async fn record(&self, by: u128, message: &Claimed, is: Outcome, now: &str) -> bool {
+        let report = self.report(message, is, at(now));
+        let recorded = self.store.record(worker(by), report, at(now)).await;
+        recorded.expect("a record")
+    }
+
+    /// Claims and marks everything due; answers what is being sent.
+    pub async fn submit(&self, by: u128, now: &str) -> Vec<Claimed> {
+        let claimed = self.claim(by, now).await;
+        for message in &claimed {
+            assert!(self.mark(by, message, now).await, "a mark was refused");
+        }
+        claimed
+    }
+
+    /// Sends everything due, each with this outcome.
+    pub async fn land(&self, by: u128, outcome: Outcome, now: &str) -> Vec<Claimed> {
+        let submitted = self.submit(by, now).await;
+        for message in &submitted {
+            let recorded = self.record(by, message, outcome.clone(), now).await;
+            assert!(recorded, "a record was refused");
+        }
+        submitted
+    }
+
+    /// Reviews and sends; answers how many went out.
+    pub async fn write(&self, now: &str) -> usize {
+        self.review(now).await;
+        self.land(1, accepted(), now).await.len()
+    }
+
+    /// Order 1042 of two teapots, whose customer was told 6 March.
+    pub async fn told_teapots(&self) {
+        self.announce(&[teapots("L1", "1042")], MONDAY).await;
+        assert_eq!(self.write(MONDAY).await, 1);
+        self.review(MONDAY).await;
+    }
+
+    pub async fn message(&self, no: MessageNo) -> MessageRow {
+        let filter = MessageFilter {
+            no: Some(no),
+            ..MessageFilter::default()
+        };
+        let rows = self.store.read().messages(&filter, 1).await;
+        rows.expect("messages").remove(0)
+    }
+
+    pub async fn state(&self, no: MessageNo) -> MessageState {
+        self.message(no).await.state
+    }
+
+    /// The words of an order's ledger: `2026-03-06 accepted`.
+    pub async fn told(&self, number: &str) -> Vec<String> {
+        let order = self.order(number).await;
+        let told = self.store.read().told_history(order, self.mode).await;
+        told.expect("the ledger")
+            .iter()
+            .map(|t| format!("{} {}", t.promise, t.basis))
+            .collect()
+    }
+}
+
+/// The commit was refused because somebody else was faster.
+pub fn overtaken<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Overtaken))
+}
+
+/// A message about an order as some other planner might write it: the first
+/// one ever planned for it, with a uid of its own.
+pub async fn teapots_message(stage: &Stage, number: &str) -> OutgoingMessage {
+    let s = stage.situation(number, MONDAY).await;
+    let first = s.notices[0].message;
+    let read = stage.store.read();
+    let (recipient, facts) = read
+        .message_facts(first)
+        .await
+        .expect("facts")
+        .expect("a message");
+    OutgoingMessage {
+        uid: stage.uid(),
+        planned: PlannedMessage {
+            contact: s.order.contact_id,
+            channel: s.notices[0].channel,
+            kind: s.notices[0].kind,
+            notices: vec![PlannedNotice {
+                order: s.order.id,
+                discriminator: s.notices[0].discriminator.clone(),
+                key: s.notices[0].key.clone().expect("a key"),
+                fact_version: s.order.fact_version,
+                facts_hash: s.notices[0].facts_hash.clone(),
+                milestone_days: None,
+            }],
+            facts,
+            due_at: s.notices[0].due_at,
+            not_after: s.notices[0].not_after,
+        },
+        address_hash: hash_of(&recipient),
+        recipient,
+    }
+}
