@@ -6,6 +6,7 @@
 //! tried against (real servers, our own recording ones), each with a test that
 //! the peer itself tells the truth.
 
+mod cli_lists;
 mod layers;
 mod store_contract;
 mod support;
