@@ -3,7 +3,7 @@
 
 use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::cli::present;
+use crate::cli::present::{self, say_line};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::time::at_time;
 use chrono::{Days, NaiveTime};
@@ -55,10 +55,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     let days = present::count(args.days as usize, "day", "days");
     let n_messages: usize = table.days.values().flat_map(BTreeMap::values).sum();
     if n_messages == 0 {
-        anstream::println!("{orders}: nothing would be said in the next {days}.");
+        say_line!("{orders}: nothing would be said in the next {days}.");
         return Ok(Ended::Done);
     }
-    anstream::println!(
+    say_line!(
         "{orders}: {} in the next {days}, if the shop changes nothing.\n",
         present::count(n_messages, "message", "messages")
     );
@@ -82,9 +82,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         lines.add_row(row);
     }
     present::print_table(&lines);
-    anstream::println!("\nThe first ones:");
+    say_line!("\nThe first ones:");
     for (at, order, kind, channel) in &table.first {
-        anstream::println!(
+        say_line!(
             "  {}  {order}  {} by {}",
             present::moment(*at, zone, today),
             kind.words(),

@@ -3,7 +3,7 @@
 use crate::app::Viewer;
 use crate::app::explain::Found;
 use crate::cli::context::Context;
-use crate::cli::present::{self, Tone, cell};
+use crate::cli::present::{self, Tone, cell, say_line};
 use crate::cli::{Ended, Usage};
 use crate::domain::ids::{MessageNo, OrderId, RunNo};
 use crate::domain::kinds::{ChannelName, Kind};
@@ -132,12 +132,12 @@ async fn list(
         return Ok(Ended::Done);
     }
     if rows.is_empty() {
-        anstream::println!("There is no such message.");
+        say_line!("There is no such message.");
         return Ok(Ended::Done);
     }
     print_rows(viewer, &rows);
     if more {
-        anstream::println!("\nThere are more: --limit {}", limit.saturating_mul(4));
+        say_line!("\nThere are more: --limit {}", limit.saturating_mul(4));
     }
     Ok(Ended::Done)
 }
@@ -198,7 +198,7 @@ async fn show(
     if context.json {
         context.print_json(&json!({
             "message": row,
-            "says": facts,
+            "says": facts.orders.iter().map(present::statement_json).collect::<Vec<_>>(),
             "attempts": attempts,
             "words": rendered.map(|r| json!({ "subject": r.subject, "text": r.text })),
         }))?;
@@ -207,13 +207,13 @@ async fn show(
     head(viewer, &row, &facts);
     tries(viewer, &attempts);
     if let Some(rendered) = rendered {
-        anstream::println!();
-        anstream::println!("{}", present::styled(present::HEAD, "THE WORDS"));
+        say_line!();
+        say_line!("{}", present::styled(present::HEAD, "THE WORDS"));
         if let Some(subject) = &rendered.subject {
-            anstream::println!("  Subject: {subject}\n");
+            say_line!("  Subject: {subject}\n");
         }
         for line in rendered.text.lines() {
-            anstream::println!("{}", format!("  {line}").trim_end());
+            say_line!("{}", format!("  {line}").trim_end());
         }
     }
     Ok(Ended::Done)
@@ -236,7 +236,7 @@ fn head(viewer: &Viewer, row: &MessageRow, facts: &MessageFacts) {
             more => format!("orders {}", more.join(", ")),
         }
     );
-    anstream::println!("{}", present::styled(present::HEAD, &title));
+    say_line!("{}", present::styled(present::HEAD, &title));
     let (state, tone) = present::standing(row);
     let style = match tone {
         Tone::Good => present::GOOD,
@@ -289,9 +289,9 @@ fn head(viewer: &Viewer, row: &MessageRow, facts: &MessageFacts) {
 
 fn tries(viewer: &Viewer, attempts: &[AttemptRow]) {
     let (zone, today) = (viewer.settings.shop.zone, viewer.today());
-    anstream::println!();
+    say_line!();
     if attempts.is_empty() {
-        anstream::println!("Not tried yet.");
+        say_line!("Not tried yet.");
         return;
     }
     let mut table = present::table(&["TRY", "WHEN", "THROUGH", "OUTCOME", "ANSWER"]);
@@ -325,7 +325,7 @@ fn tries(viewer: &Viewer, attempts: &[AttemptRow]) {
     }
     present::print_table(&table);
     if let Some(id) = attempts.iter().find_map(|a| a.message_id.as_deref()) {
-        anstream::println!("Message-ID in the mail server's log: {id}");
+        say_line!("Message-ID: {id}");
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::app::Viewer;
 use crate::app::explain::{Explanation, Found};
 use crate::cli::context::Context;
-use crate::cli::present::{self, Tone, cell};
+use crate::cli::present::{self, Tone, cell, say_line};
 use crate::cli::{Ended, Usage, explain};
 use crate::domain::ids::OrderId;
 use crate::domain::kinds::Kind;
@@ -97,10 +97,7 @@ async fn pick(
 ) -> anyhow::Result<Option<Explanation>> {
     match viewer.find(text).await? {
         Found::Orders(ids) if ids.len() == 1 => Ok(viewer.explain(ids[0]).await?),
-        Found::Orders(ids) => {
-            several(context, viewer, text, ids).await?;
-            Ok(None)
-        }
+        Found::Orders(ids) => several(context, viewer, text, ids).await,
         Found::Rejected(rows) => {
             if context.json {
                 let rows: Vec<Value> = rows
@@ -113,12 +110,12 @@ async fn pick(
                 return Ok(None);
             }
             let today = viewer.today();
-            anstream::println!("There is no order {text} here, but rows that name it were not taken:");
+            say_line!("There is no order {text} here, but rows that name it were not taken:");
             for (source, line, reason, at) in rows {
                 let day = present::day(at.day_in(viewer.settings.shop.zone), today);
-                anstream::println!("  import of {day} ({source}), line {line}: {reason}");
+                say_line!("  import of {day} ({source}), line {line}: {reason}");
             }
-            anstream::println!("Repair the row in the shop or the file, and import it again.");
+            say_line!("Repair the row in the shop or the file, and import it again.");
             Ok(None)
         }
         Found::Nothing => {
@@ -133,24 +130,29 @@ async fn several(
     viewer: &Viewer,
     text: &str,
     ids: Vec<OrderId>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Explanation>> {
     let filter = OrderFilter {
         all: true,
         ids: Some(ids),
         ..OrderFilter::default()
     };
     let rows = viewer.read.orders(&filter, 50).await?;
+    // An exact number wins over likenesses such as 01042.
+    let exact: Vec<&OrderRow> = rows.iter().filter(|r| r.number == text.trim()).collect();
+    if let [one] = exact.as_slice() {
+        return Ok(viewer.explain(one.id).await?);
+    }
     if context.json {
         let orders: Vec<Value> = rows.iter().map(row_json).collect();
         context.print_json(&json!({ "orders": orders }))?;
-        return Ok(());
+        return Ok(None);
     }
-    anstream::println!("{} match \"{text}\":", present::count(rows.len(), "order", "orders"));
+    say_line!("{} match \"{text}\":", present::count(rows.len(), "order", "orders"));
     print_rows(viewer, &rows);
     if let Some(row) = rows.first() {
-        anstream::println!("Pick one by its number, for example: {}", row.number);
+        say_line!("\nPick one by its number, for example: {}", row.number);
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn nothing(context: &Context, viewer: &Viewer, text: &str) -> anyhow::Result<()> {
@@ -166,22 +168,22 @@ async fn nothing(context: &Context, viewer: &Viewer, text: &str) -> anyhow::Resu
         return Ok(());
     }
     let zone = viewer.settings.shop.zone;
-    anstream::println!("There is no order {text} here, and no rejected row names it.");
+    say_line!("There is no order {text} here, and no rejected row names it.");
     if sources.is_empty() {
-        anstream::println!("Nothing was ever imported: backorderd import FILE");
+        say_line!("Nothing was ever imported: backorderd import FILE");
     }
     for (name, _, at, rows) in sources {
         match at {
-            Some(at) => anstream::println!(
+            Some(at) => say_line!(
                 "Last complete read of \"{name}\": {} ({} ago), {}.",
                 present::moment(at, zone, viewer.today()),
                 present::length(viewer.now().since(at)),
                 present::count(usize::try_from(rows).unwrap_or(0), "row", "rows"),
             ),
-            None => anstream::println!("\"{name}\" was never read completely."),
+            None => say_line!("\"{name}\" was never read completely."),
         }
     }
-    anstream::println!(
+    say_line!(
         "\nUsual causes:\n  \
          - the order came in after that read\n  \
          - none of it was on backorder: only waiting lines are taken over\n  \
@@ -221,12 +223,12 @@ async fn list(
             Some(sku) => format!("No order with {sku} waits."),
             None => "No order waits.".to_owned(),
         };
-        anstream::println!("{what}");
+        say_line!("{what}");
         return Ok(Ended::Done);
     }
     print_rows(viewer, &rows);
     if more {
-        anstream::println!("\nThere are more: --limit {}", limit.saturating_mul(4));
+        say_line!("\nThere are more: --limit {}", limit.saturating_mul(4));
     }
     Ok(Ended::Done)
 }
@@ -283,9 +285,13 @@ fn standing(row: &OrderRow) -> (String, Tone) {
         None => ("not looked at yet".to_owned(), Tone::Waits),
         Some(v) if v.is_said() => {
             let kind = v.kind.map_or_else(String::new, Kind::words);
-            (format!("{kind} owed"), Tone::Good)
+            (format!("{kind} planned"), Tone::Good)
         }
-        Some(v) if v.reason.needs_a_person() => (v.reason.words().to_owned(), Tone::Bad),
+        // The colour says already that a person should look.
+        Some(v) if v.reason.needs_a_person() => {
+            let words = present::without_call(v.reason.words());
+            (format!("to do: {words}"), Tone::Bad)
+        }
         Some(v) => (v.reason.words().to_owned(), Tone::Plain),
     }
 }
@@ -317,7 +323,7 @@ fn show(viewer: &Viewer, e: &Explanation) {
     let (zone, today) = (viewer.settings.shop.zone, viewer.today());
     let order = &e.situation.order;
     let contact = &order.contact;
-    anstream::println!(
+    say_line!(
         "{}",
         present::styled(
             present::HEAD,
@@ -329,7 +335,7 @@ fn show(viewer: &Viewer, e: &Explanation) {
             )
         )
     );
-    anstream::println!();
+    say_line!();
     let mut table = present::table(&[
         "PRODUCT", "SKU", "ORDERED", "SHIPPED", "CANCELLED", "WAITS", "SHIP DATE", "LAST TOLD",
     ]);
@@ -363,7 +369,7 @@ fn show(viewer: &Viewer, e: &Explanation) {
         ]);
     }
     present::print_table(&table);
-    anstream::println!();
+    say_line!();
     let mut facts = vec![
         ("Shop's id", order.key.clone()),
         ("E-mail", contact.email.as_ref().map_or_else(|| "none".to_owned(), crate::domain::contact::EmailAddress::masked)),
@@ -389,10 +395,10 @@ fn show(viewer: &Viewer, e: &Explanation) {
     ));
     present::print_facts(&facts);
     if !e.messages.is_empty() {
-        anstream::println!();
+        say_line!();
         super::messages::print_rows(viewer, &e.messages);
     }
-    anstream::println!("\nWhy: backorderd orders explain {}", order.number);
+    say_line!("\nWhy: backorderd orders explain {}", order.number);
 }
 
 fn as_json(viewer: &Viewer, e: &Explanation) -> Value {

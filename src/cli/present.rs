@@ -10,14 +10,15 @@ use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::MessageState;
 use crate::domain::notice_key::Mode;
 use crate::domain::reason::{Disbelief, Reason};
-use crate::domain::statement::{Change, LineStatement, MessageFacts};
+use crate::domain::statement::{Change, LineStatement, MessageFacts, Statement};
 use crate::domain::time::{Instant, Length};
 use crate::store::types::MessageRow;
 use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
 use chrono_tz::Tz;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{IsTerminal, Write};
 
 /// Green: said, done.
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -32,6 +33,23 @@ pub const HEAD: Style = Style::new().bold();
 pub fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
+
+/// Prints a line to people. A reader who has left wants no more: not an error.
+pub fn line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stdout().lock(), "{text}");
+}
+
+/// [`line()`] with a format, in place of `println!`, which panics when the
+/// reader has left.
+macro_rules! say_line {
+    () => {
+        $crate::cli::present::line(format_args!(""))
+    };
+    ($($text:tt)*) => {
+        $crate::cli::present::line(format_args!($($text)*))
+    };
+}
+pub(crate) use say_line;
 
 /// A table without borders, like the lists of other tools. Cells wrap only on
 /// a terminal.
@@ -50,7 +68,7 @@ pub fn table(head: &[&str]) -> Table {
 /// Prints a table flush left, without trailing blanks.
 pub fn print_table(table: &Table) {
     for line in table.to_string().lines() {
-        anstream::println!("{}", line.strip_prefix(' ').unwrap_or(line).trim_end());
+        say_line!("{}", line.strip_prefix(' ').unwrap_or(line).trim_end());
     }
 }
 
@@ -59,7 +77,7 @@ pub fn print_facts(facts: &[(&str, String)]) {
     let width = facts.iter().map(|(name, _)| name.chars().count()).max();
     for (name, value) in facts {
         let width = width.unwrap_or(0);
-        anstream::println!("{name:width$}  {}", wrap(value, width + 2, PROSE_WIDTH));
+        say_line!("{name:width$}  {}", wrap(value, width + 2, PROSE_WIDTH));
     }
 }
 
@@ -253,6 +271,31 @@ pub fn named(name: &str, quantity: crate::domain::quantity::Quantity) -> String 
     }
 }
 
+/// `a delay`, `an update day 7`.
+pub fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {noun}")
+}
+
+/// Text with a capital first letter.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
+}
+
+/// A reason that waits for a person, where it is already said that it does.
+pub fn without_call(words: &str) -> &str {
+    words
+        .strip_suffix("; a person should look")
+        .unwrap_or(words)
+}
+
 /// `update day 7`, `date withdrawn`.
 pub fn notice(kind: Kind, milestone_days: Option<u32>) -> String {
     match milestone_days {
@@ -329,6 +372,40 @@ pub fn says(facts: &MessageFacts, today: NaiveDate) -> String {
         .map(|line| format!("{}: {}", named(&line.name, line.ordered), news(line, today)))
         .collect();
     lines.join("; ")
+}
+
+/// What a message states about one order, for programs: quantities as
+/// decimals, like everywhere else.
+pub fn statement_json(statement: &Statement) -> serde_json::Value {
+    let lines: Vec<serde_json::Value> = statement
+        .lines
+        .iter()
+        .map(|line| {
+            serde_json::json!({
+                "sku": line.sku,
+                "product_name": line.name,
+                "quantity": line.ordered.to_string(),
+                "quantity_shipped": line.shipped.to_string(),
+                "quantity_shipped_now": line.shipped_now.to_string(),
+                "quantity_cancelled": line.cancelled.to_string(),
+                "quantity_cancelled_now": line.cancelled_now.to_string(),
+                "quantity_waiting": line.waiting.to_string(),
+                "promise": line.promise,
+                "eta": line.eta,
+                "told_before": line.told,
+                "change": line.change,
+                "reason": line.reason,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "order_number": statement.order_number,
+        "kind": statement.kind,
+        "milestone_days": statement.milestone_days,
+        "lines": lines,
+        "shipments": statement.shipments,
+        "next_word_by": statement.next_word_by,
+    })
 }
 
 /// Where a message stands, in words that claim no more than we know.

@@ -5,7 +5,7 @@ use crate::app::Viewer;
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::messages::parse_run;
-use crate::cli::present::{self, Tone, cell};
+use crate::cli::present::{self, Tone, cell, say_line};
 use crate::domain::ids::{MessageNo, RunNo};
 use crate::domain::kinds::Kind;
 use crate::domain::message::MessageState;
@@ -91,12 +91,12 @@ async fn decide(
     }
     let n = usize::try_from(n).unwrap_or(usize::MAX);
     match to {
-        RunState::Approved => anstream::println!(
+        RunState::Approved => say_line!(
             "Run {run} approved by {by}: {} may go out. Each is checked once more before it is \
              sent.\nSent by the daemon, or by hand: backorderd run",
             present::count(n, "message", "messages")
         ),
-        _ => anstream::println!(
+        _ => say_line!(
             "Run {run} dropped by {by}: {} withdrawn, nobody gets {}.",
             present::count(n, "message", "messages"),
             if n == 1 { "it" } else { "them" }
@@ -150,7 +150,7 @@ async fn list(context: &Context, limit: u32) -> anyhow::Result<Ended> {
         return Ok(Ended::Done);
     }
     if rows.is_empty() {
-        anstream::println!("There was no run yet.");
+        say_line!("There was no run yet.");
         return Ok(Ended::Done);
     }
     let (zone, today) = (viewer.settings.shop.zone, viewer.today());
@@ -177,7 +177,7 @@ async fn list(context: &Context, limit: u32) -> anyhow::Result<Ended> {
     }
     present::print_table(&table);
     if more {
-        anstream::println!("\nThere are more: --limit {}", limit.saturating_mul(4));
+        say_line!("\nThere are more: --limit {}", limit.saturating_mul(4));
     }
     Ok(Ended::Done)
 }
@@ -220,7 +220,7 @@ async fn show(context: &Context, run: RunNo) -> anyhow::Result<Ended> {
     }
     head(&viewer, &row, messages.len());
     if messages.is_empty() {
-        anstream::println!("It said nothing.");
+        say_line!("It said nothing.");
         return Ok(Ended::Done);
     }
     let mut table = present::table(&["ORDERS", "NOTICE", "CAUSE", "FOR EXAMPLE"]);
@@ -242,20 +242,20 @@ async fn show(context: &Context, run: RunNo) -> anyhow::Result<Ended> {
     }
     present::print_table(&table);
     if messages.len() <= LISTED_MAX {
-        anstream::println!();
+        say_line!();
         super::messages::print_rows(&viewer, &messages);
     } else {
-        anstream::println!("\nAll of them: backorderd messages list --run {run} --limit {}", messages.len());
+        say_line!("\nAll of them: backorderd messages list --run {run} --limit {}", messages.len());
     }
     if row.state == RunState::Held {
         let sample = messages.first().map_or_else(String::new, |m| m.no.to_string());
-        anstream::println!(
+        say_line!(
             "\nRead one:     backorderd messages show {sample} --words\n\
              Let them go:  backorderd runs approve {run}\n\
              Or not:       backorderd runs drop {run} --why \"...\""
         );
         let lapse = row.started_at.plus(viewer.policy().brake.lapse);
-        anstream::println!(
+        say_line!(
             "Without an answer the run lapses {} and its orders are looked at again.",
             present::moment(lapse, viewer.settings.shop.zone, viewer.today())
         );
@@ -281,9 +281,9 @@ fn head(viewer: &Viewer, row: &RunRow, n_messages: usize) {
     if let Some(why) = &row.why {
         title.push_str(&format!(" (\"{why}\")"));
     }
-    anstream::println!("{title}");
+    say_line!("{title}");
     if n_messages > 0 {
-        anstream::println!(
+        say_line!(
             "{}: {}\n",
             present::count(n_messages, "message", "messages"),
             became(row)

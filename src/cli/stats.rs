@@ -3,7 +3,7 @@
 
 use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::cli::present;
+use crate::cli::present::{self, say_line};
 use crate::domain::money::decimals;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use crate::app::Viewer;
 use crate::app::todo::Todo;
 use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::cli::present;
+use crate::cli::present::{self, say_line};
 use crate::domain::reason::{Reason, Verdict};
 use crate::store::types::{HoldRow, MessageRow};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
         return Ok(Ended::Done);
     }
     if todo.is_empty() {
-        anstream::println!("Nothing waits for a person.");
+        say_line!("Nothing waits for a person.");
         return Ok(Ended::Done);
     }
     let mut printer = Printer { is_first: true };
@@ -46,17 +46,17 @@ impl Printer {
             return;
         }
         if !self.is_first {
-            anstream::println!();
+            say_line!();
         }
         self.is_first = false;
-        anstream::println!("{}", present::styled(present::HEAD, head));
+        say_line!("{}", present::styled(present::HEAD, head));
         for entry in entries.iter().take(SHOWN) {
-            anstream::println!("  {}", present::wrap(entry, 4, present::PROSE_WIDTH));
+            say_line!("  {}", present::wrap(entry, 4, present::PROSE_WIDTH));
         }
         if entries.len() > SHOWN {
-            anstream::println!("  and {} more", entries.len() - SHOWN);
+            say_line!("  and {} more", entries.len() - SHOWN);
         }
-        anstream::println!("  -> {}", present::wrap(help, 5, present::PROSE_WIDTH));
+        say_line!("  -> {}", present::wrap(help, 5, present::PROSE_WIDTH));
     }
 }
 
@@ -76,7 +76,13 @@ fn print(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
         );
     }
     let holds: Vec<String> = todo.holds.iter().map(|hold| held(viewer, hold)).collect();
-    out.section("HOLDS", &holds, "backorderd release");
+    let release = todo.holds.first().map_or_else(String::new, |hold| {
+        match hold.scope.as_str() {
+            "global" => "backorderd release".to_owned(),
+            scope => format!("backorderd release --{scope} {}", hold.key),
+        }
+    });
+    out.section("HOLDS", &holds, &release);
     let runs: Vec<String> = todo
         .held_runs
         .iter()
@@ -182,8 +188,8 @@ fn orders(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
             .collect();
         let help = match code {
             "date_in_past" | "not_believed" | "stale_at_baseline" => format!(
-                "correct the date in the shop, or set it here: backorderd eta set --help; the \
-                 story so far: backorderd orders explain {first}"
+                "correct the date in the shop, or set it here: backorderd eta set --order {first} \
+                 DATE; the story so far: backorderd orders explain {first}"
             ),
             "not_in_feed" => format!(
                 "look in the shop whether it shipped or was cancelled, and import that; the story \
@@ -206,8 +212,9 @@ fn matter(reason: &Reason, zone: chrono_tz::Tz, today: chrono::NaiveDate) -> Str
         Reason::StaleAtBaseline { on } => format!("should have shipped {}", present::day(*on, today)),
         Reason::NotBelieved { on, .. } => on.format("%a %-d %b %Y").to_string(),
         Reason::NotInFeed { since } => format!("since {}", present::moment(*since, zone, today)),
+        Reason::Unreachable => "no address or number works".to_owned(),
         Reason::CannotSay { message } => format!("{message} failed or was withdrawn"),
-        other => other.words().to_owned(),
+        other => present::without_call(other.words()).to_owned(),
     }
 }
 
