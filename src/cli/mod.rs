@@ -9,6 +9,7 @@ mod config;
 mod context;
 mod demo;
 mod eta;
+mod explain;
 mod forecast;
 mod hold;
 mod import;

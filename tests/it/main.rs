@@ -7,6 +7,7 @@
 //! the peer itself tells the truth.
 
 mod demo;
+mod cli_lists;
 mod layers;
 mod store_contract;
 mod support;

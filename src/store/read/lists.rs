@@ -156,6 +156,33 @@ impl ReadStore {
         .transpose()
     }
 
+    /// What a run's messages state, oldest first.
+    pub async fn facts_of_run(
+        &self,
+        run: RunNo,
+        limit: u32,
+    ) -> Result<Vec<(MessageNo, MessageFacts)>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT m.no, p.facts FROM messages m JOIN message_private p ON p.message_no = m.no \
+             WHERE m.run_no = $1 ORDER BY m.no LIMIT $2",
+        )
+        .bind(run.0)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading("read a run's messages"))?;
+        rows.into_iter()
+            .map(|(no, facts)| {
+                let facts = serde_json::from_str(&facts).map_err(|_| StoreError::Corrupt {
+                    table: "message_private",
+                    row: no.to_string(),
+                    column: "facts",
+                })?;
+                Ok((MessageNo(no), facts))
+            })
+            .collect()
+    }
+
     /// A message's tries, first first.
     pub async fn attempts(&self, no: MessageNo) -> Result<Vec<AttemptRow>, StoreError> {
         #[derive(sqlx::FromRow)]
