@@ -1,0 +1,1 @@
+//! kill -9 in the middle of sending, compared with the peer's ledger.

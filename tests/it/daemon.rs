@@ -1,0 +1,3 @@
+//! The whole program against real peers: what a shop's evening looks like.
+
+mod volume;
