@@ -45,9 +45,28 @@ pub const NIGHTLY: &str = "nightly";
 
 fn tell(state: &[NotifyState<'_>]) {
     // Outside systemd nobody listens; that is fine.
-    if let Err(error) = sd_notify::notify(state) {
+    if let Err(error) = tell_manager(state) {
         tracing::warn!("systemd cannot be told: {error}");
     }
+}
+
+/// The library knows sockets in the file system only; inside containers the
+/// manager's socket is often an abstract one, written with an `@`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the manager listens is asked here only"
+)]
+fn tell_manager(state: &[NotifyState<'_>]) -> std::io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let socket = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    let Some(name) = socket.strip_prefix('@') else {
+        return sd_notify::notify(state);
+    };
+    let words: String = state.iter().map(|word| format!("{word}\n")).collect();
+    let manager = SocketAddr::from_abstract_name(name)?;
+    UnixDatagram::unbound()?.send_to_addr(words.as_bytes(), &manager)?;
+    Ok(())
 }
 
 /// Runs until `stop` is cancelled.

@@ -384,14 +384,14 @@ impl Delivery {
             }
             End::Failed(error) => return Err(error),
             End::Unrenderable(why) => {
-                tracing::error!(message = done.no.0, kind = %done.kind, "cannot be rendered: {why}");
+                tracing::error!(message_no = done.no.0, kind = %done.kind, "cannot be rendered: {why}");
                 return Ok(());
             }
             End::NotSent => return Ok(()),
         };
         let evidence = outcome.evidence();
         tracing::info!(
-            message = done.no.0,
+            message_no = done.no.0,
             channel = %done.channel,
             kind = %done.kind,
             outcome = outcome.name(),

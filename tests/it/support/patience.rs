@@ -26,6 +26,12 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     panic!("waited in vain for {what}");
 }
 
+/// Lets a drawn length of time pass: for faults that strike at any moment,
+/// never to wait for anything.
+pub fn moment(length: Duration) {
+    thread::park_timeout(length);
+}
+
 #[test]
 fn asks_until_the_answer_comes() {
     let mut n = 0;

@@ -72,7 +72,8 @@ pub fn start_listening(name: &str, mut start: impl FnMut(u16) -> Command) -> (Ch
     panic!("{name} ended at once, {N_PORTS_TRIED} times");
 }
 
-fn free_port() -> u16 {
+/// A port of loopback on which nobody listens, until somebody takes it.
+pub fn free_port() -> u16 {
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind on loopback");
     probe.local_addr().expect("a bound address").port()
 }
@@ -99,18 +100,30 @@ pub struct KeptMail {
 impl SmtpSink {
     pub fn start(options: &[&str]) -> Self {
         let kept = tempfile::tempdir().expect("a temporary folder");
-        let (child, port) = start_listening("smtp-sink", |port| {
-            let mut command = Command::new(program("smtp-sink"));
-            // The end of the name is made unique by smtp-sink.
-            command
-                .arg("-d")
-                .arg(kept.path().join("mail."))
-                .args(options);
-            command.arg(format!("127.0.0.1:{port}")).arg("100");
-            command.stdin(Stdio::null());
-            command
-        });
+        let (child, port) =
+            start_listening("smtp-sink", |port| Self::command(&kept, options, port));
         Self { child, port, kept }
+    }
+
+    /// On a port that somebody knows already: a relay that comes back.
+    pub fn start_on(port: u16) -> Self {
+        let kept = tempfile::tempdir().expect("a temporary folder");
+        let child = Self::command(&kept, &[], port)
+            .spawn()
+            .unwrap_or_else(|e| panic!("start smtp-sink: {e}"));
+        Self { child, port, kept }
+    }
+
+    fn command(kept: &TempDir, options: &[&str], port: u16) -> Command {
+        let mut command = Command::new(program("smtp-sink"));
+        // The end of the name is made unique by smtp-sink.
+        command
+            .arg("-d")
+            .arg(kept.path().join("mail."))
+            .args(options);
+        command.arg(format!("127.0.0.1:{port}")).arg("100");
+        command.stdin(Stdio::null());
+        command
     }
 
     pub fn port(&self) -> u16 {

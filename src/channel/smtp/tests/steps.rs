@@ -19,7 +19,7 @@ async fn a_mail_is_handed_over_and_the_queue_id_kept() {
     let heard = peer.finish().await;
     assert_eq!(
         heard.bodies,
-        [b"Subject: hello\r\n\r\n..hidden\r\nbye\r\n\r\n.\r\n".to_vec()]
+        [b"Subject: hello\r\n\r\n..hidden\r\nbye\r\n.\r\n".to_vec()]
     );
     assert_eq!(heard.lines[2], "RCPT TO:<anna@mail.example>");
 }

@@ -1,0 +1,162 @@
+//! Texts through an HTTP gateway: one request per text, and what its answers
+//! mean.
+
+use std::time::Duration;
+
+use backorderd::clock::Clock;
+use backorderd::clock::SystemClock;
+use chrono::Datelike;
+use chrono::Days;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::home::Home;
+use crate::home::but;
+use crate::home::in_days;
+use crate::home::teapots;
+use crate::home::today;
+use crate::support::http_gateway::Answer;
+use crate::support::http_gateway::HttpGateway;
+use crate::support::ledger_smtp::LedgerSmtp;
+use crate::support::ledger_smtp::Manners;
+
+/// A shop that texts through this gateway, at any hour.
+pub fn settings(gateway: &HttpGateway) -> String {
+    let url = gateway.base_url();
+    format!(
+        r#"
+[sms]
+gateway = "generic"
+hours = ["Mon-Sun 00:00-24:00"]
+connect = "1s"
+total = "1s"
+[sms.generic]
+url = "{url}/v1/messages"
+from = "FernKettle"
+auth = "none"
+retry_statuses = [429, 503]
+id_pointer = "/id"
+idempotency_header = "Idempotency-Key"
+[sms.generic.json]
+to = "{{{{to}}}}"
+from = "{{{{from}}}}"
+text = "{{{{text}}}}"
+"#
+    )
+}
+
+/// The customer of an order who wants texts.
+pub fn texted(row: Value) -> Value {
+    but(
+        row,
+        json!({
+            "phone": "+447400123456", "sms_consent": true, "preferred_channel": "sms",
+            "country": "GB",
+        }),
+    )
+}
+
+/// A shop one of whose customers, who wants texts, has a new date to hear of.
+fn with_news(gateway: &HttpGateway, setting: Option<(&str, &str)>) -> (Home, LedgerSmtp) {
+    let relay = LedgerSmtp::start(Manners::default());
+    let mut home = Home::live(relay.port(), &settings(gateway));
+    if let Some((name, value)) = setting {
+        home.set(name, value);
+    }
+    home.import(&[texted(teapots("1042", in_days(20)))]);
+    home.import(&[texted(teapots("1042", in_days(31)))]);
+    (home, relay)
+}
+
+#[test]
+fn a_text_goes_out_once_with_its_words_and_its_identity() {
+    let gateway = HttpGateway::start(|_| Answer::json(201, &json!({"id": "g-1"})));
+    let (home, relay) = with_news(&gateway, None);
+    home.ok(&["run", "--yes"]);
+    home.ok(&["run", "--yes"]);
+    let requests = gateway.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(
+        (requests[0].method.as_str(), requests[0].path.as_str()),
+        ("POST", "/v1/messages")
+    );
+    let body: Value = serde_json::from_str(&requests[0].body).expect("JSON");
+    assert_eq!(body["to"], "+447400123456");
+    assert_eq!(body["from"], "FernKettle");
+    let text = body["text"].as_str().expect("a text");
+    let day = in_days(31).format("%-d %b").to_string();
+    for words in ["1042", day.as_str()] {
+        assert!(text.contains(words), "no `{words}` in: {text}");
+    }
+    let sent: Vec<(Vec<u8>, String, String)> = home.rows(
+        "SELECT m.uid, m.state, a.reference FROM messages m JOIN attempts a ON a.message_no = m.no",
+    );
+    assert_eq!(sent.len(), 1);
+    let uid = uuid::Uuid::from_slice(&sent[0].0).expect("a uid");
+    let uid = uid.simple().to_string();
+    assert_eq!(requests[0].header("idempotency-key"), Some(uid.as_str()));
+    assert_eq!((sent[0].1.as_str(), sent[0].2.as_str()), ("sent", "g-1"));
+    assert_eq!(relay.accepted().len(), 0, "the customer asked for texts");
+}
+
+#[test]
+fn a_gateway_that_asks_for_patience_gets_it() {
+    let gateway = HttpGateway::start(|_| Answer::Reply {
+        status: 429,
+        headers: vec![("retry-after".to_owned(), "1800".to_owned())],
+        body: String::new(),
+    });
+    let (home, _relay) = with_news(&gateway, None);
+    let before = SystemClock.now();
+    let printed = home.ok(&["run", "--yes"]);
+    assert!(printed.contains("1 put off"), "{printed}");
+    let waits: Vec<(String, i64)> = home.rows("SELECT state, due_at FROM messages");
+    assert_eq!(waits.len(), 1);
+    assert_eq!(waits[0].0, "queued");
+    let secs = (waits[0].1 - before.0) / 1000;
+    assert!((1800..2000).contains(&secs), "due in {secs} s");
+    home.ok(&["run", "--yes"]);
+    assert_eq!(gateway.requests().len(), 1);
+}
+
+#[test]
+fn a_gateway_that_took_it_and_never_answered_is_not_asked_again() {
+    let silences: [fn() -> Answer; 2] = [
+        || Answer::HangUp,
+        || {
+            let late = Box::new(Answer::json(201, &json!({"id": "g-1"})));
+            Answer::Late(Duration::from_millis(1_500), late)
+        },
+    ];
+    for silence in silences {
+        let gateway = HttpGateway::start(move |_| silence());
+        let (home, relay) = with_news(&gateway, None);
+        let printed = home.ok(&["run", "--yes"]);
+        assert!(printed.contains("1 in doubt"), "{printed}");
+        home.ok(&["run", "--yes"]);
+        let daemon = home.serve();
+        daemon.wait_for_words("ready");
+        assert_eq!(daemon.stop().code(), Some(0));
+        assert_eq!(gateway.requests().len(), 1);
+        assert_eq!(home.states(), [("in_doubt".to_owned(), 1)].into());
+        assert_eq!(relay.accepted().len(), 0);
+    }
+}
+
+#[test]
+fn a_text_waits_for_decent_hours() {
+    let gateway = HttpGateway::start(|_| Answer::json(201, &json!({"id": "g-1"})));
+    // A weekday that is neither today nor next to it, wherever midnight falls.
+    let open = today().checked_add_days(Days::new(3)).expect("a day");
+    let hours = format!("[\"{} 09:00-20:00\"]", open.weekday());
+    let (home, relay) = with_news(&gateway, Some(("SMS__HOURS", &hours)));
+    let printed = home.ok(&["run", "--yes"]);
+    assert!(printed.contains("1 go out later"), "{printed}");
+    assert_eq!(gateway.requests().len(), 0);
+    assert_eq!(relay.accepted().len(), 0);
+    let due: Vec<(String, i64)> = home.rows("SELECT state, due_at FROM messages");
+    assert_eq!(due[0].0, "queued");
+    let due = backorderd::domain::time::Instant(due[0].1).in_zone(chrono_tz::Europe::London);
+    assert_eq!(due.date_naive(), open);
+    assert_eq!(due.time().to_string(), "09:00:00");
+}
