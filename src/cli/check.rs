@@ -74,7 +74,11 @@ impl Item {
         let mut text = String::new();
         for (n, line) in self.says.lines().enumerate() {
             if n == 0 {
-                text.push_str(&format!("{}  {:<14} {line}\n", styled(style, word), self.item));
+                text.push_str(&format!(
+                    "{}  {:<14} {line}\n",
+                    styled(style, word),
+                    self.item
+                ));
             } else {
                 text.push_str(&format!("{:21}{line}\n", ""));
             }
@@ -163,8 +167,11 @@ fn configuration(context: &Context, found: &mut Found) -> anyhow::Result<Option<
     let what = format!("{}, {}, {}", shop.name, shop.zone, shop.locale);
     found.add(match &config.file {
         Some(file) => Item::ok("configuration", format!("{}: {what}", file.display())),
-        None => Item::warn("configuration", "there is no file; the defaults are in force")
-            .cure("backorderd config defaults shows what can be set, backorderd.toml holds it"),
+        None => Item::warn(
+            "configuration",
+            "there is no file; the defaults are in force",
+        )
+        .cure("backorderd config defaults shows what can be set, backorderd.toml holds it"),
     })?;
     if let Some(error) = secrets {
         let item = Item::fail("secrets", sentence(&error));

@@ -161,9 +161,11 @@ impl<'a> Teller<'a> {
             say_line!("  ... {n} earlier: --all shows them");
             entries.drain(..n);
         }
-        let when = |entry: &Entry| entry
+        let when = |entry: &Entry| {
+            entry
                 .at
-                .map_or_else(|| WHENEVER.to_owned(), |at| self.padded(at));
+                .map_or_else(|| WHENEVER.to_owned(), |at| self.padded(at))
+        };
         let n_columns = entries.iter().map(|e| e.cells.len()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..n_columns)
             .map(|n| {
@@ -174,9 +176,10 @@ impl<'a> Teller<'a> {
         let when_width = entries.iter().map(|e| when(e).width()).max().unwrap_or(0);
         for entry in &entries {
             let mut line = format!("  {:when_width$}", when(entry));
-            let (last, firsts) = entry.cells.split_last().map_or(("", &[][..]), |(last, firsts)| {
-                (last.as_str(), firsts)
-            });
+            let (last, firsts) = entry
+                .cells
+                .split_last()
+                .map_or(("", &[][..]), |(last, firsts)| (last.as_str(), firsts));
             for (cell, width) in firsts.iter().zip(&widths) {
                 let blanks = " ".repeat(width - cell.width());
                 line.push_str(&format!("  {cell}{blanks}"));
@@ -217,7 +220,9 @@ impl<'a> Teller<'a> {
             self.e.now.in_zone(self.zone).format("%H:%M")
         );
         let title = title.join(", ");
-        let gap = PROSE_WIDTH.saturating_sub(title.width() + now.width()).max(3);
+        let gap = PROSE_WIDTH
+            .saturating_sub(title.width() + now.width())
+            .max(3);
         say_line!(
             "{}{}{now}",
             present::styled(present::HEAD, &title),
@@ -286,7 +291,11 @@ impl<'a> Teller<'a> {
         out.extend(self.doubt_in_short());
         out.extend(self.owed_in_short());
         let waits = !self.e.plan.drafts.is_empty()
-            || self.e.messages.iter().any(|m| m.state == MessageState::Queued);
+            || self
+                .e
+                .messages
+                .iter()
+                .any(|m| m.state == MessageState::Queued);
         let brakes = self.brakes();
         if waits && !brakes.is_empty() {
             out.push(format!("In the way: {}.", brakes.join("; ")));
@@ -344,7 +353,11 @@ impl<'a> Teller<'a> {
             } else {
                 "knows of no date".to_owned()
             };
-            let moved = if is_current { "" } else { " The shop's date is another one now." };
+            let moved = if is_current {
+                ""
+            } else {
+                " The shop's date is another one now."
+            };
             return format!(
                 "We have not told the customer a date; at our first look on {} we took it that \
                  the customer {knows}.{moved}",
@@ -398,7 +411,12 @@ impl<'a> Teller<'a> {
             .collect();
         for m in &queued {
             let what = present::with_article(&present::notice(m.kind, m.milestone_days));
-            let what = format!("{} by {} ({})", present::capital(&what), words_of(m.channel), m.no);
+            let what = format!(
+                "{} by {} ({})",
+                present::capital(&what),
+                words_of(m.channel),
+                m.no
+            );
             out.push(match m.run {
                 Some(run) if m.held => format!(
                     "{what} waits for a person's yes to run {run} (backorderd runs show {run})."
@@ -415,7 +433,10 @@ impl<'a> Teller<'a> {
             } else {
                 format!("from {}", self.moment(draft.due_at))
             };
-            out.push(format!("{what} by {} is owed and goes out {when}.", words_of(draft.channel)));
+            out.push(format!(
+                "{what} by {} is owed and goes out {when}.",
+                words_of(draft.channel)
+            ));
         }
         let nothing_else = out.is_empty();
         for verdict in &self.e.plan.verdicts {
@@ -521,7 +542,10 @@ impl<'a> Teller<'a> {
         let messages = &self.e.messages;
         if !messages.iter().any(went_out) {
             if self.e.told.is_empty() {
-                say_line!("{}  nothing yet", present::styled(present::HEAD, "WHAT WE SAID"));
+                say_line!(
+                    "{}  nothing yet",
+                    present::styled(present::HEAD, "WHAT WE SAID")
+                );
             }
             return;
         }
@@ -559,7 +583,10 @@ impl<'a> Teller<'a> {
             let Some((what, why)) = self.silence(&row.verdict, row.at) else {
                 continue;
             };
-            let same = silences.iter_mut().rev().find(|s| s.what == what && s.why == why);
+            let same = silences
+                .iter_mut()
+                .rev()
+                .find(|s| s.what == what && s.why == why);
             match same {
                 Some(silence) => {
                     silence.n += 1;
@@ -601,7 +628,11 @@ impl<'a> Teller<'a> {
             out.push(Entry {
                 at: Some(m.planned_at),
                 cells: vec![
-                    format!("{} {}", present::notice(m.kind, m.milestone_days), self.stated_by(m.no)),
+                    format!(
+                        "{} {}",
+                        present::notice(m.kind, m.milestone_days),
+                        self.stated_by(m.no)
+                    ),
                     format!("{} {why}", m.no),
                 ],
             });
@@ -613,7 +644,9 @@ impl<'a> Teller<'a> {
     /// A verdict as (what was not said, why); `None` for those that say
     /// nothing about a silence.
     fn silence(&self, verdict: &Verdict, at: Instant) -> Option<(String, String)> {
-        let kind = verdict.kind.map_or_else(|| "anything".to_owned(), Kind::words);
+        let kind = verdict
+            .kind
+            .map_or_else(|| "anything".to_owned(), Kind::words);
         let what = match &verdict.about {
             Some(about) if !self.has_one_line() => format!("{kind}: {about}"),
             _ => kind,
@@ -648,7 +681,12 @@ impl<'a> Teller<'a> {
     }
 
     /// A date that changed again before it had stood long enough.
-    fn unsettled(&self, kind: Option<Kind>, at: Instant, until: Instant) -> Option<(String, String)> {
+    fn unsettled(
+        &self,
+        kind: Option<Kind>,
+        at: Instant,
+        until: Instant,
+    ) -> Option<(String, String)> {
         let is_date = matches!(
             kind,
             Some(Kind::Delay | Kind::Sooner | Kind::DateSet | Kind::DateWithdrawn)
@@ -701,13 +739,16 @@ impl<'a> Teller<'a> {
     fn dates(&self) -> Vec<Entry> {
         let n_lines = self.e.situation.lines.len();
         let has_one_source = self.e.sources.len() == 1
-            && self.e.etas.iter().all(|row| row.source == self.e.sources[0].0);
+            && self
+                .e
+                .etas
+                .iter()
+                .all(|row| row.source == self.e.sources[0].0);
         let mut rows: Vec<(Instant, Eta, &str, Vec<LineId>)> = Vec::new();
         for row in &self.e.etas {
-            match rows
-                .iter_mut()
-                .find(|(at, eta, source, _)| (*at, *eta, *source) == (row.at, row.eta, row.source.as_str()))
-            {
+            match rows.iter_mut().find(|(at, eta, source, _)| {
+                (*at, *eta, *source) == (row.at, row.eta, row.source.as_str())
+            }) {
                 Some((.., lines)) => lines.push(row.line),
                 None => rows.push((row.at, row.eta, &row.source, vec![row.line])),
             }
@@ -789,7 +830,11 @@ impl<'a> Teller<'a> {
     fn last_look(&self) -> Option<Entry> {
         let told = self
             .waiting()
-            .filter(|line| line.believed().firm.is_some_and(|t| t.promise == self.promise(line)))
+            .filter(|line| {
+                line.believed()
+                    .firm
+                    .is_some_and(|t| t.promise == self.promise(line))
+            })
             .filter_map(|line| line.believed().firm?.promise.last())
             .min()?;
         let at = last_call_at(Some(told), &self.e.situation.order, self.viewer.policy());
@@ -816,9 +861,9 @@ impl<'a> Teller<'a> {
                 let several = if self.waiting().count() > 1 {
                     "than told".to_owned()
                 } else {
-                    let last = eta.last().map_or_else(String::new, |day| {
-                        day.format("%-d %B").to_string()
-                    });
+                    let last = eta
+                        .last()
+                        .map_or_else(String::new, |day| day.format("%-d %B").to_string());
                     format!("than {last}")
                 };
                 let days = |n: u32| present::count(n as usize, "day", "days");
@@ -845,7 +890,10 @@ impl<'a> Teller<'a> {
         }
         if e.hold_file {
             let path = crate::app::hold_file::path(&self.viewer.settings.state_dir);
-            out.push(format!("the hold file {} exists, nothing is sent", path.display()));
+            out.push(format!(
+                "the hold file {} exists, nothing is sent",
+                path.display()
+            ));
         }
         let contact = &e.situation.order.contact;
         for hold in &e.holds {
@@ -866,9 +914,9 @@ impl<'a> Teller<'a> {
         let mut out = self.brakes();
         let in_force = |until: Option<Instant>| until.is_none_or(|until| until > e.now);
         if let Some(pause) = e.situation.pause.as_ref().filter(|p| in_force(p.until)) {
-            let until = pause
-                .until
-                .map_or_else(String::new, |until| format!(" until {}", self.moment(until)));
+            let until = pause.until.map_or_else(String::new, |until| {
+                format!(" until {}", self.moment(until))
+            });
             let scope = match pause.scope.as_str() {
                 "order" => "this order is paused".to_owned(),
                 scope => format!("held through its {scope}"),
@@ -888,7 +936,11 @@ impl<'a> Teller<'a> {
         if contact.email.is_none() && !(contact.phone.is_some() && contact.sms_consent) {
             out.push("no address we may write to".to_owned());
         }
-        for run in e.messages.iter().filter(|m| m.held && m.state == MessageState::Queued) {
+        for run in e
+            .messages
+            .iter()
+            .filter(|m| m.held && m.state == MessageState::Queued)
+        {
             if let Some(run) = run.run {
                 let words = format!("run {run} waits for a yes (backorderd runs show {run})");
                 if !out.contains(&words) {
@@ -896,7 +948,12 @@ impl<'a> Teller<'a> {
                 }
             }
         }
-        for line in e.situation.lines.iter().filter(|l| l.missing_since.is_some()) {
+        for line in e
+            .situation
+            .lines
+            .iter()
+            .filter(|l| l.missing_since.is_some())
+        {
             if let Some(since) = line.missing_since {
                 out.push(format!(
                     "{} is gone from the shop's list since {}",
@@ -1045,7 +1102,9 @@ impl<'a> Teller<'a> {
         }
         out.extend(aside);
         if self.is_sandbox() {
-            out.push("Do not say that we wrote: in the sandbox nothing reaches customers.".to_owned());
+            out.push(
+                "Do not say that we wrote: in the sandbox nothing reaches customers.".to_owned(),
+            );
         } else if self.last_said().is_none() {
             out.push("Do not say that we wrote: so far we have not.".to_owned());
         }

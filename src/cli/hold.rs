@@ -24,11 +24,13 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: backorderd hold --why \"supplier file looks wrong\"\n         \
+#[command(
+    after_help = "Example: backorderd hold --why \"supplier file looks wrong\"\n         \
     backorderd hold --order 1042 --why \"customer is on the phone\" --until 4h\n\
     Without a scope everything is held. What the mail server or the gateway has taken already \
     cannot be called back. Planning goes on; messages that fall due wait. When no database \
-    answers, the hold for everything becomes the hold file.")]
+    answers, the hold for everything becomes the hold file."
+)]
 pub struct HoldArgs {
     #[command(flatten)]
     scope: ScopeArgs,
@@ -47,10 +49,12 @@ pub struct HoldArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: backorderd release --channel sms --why \"gateway is back\"\n\
+#[command(
+    after_help = "Example: backorderd release --channel sms --why \"gateway is back\"\n\
     Without a scope the hold on everything is lifted; holds on single orders, customers, SKUs \
     and suppliers stay. Nothing goes out unseen: every waiting message is held against today's \
-    facts first.")]
+    facts first."
+)]
 pub struct ReleaseArgs {
     #[command(flatten)]
     scope: ScopeArgs,
@@ -213,7 +217,9 @@ async fn left_running(
         let messages = count(to_usize(n), "message waits", "messages wait");
         let _ = writeln!(text, "{messages} in the queue; planning goes on.");
     }
-    let figures = read.figures(mode, now.day_in(config.shop.zone), now).await?;
+    let figures = read
+        .figures(mode, now.day_in(config.shop.zone), now)
+        .await?;
     let n_handed = figures
         .messages_by_state
         .get("submitting")

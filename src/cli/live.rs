@@ -209,9 +209,9 @@ fn aftermath(config: &Config, n_lines: u64, daemon: Option<Option<u32>>) -> Stri
          Go back         mode = \"sandbox\" in {}, and restart the daemon\n",
         styled(GOOD, "LIVE"),
         config.shop.name,
-        config
-            .file
-            .as_ref()
-            .map_or_else(|| "the configuration".to_owned(), |f| f.display().to_string()),
+        config.file.as_ref().map_or_else(
+            || "the configuration".to_owned(),
+            |f| f.display().to_string()
+        ),
     )
 }

@@ -490,8 +490,7 @@ pub const PROSE_WIDTH: usize = 100;
 /// UTC instead of our milliseconds.
 pub fn spell_out_times(value: &mut serde_json::Value) {
     use serde_json::Value;
-    let is_instant =
-        |key: &str| key.ends_with("_at") || matches!(key, "at" | "until" | "since");
+    let is_instant = |key: &str| key.ends_with("_at") || matches!(key, "at" | "until" | "since");
     match value {
         Value::Object(map) => {
             for (key, value) in map {
@@ -548,7 +547,10 @@ mod tests {
 
     #[test]
     fn wrapped_lines_keep_their_indent() {
-        assert_eq!(wrap("one two three four", 2, 11), "one two\n  three\n  four");
+        assert_eq!(
+            wrap("one two three four", 2, 11),
+            "one two\n  three\n  four"
+        );
         assert_eq!(wrap("one", 2, 3), "one");
     }
 

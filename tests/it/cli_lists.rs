@@ -112,7 +112,13 @@ impl Shop {
             rejected: parsed
                 .rejected
                 .iter()
-                .map(|r| (r.line, r.raw.split(',').nth(1).map(str::to_owned), r.reason.clone()))
+                .map(|r| {
+                    (
+                        r.line,
+                        r.raw.split(',').nth(1).map(str::to_owned),
+                        r.reason.clone(),
+                    )
+                })
                 .collect(),
         };
         self.app.take_rows(&parsed.rows, &intake).await.unwrap();
@@ -120,7 +126,10 @@ impl Shop {
 
     async fn review(&self) -> backorderd::app::review::ReviewReport {
         self.app.notice_changed_policy().await.unwrap();
-        self.app.review_due("review", "backorderd", None).await.unwrap()
+        self.app
+            .review_due("review", "backorderd", None)
+            .await
+            .unwrap()
     }
 
     async fn deliver(&self) -> backorderd::app::deliver::DeliveryReport {
@@ -168,7 +177,6 @@ fn shell_words(args: &str) -> Vec<String> {
         })
         .collect()
 }
-
 
 /// One row of the shop's list, with what the tests vary.
 #[derive(Clone, Copy)]
@@ -362,7 +370,9 @@ async fn two_weeks() -> Shop {
     shop.take(&[teapots.eta("2026-03-19")]).await;
     shop.review_and_deliver().await;
     shop.at("2026-02-26T09:31:00Z");
-    shop.take(&[teapots.eta("2026-03-20").because("our supplier's delivery to us is late")])
+    shop.take(&[teapots
+        .eta("2026-03-20")
+        .because("our supplier's delivery to us is late")])
         .await;
     shop.review_and_deliver().await;
     shop.at("2026-02-26T10:03:00Z");
@@ -407,9 +417,15 @@ async fn trouble() -> Shop {
     ])
     .await;
     shop.review_and_deliver().await;
-    shop.hold("order", "1033", "agreed by phone", Some("2026-03-02T09:00:00Z"))
+    shop.hold(
+        "order",
+        "1033",
+        "agreed by phone",
+        Some("2026-03-02T09:00:00Z"),
+    )
+    .await;
+    shop.hold("channel", "sms", "gateway maintenance", None)
         .await;
-    shop.hold("channel", "sms", "gateway maintenance", None).await;
     shop.at("2026-02-27T10:10:00Z");
     shop.review_and_deliver().await;
     shop
@@ -418,7 +434,11 @@ async fn trouble() -> Shop {
 #[tokio::test]
 #[ignore = "look"]
 async fn look() {
-    let shop = if std::env::args().any(|a| a == "--calm") { two_weeks().await } else { trouble().await };
+    let shop = if std::env::args().any(|a| a == "--calm") {
+        two_weeks().await
+    } else {
+        trouble().await
+    };
     let commands = std::fs::read_to_string("/tmp/look.txt").unwrap();
     for command in commands.lines() {
         println!("{}", shop.transcript(command));

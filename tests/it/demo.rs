@@ -81,7 +81,11 @@ fn the_demo_tells_its_story_and_leaves_what_it_shows() {
         let page = name.split('-').next().expect("a number");
         let html = fs::read_to_string(home.join("pages").join(format!("{page}.html")));
         let sent = mail.html.expect("an HTML part").replace("\r\n", "\n");
-        assert_eq!(sent.trim_end(), html.expect("its page").trim_end(), "{name}");
+        assert_eq!(
+            sent.trim_end(),
+            html.expect("its page").trim_end(),
+            "{name}"
+        );
     }
 }
 

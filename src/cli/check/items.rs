@@ -178,7 +178,10 @@ async fn clock(config: &Config, read: Option<&ReadStore>, now: Instant) -> Item 
     let zone = config.shop.zone;
     let local = now.in_zone(zone).format("%a %-d %b %Y %H:%M");
     if config.demo_now.is_some() {
-        return Item::ok(ITEM, format!("stands still at {local} {zone}, for the demo"));
+        return Item::ok(
+            ITEM,
+            format!("stands still at {local} {zone}, for the demo"),
+        );
     }
     let set_it = "set the machine's clock (timedatectl set-ntp true)";
     if now.day_in(zone) < WRITTEN_ON {

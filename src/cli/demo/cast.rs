@@ -251,4 +251,3 @@ pub fn cast() -> Vec<Placed> {
         ),
     ]
 }
-

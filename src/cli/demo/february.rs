@@ -139,7 +139,9 @@ impl Story<'_> {
         let teapots = ["1042", "1043", "1044"];
         let messages = self.world.messages(&teapots, at).await?;
         let silences = self.world.silences("1042", at).await?;
-        let settles = silences.iter().any(|r| matches!(r, Reason::Settling { .. }));
+        let settles = silences
+            .iter()
+            .any(|r| matches!(r, Reason::Settling { .. }));
         let silent = settles && messages.is_empty();
         self.expect(silent, "teapots: the first new day is not said");
         self.line(
@@ -251,10 +253,7 @@ impl Story<'_> {
             changes == 4 && disbelieved == 4,
             "2062: four orders wait for a person",
         );
-        let messages = self
-            .world
-            .messages(&aprons, at)
-            .await?;
+        let messages = self.world.messages(&aprons, at).await?;
         self.expect(messages.is_empty(), "2062: nothing is said");
         let held = messages.is_empty() && for_a_person;
         self.expect(held, "2062: it waits for a person");

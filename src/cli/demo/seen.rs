@@ -68,7 +68,7 @@ impl World {
                 found.insert(row.no, row);
             }
         }
-        Ok(found.into_values().filter(|m| was_meant(m)).collect())
+        Ok(found.into_values().filter(was_meant).collect())
     }
 
     /// Every message ever written, oldest first.

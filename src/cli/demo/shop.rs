@@ -186,6 +186,6 @@ impl Shop {
         for (_, row) in self.rows.iter().filter(|(at, _)| *at <= now) {
             out.serialize(row)?;
         }
-        Ok(out.into_inner().map_err(|error| error.into_error())?)
+        Ok(out.into_inner().map_err(csv::IntoInnerError::into_error)?)
     }
 }

@@ -68,7 +68,12 @@ impl<'t> Story<'t> {
         self.world.advance_to(moment(ENDS)).await
     }
 
-    pub(super) fn line(&mut self, what: impl Into<String>, tag: Tag, came_of_it: impl Into<String>) {
+    pub(super) fn line(
+        &mut self,
+        what: impl Into<String>,
+        tag: Tag,
+        came_of_it: impl Into<String>,
+    ) {
         let line = Line {
             on: self.world.today(),
             what: what.into(),

@@ -77,7 +77,10 @@ async fn covered(app: &App, target: &Target) -> anyhow::Result<Covered> {
     };
     let key = target.key.as_str();
     let only = |scope: &str| -> Vec<&str> {
-        [key].into_iter().filter(|_| target.scope == scope).collect()
+        [key]
+            .into_iter()
+            .filter(|_| target.scope == scope)
+            .collect()
     };
     let lines = read
         .lines_under_claims(shop, &only("sku"), &only("line"), &only("order"))
@@ -279,7 +282,9 @@ fn effect(before: &Covered, changed: &[Changed<'_>], app: &App) -> String {
         );
     }
     if !moved.is_empty() {
-        text.push_str("Customers hear of it by the usual rules; who and when: backorderd run --dry-run\n");
+        text.push_str(
+            "Customers hear of it by the usual rules; who and when: backorderd run --dry-run\n",
+        );
     }
     text
 }

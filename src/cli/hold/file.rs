@@ -72,8 +72,12 @@ pub fn create(
         ))?;
     } else {
         let reason = hold_file::reason(&config.state_dir);
-        let reason = reason.map(|r| format!(", it says \"{r}\"")).unwrap_or_default();
-        say(&format!("The hold file is there already{reason}: {shown}\n"))?;
+        let reason = reason
+            .map(|r| format!(", it says \"{r}\""))
+            .unwrap_or_default();
+        say(&format!(
+            "The hold file is there already{reason}: {shown}\n"
+        ))?;
     }
     Ok(Ended::Done)
 }
@@ -89,7 +93,11 @@ pub async fn remove(context: &Context, config: &Config) -> anyhow::Result<Ended>
             return Err(error).with_context(|| format!("cannot remove the hold file {shown}"));
         }
     };
-    let ended = if was_there { Ended::Done } else { Ended::Failed };
+    let ended = if was_there {
+        Ended::Done
+    } else {
+        Ended::Failed
+    };
     if context.json {
         context.print_json(&answer(was_there, &path))?;
         return Ok(ended);

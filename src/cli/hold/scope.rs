@@ -130,7 +130,12 @@ pub async fn resolve(
         }
         Some(Asked::Supplier(name)) => {
             let flag = format!(" --supplier {}", quoted(name));
-            Scope::new("supplier", name.trim(), format!("supplier {}", name.trim()), flag)
+            Scope::new(
+                "supplier",
+                name.trim(),
+                format!("supplier {}", name.trim()),
+                flag,
+            )
         }
         Some(Asked::Order(text)) => {
             let app = context.writer().await?;
