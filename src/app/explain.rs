@@ -120,7 +120,8 @@ impl Viewer {
         let mut statements = BTreeMap::new();
         for message in &messages {
             let facts = read.message_facts(message.no).await?;
-            let stated = facts.and_then(|(_, facts)| facts.orders.into_iter().find(|o| o.order == id));
+            let stated =
+                facts.and_then(|(_, facts)| facts.orders.into_iter().find(|o| o.order == id));
             statements.extend(stated.map(|stated| (message.no, stated)));
         }
         // Gaps and caps between orders of one customer are judged as a run

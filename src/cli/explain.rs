@@ -82,6 +82,18 @@ struct Entry {
     at: Option<Instant>,
     /// Columns after the time.
     cells: Vec<String>,
+    /// Particulars that get lines of their own.
+    below: Vec<String>,
+}
+
+impl Entry {
+    fn at(at: Instant, cells: Vec<String>) -> Entry {
+        Entry {
+            at: Some(at),
+            cells,
+            below: Vec::new(),
+        }
+    }
 }
 
 /// The time column of what has no time.
@@ -161,9 +173,11 @@ impl<'a> Teller<'a> {
             say_line!("  ... {n} earlier: --all shows them");
             entries.drain(..n);
         }
-        let when = |entry: &Entry| entry
+        let when = |entry: &Entry| {
+            entry
                 .at
-                .map_or_else(|| WHENEVER.to_owned(), |at| self.padded(at));
+                .map_or_else(|| WHENEVER.to_owned(), |at| self.padded(at))
+        };
         let n_columns = entries.iter().map(|e| e.cells.len()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..n_columns)
             .map(|n| {
@@ -174,15 +188,19 @@ impl<'a> Teller<'a> {
         let when_width = entries.iter().map(|e| when(e).width()).max().unwrap_or(0);
         for entry in &entries {
             let mut line = format!("  {:when_width$}", when(entry));
-            let (last, firsts) = entry.cells.split_last().map_or(("", &[][..]), |(last, firsts)| {
-                (last.as_str(), firsts)
-            });
+            let (last, firsts) = entry
+                .cells
+                .split_last()
+                .map_or(("", &[][..]), |(last, firsts)| (last.as_str(), firsts));
             for (cell, width) in firsts.iter().zip(&widths) {
                 let blanks = " ".repeat(width - cell.width());
                 line.push_str(&format!("  {cell}{blanks}"));
             }
             let indent = line.width() + 2;
             say_line!("{line}  {}", present::wrap(last, indent, PROSE_WIDTH));
+            for below in &entry.below {
+                say_line!("  {:when_width$}  - {below}", "");
+            }
         }
     }
 
@@ -217,7 +235,9 @@ impl<'a> Teller<'a> {
             self.e.now.in_zone(self.zone).format("%H:%M")
         );
         let title = title.join(", ");
-        let gap = PROSE_WIDTH.saturating_sub(title.width() + now.width()).max(3);
+        let gap = PROSE_WIDTH
+            .saturating_sub(title.width() + now.width())
+            .max(3);
         say_line!(
             "{}{}{now}",
             present::styled(present::HEAD, &title),
@@ -270,7 +290,7 @@ impl<'a> Teller<'a> {
             Some(last) if last < self.today => {
                 text.push_str(&format!(", was to ship {}", self.eta(promise)));
             }
-            Some(_) if self.is_doubted(line) => {
+            Some(_) if self.is_doubted(line) || self.is_settling(line) => {
                 text.push_str(&format!(", the shop says {}", self.eta(promise)));
             }
             Some(_) => text.push_str(&format!(", should ship {}", self.eta(promise))),
@@ -286,7 +306,11 @@ impl<'a> Teller<'a> {
         out.extend(self.doubt_in_short());
         out.extend(self.owed_in_short());
         let waits = !self.e.plan.drafts.is_empty()
-            || self.e.messages.iter().any(|m| m.state == MessageState::Queued);
+            || self
+                .e
+                .messages
+                .iter()
+                .any(|m| m.state == MessageState::Queued);
         let brakes = self.brakes();
         if waits && !brakes.is_empty() {
             out.push(format!("In the way: {}.", brakes.join("; ")));
@@ -344,12 +368,19 @@ impl<'a> Teller<'a> {
             } else {
                 "knows of no date".to_owned()
             };
-            let moved = if is_current { "" } else { " The shop's date is another one now." };
+            let moved = if is_current {
+                ""
+            } else {
+                " The shop's date is another one now."
+            };
             return format!(
                 "We have not told the customer a date; at our first look on {} we took it that \
                  the customer {knows}.{moved}",
                 self.day(newest.at)
             );
+        }
+        if is_current && told.iter().any(|t| t.promise != newest.promise) {
+            return format!("The customer has been told the current dates ({how}).");
         }
         if is_current && newest.promise.is_known() {
             return format!("The customer has been told the current date ({how}).");
@@ -397,8 +428,13 @@ impl<'a> Teller<'a> {
             .filter(|m| m.state == MessageState::Queued && !self.e.plan.supersede.contains(&m.no))
             .collect();
         for m in &queued {
-            let what = present::with_article(&present::notice(m.kind, m.milestone_days));
-            let what = format!("{} by {} ({})", present::capital(&what), words_of(m.channel), m.no);
+            let what = present::a_notice(m.kind, m.milestone_days);
+            let what = format!(
+                "{} by {} ({})",
+                present::capital(&what),
+                words_of(m.channel),
+                m.no
+            );
             out.push(match m.run {
                 Some(run) if m.held => format!(
                     "{what} waits for a person's yes to run {run} (backorderd runs show {run})."
@@ -408,14 +444,17 @@ impl<'a> Teller<'a> {
             });
         }
         for draft in &self.e.plan.drafts {
-            let what = present::notice(draft.kind, draft.statement.milestone_days);
-            let what = present::capital(&present::with_article(&what));
+            let what = present::a_notice(draft.kind, draft.statement.milestone_days);
+            let what = present::capital(&what);
             let when = if draft.due_at <= self.e.now {
                 "with the next review".to_owned()
             } else {
                 format!("from {}", self.moment(draft.due_at))
             };
-            out.push(format!("{what} by {} is owed and goes out {when}.", words_of(draft.channel)));
+            out.push(format!(
+                "{what} by {} is owed and goes out {when}.",
+                words_of(draft.channel)
+            ));
         }
         let nothing_else = out.is_empty();
         for verdict in &self.e.plan.verdicts {
@@ -473,12 +512,14 @@ impl<'a> Teller<'a> {
     fn said(&self) -> Vec<Entry> {
         let mut out = self.first_looks();
         for m in self.e.messages.iter().filter(|m| went_out(m)) {
+            let (stated, below) = self.stated_by(m.no);
             out.push(Entry {
+                below,
                 at: Some(m.sent_at.unwrap_or(m.planned_at)),
                 cells: vec![
                     m.channel.as_str().to_owned(),
                     present::notice(m.kind, m.milestone_days),
-                    self.stated_by(m.no),
+                    stated,
                     m.no.to_string(),
                     present::standing(m).0,
                 ],
@@ -504,6 +545,7 @@ impl<'a> Teller<'a> {
                 other => ("noted", other),
             };
             out.push(Entry {
+                below: Vec::new(),
                 at: Some(told.at),
                 cells: vec![
                     "-".to_owned(),
@@ -521,7 +563,10 @@ impl<'a> Teller<'a> {
         let messages = &self.e.messages;
         if !messages.iter().any(went_out) {
             if self.e.told.is_empty() {
-                say_line!("{}  nothing yet", present::styled(present::HEAD, "WHAT WE SAID"));
+                say_line!(
+                    "{}  nothing yet",
+                    present::styled(present::HEAD, "WHAT WE SAID")
+                );
             }
             return;
         }
@@ -536,12 +581,11 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// What a message stated about this order, short.
-    fn stated_by(&self, no: MessageNo) -> String {
-        let Some(statement) = self.e.statements.get(&no) else {
-            return String::new();
-        };
-        stated(statement, self.today)
+    /// What a message stated about this order, short, and line by line where
+    /// the lines differ.
+    fn stated_by(&self, no: MessageNo) -> (String, Vec<String>) {
+        let statement = self.e.statements.get(&no);
+        statement.map_or_else(Default::default, |s| stated(s, self.today))
     }
 
     // ---- what was not said ----
@@ -559,7 +603,10 @@ impl<'a> Teller<'a> {
             let Some((what, why)) = self.silence(&row.verdict, row.at) else {
                 continue;
             };
-            let same = silences.iter_mut().rev().find(|s| s.what == what && s.why == why);
+            let same = silences
+                .iter_mut()
+                .rev()
+                .find(|s| s.what == what && s.why == why);
             match same {
                 Some(silence) => {
                     silence.n += 1;
@@ -582,10 +629,7 @@ impl<'a> Teller<'a> {
                 } else {
                     String::new()
                 };
-                Entry {
-                    at: Some(s.at),
-                    cells: vec![s.what, format!("{}{again}", s.why)],
-                }
+                Entry::at(s.at, vec![s.what, format!("{}{again}", s.why)])
             })
             .collect();
         for m in self.e.messages.iter().filter(|m| was_kept_back(m)) {
@@ -598,12 +642,12 @@ impl<'a> Teller<'a> {
             if let Some(more) = more {
                 why.push_str(&format!(": {more}"));
             }
+            let (stated, below) = self.stated_by(m.no);
+            let what = present::notice(m.kind, m.milestone_days);
             out.push(Entry {
                 at: Some(m.planned_at),
-                cells: vec![
-                    format!("{} {}", present::notice(m.kind, m.milestone_days), self.stated_by(m.no)),
-                    format!("{} {why}", m.no),
-                ],
+                cells: vec![format!("{what} {stated}"), format!("{} {why}", m.no)],
+                below,
             });
         }
         out.sort_by_key(|entry| entry.at);
@@ -613,7 +657,9 @@ impl<'a> Teller<'a> {
     /// A verdict as (what was not said, why); `None` for those that say
     /// nothing about a silence.
     fn silence(&self, verdict: &Verdict, at: Instant) -> Option<(String, String)> {
-        let kind = verdict.kind.map_or_else(|| "anything".to_owned(), Kind::words);
+        let kind = verdict
+            .kind
+            .map_or_else(|| "anything".to_owned(), Kind::words);
         let what = match &verdict.about {
             Some(about) if !self.has_one_line() => format!("{kind}: {about}"),
             _ => kind,
@@ -648,7 +694,12 @@ impl<'a> Teller<'a> {
     }
 
     /// A date that changed again before it had stood long enough.
-    fn unsettled(&self, kind: Option<Kind>, at: Instant, until: Instant) -> Option<(String, String)> {
+    fn unsettled(
+        &self,
+        kind: Option<Kind>,
+        at: Instant,
+        until: Instant,
+    ) -> Option<(String, String)> {
         let is_date = matches!(
             kind,
             Some(Kind::Delay | Kind::Sooner | Kind::DateSet | Kind::DateWithdrawn)
@@ -669,7 +720,7 @@ impl<'a> Teller<'a> {
         Some((
             what,
             format!(
-                "it was {} old and changed again (we wait {})",
+                "stood {} and changed again (we wait {})",
                 present::length(again.at.since(at)),
                 present::length(settle)
             ),
@@ -701,13 +752,16 @@ impl<'a> Teller<'a> {
     fn dates(&self) -> Vec<Entry> {
         let n_lines = self.e.situation.lines.len();
         let has_one_source = self.e.sources.len() == 1
-            && self.e.etas.iter().all(|row| row.source == self.e.sources[0].0);
+            && self
+                .e
+                .etas
+                .iter()
+                .all(|row| row.source == self.e.sources[0].0);
         let mut rows: Vec<(Instant, Eta, &str, Vec<LineId>)> = Vec::new();
         for row in &self.e.etas {
-            match rows
-                .iter_mut()
-                .find(|(at, eta, source, _)| (*at, *eta, *source) == (row.at, row.eta, row.source.as_str()))
-            {
+            match rows.iter_mut().find(|(at, eta, source, _)| {
+                (*at, *eta, *source) == (row.at, row.eta, row.source.as_str())
+            }) {
                 Some((.., lines)) => lines.push(row.line),
                 None => rows.push((row.at, row.eta, &row.source, vec![row.line])),
             }
@@ -732,10 +786,7 @@ impl<'a> Teller<'a> {
                         names.join(", ")
                     });
                 }
-                Entry {
-                    at: Some(at),
-                    cells,
-                }
+                Entry::at(at, cells)
             })
             .collect()
     }
@@ -769,10 +820,7 @@ impl<'a> Teller<'a> {
                 Some(m) => words.push_str(&format!(" ({})", m.no)),
                 None => {}
             }
-            out.push(Entry {
-                at: Some(f.at),
-                cells: vec![words],
-            });
+            out.push(Entry::at(f.at, vec![words]));
         }
         out.extend(self.last_look());
         out.sort_by_key(|entry| entry.at);
@@ -780,6 +828,7 @@ impl<'a> Teller<'a> {
             out.push(Entry {
                 at: None,
                 cells: vec![self.on_news()],
+                below: Vec::new(),
             });
         }
         out
@@ -789,16 +838,16 @@ impl<'a> Teller<'a> {
     fn last_look(&self) -> Option<Entry> {
         let told = self
             .waiting()
-            .filter(|line| line.believed().firm.is_some_and(|t| t.promise == self.promise(line)))
+            .filter(|line| {
+                line.believed()
+                    .firm
+                    .is_some_and(|t| t.promise == self.promise(line))
+            })
             .filter_map(|line| line.believed().firm?.promise.last())
             .min()?;
         let at = last_call_at(Some(told), &self.e.situation.order, self.viewer.policy());
-        (at > self.e.now).then(|| Entry {
-            at: Some(at),
-            cells: vec![
-                "last look before the told date; if it moved at all, we say so that day".to_owned(),
-            ],
-        })
+        let words = "last look before the told date; if it moved at all, we say so that day";
+        (at > self.e.now).then(|| Entry::at(at, vec![words.to_owned()]))
     }
 
     /// What would make us write at any moment.
@@ -816,15 +865,14 @@ impl<'a> Teller<'a> {
                 let several = if self.waiting().count() > 1 {
                     "than told".to_owned()
                 } else {
-                    let last = eta.last().map_or_else(String::new, |day| {
-                        day.format("%-d %B").to_string()
-                    });
+                    let last = eta
+                        .last()
+                        .map_or_else(String::new, |day| day.format("%-d %b").to_string());
                     format!("than {last}")
                 };
                 let days = |n: u32| present::count(n as usize, "day", "days");
                 format!(
-                    "shipped, cancelled, date lost, or a date {} later or {} \
-                     earlier {several}",
+                    "shipped, cancelled, date lost, {} later or {} earlier {several}",
                     days(policy.delay.threshold_days),
                     days(policy.sooner.threshold_days)
                 )
@@ -845,7 +893,10 @@ impl<'a> Teller<'a> {
         }
         if e.hold_file {
             let path = crate::app::hold_file::path(&self.viewer.settings.state_dir);
-            out.push(format!("the hold file {} exists, nothing is sent", path.display()));
+            out.push(format!(
+                "the hold file {} exists, nothing is sent",
+                path.display()
+            ));
         }
         let contact = &e.situation.order.contact;
         for hold in &e.holds {
@@ -866,9 +917,9 @@ impl<'a> Teller<'a> {
         let mut out = self.brakes();
         let in_force = |until: Option<Instant>| until.is_none_or(|until| until > e.now);
         if let Some(pause) = e.situation.pause.as_ref().filter(|p| in_force(p.until)) {
-            let until = pause
-                .until
-                .map_or_else(String::new, |until| format!(" until {}", self.moment(until)));
+            let until = pause.until.map_or_else(String::new, |until| {
+                format!(" until {}", self.moment(until))
+            });
             let scope = match pause.scope.as_str() {
                 "order" => "this order is paused".to_owned(),
                 scope => format!("held through its {scope}"),
@@ -888,7 +939,11 @@ impl<'a> Teller<'a> {
         if contact.email.is_none() && !(contact.phone.is_some() && contact.sms_consent) {
             out.push("no address we may write to".to_owned());
         }
-        for run in e.messages.iter().filter(|m| m.held && m.state == MessageState::Queued) {
+        for run in e
+            .messages
+            .iter()
+            .filter(|m| m.held && m.state == MessageState::Queued)
+        {
             if let Some(run) = run.run {
                 let words = format!("run {run} waits for a yes (backorderd runs show {run})");
                 if !out.contains(&words) {
@@ -896,7 +951,12 @@ impl<'a> Teller<'a> {
                 }
             }
         }
-        for line in e.situation.lines.iter().filter(|l| l.missing_since.is_some()) {
+        for line in e
+            .situation
+            .lines
+            .iter()
+            .filter(|l| l.missing_since.is_some())
+        {
             if let Some(since) = line.missing_since {
                 out.push(format!(
                     "{} is gone from the shop's list since {}",
@@ -1045,7 +1105,9 @@ impl<'a> Teller<'a> {
         }
         out.extend(aside);
         if self.is_sandbox() {
-            out.push("Do not say that we wrote: in the sandbox nothing reaches customers.".to_owned());
+            out.push(
+                "Do not say that we wrote: in the sandbox nothing reaches customers.".to_owned(),
+            );
         } else if self.last_said().is_none() {
             out.push("Do not say that we wrote: so far we have not.".to_owned());
         }
@@ -1112,7 +1174,7 @@ fn was_kept_back(m: &MessageRow) -> bool {
 }
 
 /// What a message stated, as a list of things said: `Fri 20 Mar, was 6 Mar`.
-fn stated(statement: &Statement, today: NaiveDate) -> String {
+fn stated(statement: &Statement, today: NaiveDate) -> (String, Vec<String>) {
     let words = |line: &LineStatement| match (line.promise, line.told, line.change) {
         (Some(promise), Some(told), Change::Later | Change::Sooner)
             if !line.shipped_now.is_positive() && !line.cancelled_now.is_positive() =>
@@ -1128,18 +1190,20 @@ fn stated(statement: &Statement, today: NaiveDate) -> String {
         }
         _ => present::news(line, today),
     };
-    match statement.lines.as_slice() {
-        [one] => words(one),
-        lines => {
-            let all: Vec<String> = lines.iter().map(&words).collect();
-            if all.windows(2).all(|pair| pair[0] == pair[1]) {
-                return all.into_iter().next().unwrap_or_default();
-            }
-            let named: Vec<String> = lines
+    let all: Vec<String> = statement.lines.iter().map(words).collect();
+    match all.split_first() {
+        None => Default::default(),
+        Some((first, rest)) if rest.iter().all(|other| other == first) => {
+            (first.clone(), Vec::new())
+        }
+        Some(_) => {
+            let below = statement
+                .lines
                 .iter()
-                .map(|line| format!("{}: {}", line.name, words(line)))
+                .zip(&all)
+                .map(|(line, words)| format!("{}: {words}", line.name))
                 .collect();
-            named.join("; ")
+            (format!("{} items", all.len()), below)
         }
     }
 }

@@ -17,11 +17,9 @@ use serde_json::json;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Messages, newest first
-    #[command(
-        after_help = "Example: backorderd messages list --state in_doubt\n\
+    #[command(after_help = "Example: backorderd messages list --state in_doubt\n\
         States: queued, leased, submitting, in_doubt, sent, delivered, bounced, failed, \
-        superseded, suppressed, expired, withdrawn."
-    )]
+        superseded, suppressed, expired, withdrawn.")]
     List {
         /// Only about this order (number, shop's id or customer's address)
         #[arg(long, value_name = "ORDER")]
@@ -253,14 +251,19 @@ fn head(viewer: &Viewer, row: &MessageRow, facts: &MessageFacts) {
         rows.push(("Mode", "sandbox: the customer gets nothing".to_owned()));
     }
     rows.push(("Planned", {
-        let run = row.run.map_or_else(String::new, |run| format!(" in run {run}"));
+        let run = row
+            .run
+            .map_or_else(String::new, |run| format!(" in run {run}"));
         format!("{}{run}", moment(row.planned_at))
     }));
     match (row.sent_at, row.state) {
         (Some(at), _) => rows.push(("Sent", moment(at))),
         (None, MessageState::Queued) if row.held => {
             let run = row.run.map_or_else(String::new, |run| run.to_string());
-            rows.push(("Goes out", format!("once approved: backorderd runs show {run}")));
+            rows.push((
+                "Goes out",
+                format!("once approved: backorderd runs show {run}"),
+            ));
         }
         (None, MessageState::Queued) => rows.push(("Goes out", {
             if row.due_at <= viewer.now() {
@@ -278,10 +281,16 @@ fn head(viewer: &Viewer, row: &MessageRow, facts: &MessageFacts) {
         }
         for parcel in &order.shipments {
             let carrier = parcel.carrier.as_deref().unwrap_or("parcel");
-            rows.push(("Parcel", format!("{carrier} {}", parcel.tracking_numbers.join(", "))));
+            rows.push((
+                "Parcel",
+                format!("{carrier} {}", parcel.tracking_numbers.join(", ")),
+            ));
         }
         if let Some(day) = order.next_word_by {
-            rows.push(("Promises", format!("to write again by {}", present::day(day, today))));
+            rows.push((
+                "Promises",
+                format!("to write again by {}", present::day(day, today)),
+            ));
         }
     }
     present::print_facts(&rows);
@@ -314,10 +323,7 @@ fn tries(viewer: &Viewer, attempts: &[AttemptRow]) {
             .collect();
         table.add_row([
             cell(attempt.no.to_string(), Tone::Plain),
-            cell(
-                present::moment(attempt.began_at, zone, today),
-                Tone::Plain,
-            ),
+            cell(present::moment(attempt.began_at, zone, today), Tone::Plain),
             cell(&attempt.relay, Tone::Plain),
             cell(outcome, tone),
             cell(answer.join(" "), Tone::Plain),

@@ -147,7 +147,10 @@ async fn several(
         context.print_json(&json!({ "orders": orders }))?;
         return Ok(None);
     }
-    say_line!("{} match \"{text}\":", present::count(rows.len(), "order", "orders"));
+    say_line!(
+        "{} match \"{text}\":",
+        present::count(rows.len(), "order", "orders")
+    );
     print_rows(viewer, &rows);
     if let Some(row) = rows.first() {
         say_line!("\nPick one by its number, for example: {}", row.number);
@@ -309,10 +312,7 @@ fn row_json(row: &OrderRow) -> Value {
         map.remove("verdict");
         map.insert("verdicts".to_owned(), json!(verdicts(row)));
         map.remove("waiting");
-        map.insert(
-            "waiting".to_owned(),
-            json!(present::pieces(row.waiting)),
-        );
+        map.insert("waiting".to_owned(), json!(present::pieces(row.waiting)));
     }
     value
 }
@@ -337,7 +337,14 @@ fn show(viewer: &Viewer, e: &Explanation) {
     );
     say_line!();
     let mut table = present::table(&[
-        "PRODUCT", "SKU", "ORDERED", "SHIPPED", "CANCELLED", "WAITS", "SHIP DATE", "LAST TOLD",
+        "PRODUCT",
+        "SKU",
+        "ORDERED",
+        "SHIPPED",
+        "CANCELLED",
+        "WAITS",
+        "SHIP DATE",
+        "LAST TOLD",
     ]);
     for line in &e.situation.lines {
         let date = if line.waiting().is_positive() {
@@ -353,7 +360,11 @@ fn show(viewer: &Viewer, e: &Explanation) {
         let told = line.believed().latest().map_or_else(
             || "nothing".to_owned(),
             |told| {
-                let assumed = if told.basis.was_said() { "" } else { " (assumed)" };
+                let assumed = if told.basis.was_said() {
+                    ""
+                } else {
+                    " (assumed)"
+                };
                 format!("{}{assumed}", present::eta(told.promise, today))
             },
         );
@@ -372,19 +383,54 @@ fn show(viewer: &Viewer, e: &Explanation) {
     say_line!();
     let mut facts = vec![
         ("Shop's id", order.key.clone()),
-        ("E-mail", contact.email.as_ref().map_or_else(|| "none".to_owned(), crate::domain::contact::EmailAddress::masked)),
-        ("Phone", contact.phone.as_ref().map_or_else(|| "none".to_owned(), crate::domain::contact::PhoneNumber::masked)),
-        ("Texts", if contact.sms_consent { "agreed to" } else { "no consent" }.to_owned()),
+        (
+            "E-mail",
+            contact.email.as_ref().map_or_else(
+                || "none".to_owned(),
+                crate::domain::contact::EmailAddress::masked,
+            ),
+        ),
+        (
+            "Phone",
+            contact.phone.as_ref().map_or_else(
+                || "none".to_owned(),
+                crate::domain::contact::PhoneNumber::masked,
+            ),
+        ),
+        (
+            "Texts",
+            if contact.sms_consent {
+                "agreed to"
+            } else {
+                "no consent"
+            }
+            .to_owned(),
+        ),
         ("Prefers", contact.preferred.as_str().to_owned()),
-        ("Language", contact.locale.as_ref().map_or_else(|| "the shop's".to_owned(), ToString::to_string)),
+        (
+            "Language",
+            contact
+                .locale
+                .as_ref()
+                .map_or_else(|| "the shop's".to_owned(), ToString::to_string),
+        ),
         ("Zone", order.zone.name().to_owned()),
-        ("First seen", present::moment(order.first_seen_at, zone, today)),
+        (
+            "First seen",
+            present::moment(order.first_seen_at, zone, today),
+        ),
     ];
     if let Some(at) = order.adopted_at {
-        facts.push(("Taken over", format!("silently, {}", present::moment(at, zone, today))));
+        facts.push((
+            "Taken over",
+            format!("silently, {}", present::moment(at, zone, today)),
+        ));
     }
     if let Some(day) = order.next_word_by {
-        facts.push(("We promised", format!("to write again by {}", present::day(day, today))));
+        facts.push((
+            "We promised",
+            format!("to write again by {}", present::day(day, today)),
+        ));
     }
     facts.push((
         "Looked at",

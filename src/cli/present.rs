@@ -199,7 +199,7 @@ pub fn reason(reason: &Reason, zone: Tz, today: NaiveDate) -> String {
         }
         Reason::AlreadySaid { message } => format!("{message} said it already"),
         Reason::CannotSay { message } => {
-            format!("{message} tried and failed: backorderd messages show {message}")
+            format!("{message} failed or was withdrawn: backorderd messages show {message}")
         }
         Reason::CourtesyGap { until } => {
             format!(
@@ -271,16 +271,6 @@ pub fn named(name: &str, quantity: crate::domain::quantity::Quantity) -> String 
     }
 }
 
-/// `a delay`, `an update day 7`.
-pub fn with_article(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    };
-    format!("{article} {noun}")
-}
-
 /// Text with a capital first letter.
 pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
@@ -301,6 +291,21 @@ pub fn notice(kind: Kind, milestone_days: Option<u32>) -> String {
     match milestone_days {
         Some(days) if kind == Kind::Update => format!("update day {days}"),
         _ => kind.words(),
+    }
+}
+
+/// A notice as a noun: `a ship notice`, `an update day 7`.
+pub fn a_notice(kind: Kind, milestone_days: Option<u32>) -> String {
+    match kind {
+        Kind::Shipped => "a ship notice".to_owned(),
+        Kind::Cancelled => "a cancellation notice".to_owned(),
+        Kind::Delay => "a delay notice".to_owned(),
+        Kind::Overdue => "an overdue notice".to_owned(),
+        Kind::Sooner => "news of an earlier date".to_owned(),
+        Kind::DateSet => "news of a first date".to_owned(),
+        Kind::DateWithdrawn => "news that the date is lost".to_owned(),
+        Kind::Confirmation => "a confirmation".to_owned(),
+        Kind::Update => format!("an {}", notice(kind, milestone_days)),
     }
 }
 
@@ -469,8 +474,7 @@ pub const PROSE_WIDTH: usize = 100;
 /// UTC instead of our milliseconds.
 pub fn spell_out_times(value: &mut serde_json::Value) {
     use serde_json::Value;
-    let is_instant =
-        |key: &str| key.ends_with("_at") || matches!(key, "at" | "until" | "since");
+    let is_instant = |key: &str| key.ends_with("_at") || matches!(key, "at" | "until" | "since");
     match value {
         Value::Object(map) => {
             for (key, value) in map {
@@ -527,7 +531,10 @@ mod tests {
 
     #[test]
     fn wrapped_lines_keep_their_indent() {
-        assert_eq!(wrap("one two three four", 2, 11), "one two\n  three\n  four");
+        assert_eq!(
+            wrap("one two three four", 2, 11),
+            "one two\n  three\n  four"
+        );
         assert_eq!(wrap("one", 2, 3), "one");
     }
 

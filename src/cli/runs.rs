@@ -83,7 +83,10 @@ async fn decide(
         .await?;
     let Some(n) = done else {
         let row = one(&app.viewer, run).await?;
-        anyhow::bail!("run {run} does not wait for an answer: {}", standing(row.state).0);
+        anyhow::bail!(
+            "run {run} does not wait for an answer: {}",
+            standing(row.state).0
+        );
     };
     if context.json {
         context.print_json(&json!({ "run": run, "state": to, "messages": n, "by": by }))?;
@@ -245,10 +248,15 @@ async fn show(context: &Context, run: RunNo) -> anyhow::Result<Ended> {
         say_line!();
         super::messages::print_rows(&viewer, &messages);
     } else {
-        say_line!("\nAll of them: backorderd messages list --run {run} --limit {}", messages.len());
+        say_line!(
+            "\nAll of them: backorderd messages list --run {run} --limit {}",
+            messages.len()
+        );
     }
     if row.state == RunState::Held {
-        let sample = messages.first().map_or_else(String::new, |m| m.no.to_string());
+        let sample = messages
+            .first()
+            .map_or_else(String::new, |m| m.no.to_string());
         say_line!(
             "\nRead one:     backorderd messages show {sample} --words\n\
              Let them go:  backorderd runs approve {run}\n\
@@ -338,9 +346,10 @@ fn cause(message: &MessageRow, facts: &MessageFacts, today: NaiveDate) -> String
         .collect();
     causes.dedup();
     if causes.is_empty() {
-        return message
-            .milestone_days
-            .map_or_else(|| "no news".to_owned(), |days| format!("day {days} after the order"));
+        return message.milestone_days.map_or_else(
+            || "no news".to_owned(),
+            |days| format!("day {days} after the order"),
+        );
     }
     if causes.len() > 2 {
         let rest = causes.len() - 2;

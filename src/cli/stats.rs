@@ -3,7 +3,7 @@
 
 use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::cli::present::{self, say_line};
+use crate::cli::present;
 use crate::domain::money::decimals;
 use serde_json::{Value, json};
 
@@ -100,10 +100,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
                 text.push_str(&format!(", {} of them held for approval", figures.held));
             }
             if let Some(at) = figures.oldest_queued_at {
-                text.push_str(&format!(
-                    "; due since {}",
-                    present::moment(at, zone, today)
-                ));
+                text.push_str(&format!("; due since {}", present::moment(at, zone, today)));
             }
             text
         }),

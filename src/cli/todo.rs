@@ -14,8 +14,10 @@ use serde_json::{Value, json};
 const SHOWN: usize = 20;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: backorderd todo\nExit code 0 also when something waits; scripts \
-    read --json.")]
+#[command(
+    after_help = "Example: backorderd todo\nExit code 0 also when something waits; scripts \
+    read --json."
+)]
 pub struct Args {}
 
 pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
@@ -76,12 +78,13 @@ fn print(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
         );
     }
     let holds: Vec<String> = todo.holds.iter().map(|hold| held(viewer, hold)).collect();
-    let release = todo.holds.first().map_or_else(String::new, |hold| {
-        match hold.scope.as_str() {
+    let release = todo
+        .holds
+        .first()
+        .map_or_else(String::new, |hold| match hold.scope.as_str() {
             "global" => "backorderd release".to_owned(),
             scope => format!("backorderd release --{scope} {}", hold.key),
-        }
-    });
+        });
     out.section("HOLDS", &holds, &release);
     let runs: Vec<String> = todo
         .held_runs
@@ -162,7 +165,10 @@ fn orders(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
     for (code, head) in [
         ("date_in_past", "THE SHOP'S DATE LIES IN THE PAST"),
         ("not_believed", "DATES NOBODY WOULD BELIEVE"),
-        ("stale_at_baseline", "WERE LATE ALREADY WHEN WE FIRST SAW THEM"),
+        (
+            "stale_at_baseline",
+            "WERE LATE ALREADY WHEN WE FIRST SAW THEM",
+        ),
         ("not_in_feed", "GONE FROM THE SHOP'S LIST"),
         ("cannot_say", "OWED A WORD THAT COULD NOT BE SAID"),
         ("unreachable", "CANNOT BE REACHED"),
@@ -209,7 +215,9 @@ fn orders(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
 fn matter(reason: &Reason, zone: chrono_tz::Tz, today: chrono::NaiveDate) -> String {
     match reason {
         Reason::DateInPast { on } => present::day(*on, today),
-        Reason::StaleAtBaseline { on } => format!("should have shipped {}", present::day(*on, today)),
+        Reason::StaleAtBaseline { on } => {
+            format!("should have shipped {}", present::day(*on, today))
+        }
         Reason::NotBelieved { on, .. } => on.format("%a %-d %b %Y").to_string(),
         Reason::NotInFeed { since } => format!("since {}", present::moment(*since, zone, today)),
         Reason::Unreachable => "no address or number works".to_owned(),
@@ -224,6 +232,8 @@ pub fn held(viewer: &Viewer, hold: &HoldRow) -> String {
     let what = match hold.scope.as_str() {
         "global" => "everything".to_owned(),
         "sku" => format!("SKU {}", hold.key),
+        "channel" if hold.key == "sms" => "texts".to_owned(),
+        "channel" => "e-mail".to_owned(),
         scope => format!("{scope} {}", hold.key),
     };
     let until = hold.until.map_or_else(String::new, |until| {
