@@ -10,7 +10,7 @@ use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::MessageState;
 use crate::domain::notice_key::Mode;
 use crate::domain::reason::{Disbelief, Reason};
-use crate::domain::statement::{Change, LineStatement, MessageFacts, Statement};
+use crate::domain::statement::{Change, LineStatement, Statement};
 use crate::domain::time::{Instant, Length};
 use crate::store::types::MessageRow;
 use anstyle::{AnsiColor, Style};
@@ -56,7 +56,7 @@ pub(crate) use say_line;
 pub fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(head.iter().map(|h| h.to_string()));
+    table.set_header(head.iter().map(ToString::to_string));
     if std::io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     } else {
@@ -366,17 +366,6 @@ pub fn news(line: &LineStatement, today: NaiveDate) -> String {
         parts.push("no word about the date".to_owned());
     }
     parts.join("; ")
-}
-
-/// What a message says, all of it, in one line.
-pub fn says(facts: &MessageFacts, today: NaiveDate) -> String {
-    let lines: Vec<String> = facts
-        .orders
-        .iter()
-        .flat_map(|order| &order.lines)
-        .map(|line| format!("{}: {}", named(&line.name, line.ordered), news(line, today)))
-        .collect();
-    lines.join("; ")
 }
 
 /// What a message states about one order, for programs: quantities as
