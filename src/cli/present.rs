@@ -57,7 +57,9 @@ pub fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(head.iter().map(ToString::to_string));
-    if std::io::stdout().is_terminal() {
+    // A terminal that does not say how wide it is would get a letter a line.
+    let is_wide = table.width().is_some_and(|columns| columns >= 40);
+    if std::io::stdout().is_terminal() && is_wide {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     } else {
         table.set_content_arrangement(ContentArrangement::Disabled);
