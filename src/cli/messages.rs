@@ -40,6 +40,7 @@ pub enum Command {
     /// One message: what it states, every try, what the other side answered
     #[command(after_help = "Example: backorderd messages show m71 --words")]
     Show {
+        /// Its number, as lists show it
         #[arg(value_name = "MESSAGE", value_parser = parse_message)]
         message: MessageNo,
         /// Also the words, as the templates make them now

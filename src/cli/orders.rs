@@ -35,6 +35,7 @@ pub enum Command {
         01042 too), the shop's order id, or the customer's address or phone number."
     )]
     Show {
+        /// Its number, the shop's order id, or the customer's address
         #[arg(value_name = "ORDER")]
         order: String,
     },
@@ -44,6 +45,7 @@ pub enum Command {
         and 01042 too), the shop's order id, or the customer's address or phone number."
     )]
     Explain {
+        /// Its number, the shop's order id, or the customer's address
         #[arg(value_name = "ORDER")]
         order: String,
         /// Every entry of long lists

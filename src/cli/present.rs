@@ -10,7 +10,7 @@ use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::MessageState;
 use crate::domain::notice_key::Mode;
 use crate::domain::reason::{Disbelief, Reason};
-use crate::domain::statement::{Change, LineStatement, MessageFacts, Statement};
+use crate::domain::statement::{Change, LineStatement, Statement};
 use crate::domain::time::{Instant, Length};
 use crate::store::types::MessageRow;
 use anstyle::{AnsiColor, Style};
@@ -57,7 +57,9 @@ pub fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(head.iter().map(ToString::to_string));
-    if std::io::stdout().is_terminal() {
+    // A terminal that does not say how wide it is would get a letter a line.
+    let is_wide = table.width().is_some_and(|columns| columns >= 40);
+    if std::io::stdout().is_terminal() && is_wide {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     } else {
         table.set_content_arrangement(ContentArrangement::Disabled);
@@ -220,7 +222,7 @@ pub fn reason(reason: &Reason, zone: Tz, today: NaiveDate) -> String {
         }
         Reason::AlreadySaid { message } => format!("{message} said it already"),
         Reason::CannotSay { message } => {
-            format!("{message} tried and failed: backorderd messages show {message}")
+            format!("{message} failed or was withdrawn: backorderd messages show {message}")
         }
         Reason::CourtesyGap { until } => {
             format!(
@@ -292,16 +294,6 @@ pub fn named(name: &str, quantity: crate::domain::quantity::Quantity) -> String 
     }
 }
 
-/// `a delay`, `an update day 7`.
-pub fn with_article(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    };
-    format!("{article} {noun}")
-}
-
 /// Text with a capital first letter.
 pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
@@ -322,6 +314,21 @@ pub fn notice(kind: Kind, milestone_days: Option<u32>) -> String {
     match milestone_days {
         Some(days) if kind == Kind::Update => format!("update day {days}"),
         _ => kind.words(),
+    }
+}
+
+/// A notice as a noun: `a ship notice`, `an update day 7`.
+pub fn a_notice(kind: Kind, milestone_days: Option<u32>) -> String {
+    match kind {
+        Kind::Shipped => "a ship notice".to_owned(),
+        Kind::Cancelled => "a cancellation notice".to_owned(),
+        Kind::Delay => "a delay notice".to_owned(),
+        Kind::Overdue => "an overdue notice".to_owned(),
+        Kind::Sooner => "news of an earlier date".to_owned(),
+        Kind::DateSet => "news of a first date".to_owned(),
+        Kind::DateWithdrawn => "news that the date is lost".to_owned(),
+        Kind::Confirmation => "a confirmation".to_owned(),
+        Kind::Update => format!("an {}", notice(kind, milestone_days)),
     }
 }
 
@@ -382,17 +389,6 @@ pub fn news(line: &LineStatement, today: NaiveDate) -> String {
         parts.push("no word about the date".to_owned());
     }
     parts.join("; ")
-}
-
-/// What a message says, all of it, in one line.
-pub fn says(facts: &MessageFacts, today: NaiveDate) -> String {
-    let lines: Vec<String> = facts
-        .orders
-        .iter()
-        .flat_map(|order| &order.lines)
-        .map(|line| format!("{}: {}", named(&line.name, line.ordered), news(line, today)))
-        .collect();
-    lines.join("; ")
 }
 
 /// What a message states about one order, for programs: quantities as

@@ -35,12 +35,14 @@ pub enum Command {
     /// One run: what it says to whom, grouped by cause
     #[command(after_help = "Example: backorderd runs show r12")]
     Show {
+        /// Its number, as lists show it
         #[arg(value_name = "RUN", value_parser = parse_run)]
         run: RunNo,
     },
     /// Let a held run go out; each message is checked once more before it is sent
     #[command(after_help = "Example: backorderd runs approve r12 --why \"supplier confirmed\"")]
     Approve {
+        /// Its number, as lists show it
         #[arg(value_name = "RUN", value_parser = parse_run)]
         run: RunNo,
         /// For the audit log
@@ -50,6 +52,7 @@ pub enum Command {
     /// Do not send a held run; its messages are withdrawn for good
     #[command(after_help = "Example: backorderd runs drop r12 --why \"wrong file\"")]
     Drop {
+        /// Its number, as lists show it
         #[arg(value_name = "RUN", value_parser = parse_run)]
         run: RunNo,
         /// For the audit log

@@ -3,7 +3,7 @@
 
 use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::cli::present::{self};
+use crate::cli::present;
 use crate::domain::money::decimals;
 use serde_json::{Value, json};
 

@@ -232,6 +232,8 @@ pub fn held(viewer: &Viewer, hold: &HoldRow) -> String {
     let what = match hold.scope.as_str() {
         "global" => "everything".to_owned(),
         "sku" => format!("SKU {}", hold.key),
+        "channel" if hold.key == "sms" => "texts".to_owned(),
+        "channel" => "e-mail".to_owned(),
         scope => format!("{scope} {}", hold.key),
     };
     let until = hold.until.map_or_else(String::new, |until| {

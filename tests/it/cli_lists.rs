@@ -51,7 +51,6 @@ struct Shop {
     home: TempDir,
     clock: SettableClock,
     app: App,
-    seed: u64,
 }
 
 fn instant(text: &str) -> Instant {
@@ -81,12 +80,7 @@ impl Shop {
         let app = wiring::app_with(&config, Arc::new(clock.clone()), Ids::seeded(7))
             .await
             .unwrap();
-        Shop {
-            home,
-            clock,
-            app,
-            seed: 0,
-        }
+        Shop { home, clock, app }
     }
 
     /// Moves time, here and for the program.
@@ -107,8 +101,8 @@ impl Shop {
         let intake = Intake {
             source: "woo".to_owned(),
             source_kind: "csv".to_owned(),
-            complete: true,
             announce: false,
+            complete: true,
             rejected: parsed
                 .rejected
                 .iter()
@@ -431,16 +425,166 @@ async fn trouble() -> Shop {
     shop
 }
 
-#[tokio::test]
-#[ignore = "look"]
-async fn look() {
-    let shop = if std::env::args().any(|a| a == "--calm") {
-        two_weeks().await
-    } else {
-        trouble().await
+/// Parcels, a pause of the shop's list, and a message nobody answered for.
+async fn parcels() -> Shop {
+    let shop = Shop::open("2026-03-02T09:00:00Z").await;
+    let order = "2026-03-02T08:00:00Z";
+    let mugs = Line::of(1, "1035", AMIN, MUG)
+        .quantity(5)
+        .ordered(order)
+        .eta("2026-03-20");
+    let trivet = Line::of(2, "1035", AMIN, TRIVET).ordered(order);
+    let other = Line::of(3, "01035", ITO, TOWEL)
+        .ordered(order)
+        .eta("2026-03-04");
+    shop.take(&[Line::of(9, "1001", NOVAK, MUG).eta("2026-03-30")])
+        .await;
+    shop.take(&[mugs, trivet, other]).await;
+    shop.review_and_deliver().await;
+    shop.at("2026-03-03T10:00:00Z");
+    shop.take(&[mugs.shipped("3")]).await;
+    shop.at("2026-03-03T11:30:00Z");
+    shop.review().await;
+    shop.spoil_next(None).await;
+    shop.at("2026-03-03T11:33:00Z");
+    shop
+}
+
+/// Runs commands and keeps what they print as one transcript.
+macro_rules! transcripts {
+    ($shop:expr, $name:literal, $($command:literal),+ $(,)?) => {
+        let all = [$($command),+].map(|command| $shop.transcript(command));
+        insta::assert_snapshot!($name, all.join("\n"));
     };
-    let commands = std::fs::read_to_string("/tmp/look.txt").unwrap();
-    for command in commands.lines() {
-        println!("{}", shop.transcript(command));
-    }
+}
+
+#[tokio::test]
+async fn a_calm_shop_is_told_as_it_is() {
+    let shop = two_weeks().await;
+    transcripts!(
+        shop,
+        "calm",
+        "orders list",
+        "orders list --sku TT-4",
+        "orders list --sku NONE",
+        "orders show #1042",
+        "orders explain anna@mail.example",
+        "orders explain 1033",
+        "orders explain 9999",
+        "messages list --order 1042 --kind delay",
+        "messages show m5 --words",
+        "messages show m999",
+        "runs list --limit 2",
+        "runs show r8",
+        "runs approve r8",
+        "todo",
+        "stats",
+        "forecast --days 21",
+    );
+}
+
+#[tokio::test]
+async fn trouble_is_named_with_what_helps() {
+    let shop = trouble().await;
+    transcripts!(
+        shop,
+        "trouble",
+        "todo",
+        "orders list --limit 3",
+        "orders explain 1031",
+        "orders explain 1059",
+        "orders explain 1076",
+        "orders show 1090",
+        "messages list --state failed",
+        "messages list --state gone",
+        "messages show 8",
+        "runs show r11",
+        "stats",
+    );
+}
+
+#[tokio::test]
+async fn a_person_decides_on_a_held_run() {
+    let shop = trouble().await;
+    transcripts!(
+        shop,
+        "approve",
+        "--as kim runs approve r11 --why \"checked with the supplier\"",
+        "--as kim runs approve r11",
+        "runs list --limit 2",
+        "messages show m10",
+        "--json runs drop r11",
+    );
+    let shop = trouble().await;
+    transcripts!(
+        shop,
+        "drop",
+        "--as kim runs drop r11 --why \"wrong file\"",
+        "orders explain 1070",
+        "runs show r11",
+    );
+}
+
+#[tokio::test]
+async fn what_may_have_gone_out_is_never_claimed() {
+    let shop = parcels().await;
+    transcripts!(
+        shop,
+        "parcels",
+        "orders explain 1035",
+        "orders explain 1001",
+        "orders explain 01035",
+        "orders explain miki@mail.example",
+        "orders show 1035",
+        "messages list --state in_doubt",
+        "messages show m3",
+        "todo",
+    );
+}
+
+#[tokio::test]
+async fn an_unsettled_date_is_not_for_the_phone() {
+    let shop = two_weeks().await;
+    shop.at("2026-02-26T12:00:00Z");
+    let teapots = Line::of(10, "1042", KOWALSKI, TEAPOT).quantity(2).texts();
+    shop.take(&[teapots.eta("2026-04-02")]).await;
+    shop.review_and_deliver().await;
+    shop.at("2026-02-26T12:10:00Z");
+    std::fs::write(shop.home.path().join("hold"), "stock count\n").unwrap();
+    transcripts!(shop, "unsettled", "orders explain 1042", "todo");
+}
+
+#[tokio::test]
+async fn documents_for_programs_keep_their_shape() {
+    let shop = trouble().await;
+    transcripts!(
+        shop,
+        "json",
+        "--json orders list --limit 1",
+        "--json orders show 1042",
+        "--json orders explain 1033",
+        "--json messages list --limit 1",
+        "--json messages show m6",
+        "--json runs list --limit 1",
+        "--json todo",
+        "--json stats",
+        "--json forecast --days 5",
+    );
+}
+
+#[tokio::test]
+async fn a_reader_who_leaves_is_no_error() {
+    let shop = two_weeks().await;
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_backorderd"))
+        .arg("--home")
+        .arg(shop.home.path())
+        .args(["orders", "explain", "1042"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(program.stdout.take());
+    let output = program.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success());
 }
