@@ -1,7 +1,6 @@
 //! `backorderd check`: is everything in order? One line per matter.
 //!
-//! Looks and reaches out, sends nothing, changes nothing but a probe in the
-//! database. What it says about a matter is in `items`; here is how it is
+//! Looks and reaches out, sends nothing, writes nothing but probes. What it says about a matter is in `items`; here is how it is
 //! printed and what it comes to.
 
 mod items;
@@ -74,7 +73,11 @@ impl Item {
         let mut text = String::new();
         for (n, line) in self.says.lines().enumerate() {
             if n == 0 {
-                text.push_str(&format!("{}  {:<14} {line}\n", styled(style, word), self.item));
+                text.push_str(&format!(
+                    "{}  {:<14} {line}\n",
+                    styled(style, word),
+                    self.item
+                ));
             } else {
                 text.push_str(&format!("{:21}{line}\n", ""));
             }
@@ -163,8 +166,11 @@ fn configuration(context: &Context, found: &mut Found) -> anyhow::Result<Option<
     let what = format!("{}, {}, {}", shop.name, shop.zone, shop.locale);
     found.add(match &config.file {
         Some(file) => Item::ok("configuration", format!("{}: {what}", file.display())),
-        None => Item::warn("configuration", "there is no file; the defaults are in force")
-            .cure("backorderd config defaults shows what can be set, backorderd.toml holds it"),
+        None => Item::warn(
+            "configuration",
+            "there is no file; the defaults are in force",
+        )
+        .cure("backorderd config defaults shows what can be set, backorderd.toml holds it"),
     })?;
     if let Some(error) = secrets {
         let item = Item::fail("secrets", sentence(&error));

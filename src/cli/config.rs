@@ -11,14 +11,14 @@ use serde::Serialize;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Every setting in force, and where it was set; secrets are not shown
-    #[command(after_help = "Example: backorderd config show | grep -A9 '\\[delay\\]'\n\
-        A setting without a remark is the default; the others name file and line, or the variable.")]
+    #[command(
+        after_help = "Example: backorderd config show | grep -A9 '\\[delay\\]'\n\
+        A setting without a remark is the default; the others name file and line, or the variable."
+    )]
     Show,
     /// The commented defaults, to start your own file from
-    #[command(
-        after_help = "Example: backorderd config defaults | less\n\
-        Keep your own file short: what it does not say is taken from these."
-    )]
+    #[command(after_help = "Example: backorderd config defaults | less\n\
+        Keep your own file short: what it does not say is taken from these.")]
     Defaults,
     /// Which file is read, and where state, database and messages are
     #[command(after_help = "Example: backorderd config path --json | jq -r .state_folder")]
@@ -112,9 +112,8 @@ fn path(context: &Context) -> anyhow::Result<Ended> {
         context.print_json(&paths)?;
         return Ok(Ended::Done);
     }
-    let none = |path: &Option<String>, instead: &str| {
-        path.clone().unwrap_or_else(|| instead.to_owned())
-    };
+    let none =
+        |path: &Option<String>, instead: &str| path.clone().unwrap_or_else(|| instead.to_owned());
     let lines = [
         (
             "configuration",

@@ -16,12 +16,14 @@ use serde::Serialize;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Set the date for an order, a line or a SKU
-    #[command(after_help = "Example: backorderd eta set --sku TP-100-BL 2026-03-20 --reason \"our \
+    #[command(
+        after_help = "Example: backorderd eta set --sku TP-100-BL 2026-03-20 --reason \"our \
         supplier's delivery to us is late\"\n         \
         backorderd eta set --order 1042 2026-03-20..2026-03-24\n         \
         backorderd eta set --line 9001-1 unknown\n\
         This is also how a date that is not believed is accepted: set it, with --yes if it is very \
-        far away. The reason is printed for customers who read the shop's language.")]
+        far away. The reason is printed for customers who read the shop's language."
+    )]
     Set(SetArgs),
     /// The dates set by people and dates files
     #[command(after_help = "Example: backorderd eta list --json")]
@@ -81,9 +83,9 @@ fn date(text: &str) -> Result<Eta, String> {
         return Ok(Eta::Unknown);
     }
     let day = |text: &str| {
-        text.trim().parse::<NaiveDate>().map_err(|_| {
-            format!("`{text}` is not a date: write year-month-day, like 2026-03-20")
-        })
+        text.trim()
+            .parse::<NaiveDate>()
+            .map_err(|_| format!("`{text}` is not a date: write year-month-day, like 2026-03-20"))
     };
     match text.split_once("..") {
         None => day(text).map(Eta::day),
@@ -172,7 +174,10 @@ fn doubtful(eta: Eta, today: NaiveDate, ahead_days_max: u32) -> Result<(), Usage
         .filter(|days| *days > i64::from(ahead_days_max));
     let what = match (past, far) {
         (Some(day), _) => format!("{} has passed", present::day(day, today)),
-        (_, Some(days)) => format!("that is {days} days ahead, more than {ahead_days_max}"),
+        (_, Some(days)) => format!(
+            "{} is {days} days ahead, more than {ahead_days_max}",
+            present::eta(eta, today)
+        ),
         _ => return Ok(()),
     };
     Err(Usage(format!(
@@ -190,7 +195,13 @@ mod tests {
         let window = date(" 2026-03-20..2026-03-24 ").unwrap();
         assert_eq!(window.to_string(), "2026-03-20..2026-03-24");
         assert_eq!(date("Unknown"), Ok(Eta::Unknown));
-        for wrong in ["", "20.3.2026", "03/04/2027", "2026-02-30", "2026-03-24..2026-03-20"] {
+        for wrong in [
+            "",
+            "20.3.2026",
+            "03/04/2027",
+            "2026-02-30",
+            "2026-03-24..2026-03-20",
+        ] {
             assert!(date(wrong).is_err(), "{wrong}");
         }
     }

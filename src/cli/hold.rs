@@ -24,11 +24,13 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: backorderd hold --why \"supplier file looks wrong\"\n         \
+#[command(
+    after_help = "Example: backorderd hold --why \"supplier file looks wrong\"\n         \
     backorderd hold --order 1042 --why \"customer is on the phone\" --until 4h\n\
     Without a scope everything is held. What the mail server or the gateway has taken already \
     cannot be called back. Planning goes on; messages that fall due wait. When no database \
-    answers, the hold for everything becomes the hold file.")]
+    answers, the hold for everything becomes the hold file."
+)]
 pub struct HoldArgs {
     #[command(flatten)]
     scope: ScopeArgs,
@@ -47,10 +49,12 @@ pub struct HoldArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: backorderd release --channel sms --why \"gateway is back\"\n\
+#[command(
+    after_help = "Example: backorderd release --channel sms --why \"gateway is back\"\n\
     Without a scope the hold on everything is lifted; holds on single orders, customers, SKUs \
     and suppliers stay. Nothing goes out unseen: every waiting message is held against today's \
-    facts first.")]
+    facts first."
+)]
 pub struct ReleaseArgs {
     #[command(flatten)]
     scope: ScopeArgs,
@@ -206,14 +210,22 @@ async fn left_running(
     let mut text = String::new();
     if scope.is_about_orders() {
         let n = read.count_held_orders(scope.kind, &scope.key).await?;
-        let orders = count(to_usize(n), "open order stays", "open orders stay");
+        let orders = match n {
+            0 => "No open order is concerned now; those to come stay".to_owned(),
+            n => count(to_usize(n), "open order stays", "open orders stay"),
+        };
         let _ = writeln!(text, "{orders} silent.");
     } else {
         let n = read.count_queued(mode, scope.channel()).await?;
-        let messages = count(to_usize(n), "message waits", "messages wait");
-        let _ = writeln!(text, "{messages} in the queue; planning goes on.");
+        let messages = match n {
+            0 => "No message waits".to_owned(),
+            n => count(to_usize(n), "message waits", "messages wait"),
+        };
+        let _ = writeln!(text, "{messages} in the queue now; planning goes on.");
     }
-    let figures = read.figures(mode, now.day_in(config.shop.zone), now).await?;
+    let figures = read
+        .figures(mode, now.day_in(config.shop.zone), now)
+        .await?;
     let n_handed = figures
         .messages_by_state
         .get("submitting")
@@ -227,11 +239,10 @@ async fn left_running(
     let _ = writeln!(
         text,
         "Not called back: what has left already ({} in the last 24 hours){handed}.",
-        count(
-            usize::try_from(figures.sent_24h).unwrap_or(0),
-            "message",
-            "messages"
-        )
+        match usize::try_from(figures.sent_24h).unwrap_or(0) {
+            0 => "nothing".to_owned(),
+            n => count(n, "message", "messages"),
+        }
     );
     Ok(text)
 }

@@ -5,5 +5,6 @@
 //! tried against (real servers, our own recording ones), each with a test that
 //! the peer itself tells the truth.
 
+mod cli_acts;
 mod layers;
 mod support;

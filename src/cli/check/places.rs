@@ -14,12 +14,17 @@ pub fn state_folder(config: &Config) -> Item {
     let folder = &config.state_dir;
     let shown = folder.display();
     if !folder.exists() {
-        return Item::ok(STATE, format!("{shown} is not there yet; it is made when needed"));
+        return Item::ok(
+            STATE,
+            format!("{shown} is not there yet; it is made when needed"),
+        );
     }
     if others_can(folder, 0o005) {
         return Item::warn(
             STATE,
-            format!("every user of this machine can read {shown}, and customers' addresses lie in it"),
+            format!(
+                "every user of this machine can read {shown}, and customers' addresses lie in it"
+            ),
         )
         .cure(format!("chmod o-rwx {shown}"));
     }

@@ -3,7 +3,7 @@
 use super::{ClearArgs, ScopeArgs, SetArgs, doubtful, scope_words};
 use crate::app::App;
 use crate::cli::context::Context;
-use crate::cli::present::{self, count, say, table, table_text};
+use crate::cli::present::{self, capital, count, say, shell_word, table, table_text};
 use crate::cli::{Ended, Usage, pick};
 use crate::config::SecretUse;
 use crate::domain::eta::Eta;
@@ -77,7 +77,10 @@ async fn covered(app: &App, target: &Target) -> anyhow::Result<Covered> {
     };
     let key = target.key.as_str();
     let only = |scope: &str| -> Vec<&str> {
-        [key].into_iter().filter(|_| target.scope == scope).collect()
+        [key]
+            .into_iter()
+            .filter(|_| target.scope == scope)
+            .collect()
     };
     let lines = read
         .lines_under_claims(shop, &only("sku"), &only("line"), &only("order"))
@@ -182,7 +185,8 @@ pub async fn set(context: &Context, args: SetArgs) -> anyhow::Result<Ended> {
     let _ = writeln!(
         text,
         "It beats what the shop's data say, until: backorderd eta clear --{} {}",
-        target.scope, target.called
+        target.scope,
+        shell_word(&target.called)
     );
     say(&text)?;
     Ok(Ended::Done)
@@ -235,14 +239,23 @@ fn effect(before: &Covered, changed: &[Changed<'_>], app: &App) -> String {
     let orders: BTreeSet<&str> = moved.iter().map(|c| c.order).collect();
     let mut text = if moved.is_empty() {
         format!(
-            "{} had that date already.\n",
-            count(n_covered, "open line", "open lines")
+            "{} had that date already{}.\n",
+            count(n_covered, "open line", "open lines"),
+            match changed.len() {
+                0 => "",
+                _ => "; now a person stands behind it",
+            }
         )
     } else {
         format!(
-            "{} of {}.\n\n",
-            count(moved.len(), "line changes", "lines change"),
-            count(orders.len(), "order", "orders")
+            "{} of {} {}.\n\n",
+            count(moved.len(), "line", "lines"),
+            count(orders.len(), "order", "orders"),
+            if moved.len() == 1 {
+                "changes"
+            } else {
+                "change"
+            }
         )
     };
     if !moved.is_empty() {
@@ -279,15 +292,9 @@ fn effect(before: &Covered, changed: &[Changed<'_>], app: &App) -> String {
         );
     }
     if !moved.is_empty() {
-        text.push_str("Customers hear of it by the usual rules; who and when: backorderd run --dry-run\n");
+        text.push_str(
+            "Customers hear of it by the usual rules; who and when: backorderd run --dry-run\n",
+        );
     }
     text
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
 }

@@ -66,9 +66,23 @@ mod tests {
             ("3d", "2026-03-05 10:00"),
             ("1w", "2026-03-09 10:00"),
         ] {
-            assert_eq!(parse(text, now, london), Ok(civil(expected, london).unwrap()), "{text}");
+            assert_eq!(
+                parse(text, now, london),
+                Ok(civil(expected, london).unwrap()),
+                "{text}"
+            );
         }
-        for text in ["", "soon", "0h", "-1d", "3 days", "5y", "2026-03-02", "2026-03-02 10:00", "é"] {
+        for text in [
+            "",
+            "soon",
+            "0h",
+            "-1d",
+            "3 days",
+            "5y",
+            "2026-03-02",
+            "2026-03-02 10:00",
+            "é",
+        ] {
             assert!(parse(text, now, london).is_err(), "{text}");
         }
     }

@@ -68,7 +68,8 @@ mod tests {
     fn the_caret_stands_below_the_character() {
         let wrong = Problem::at("en/delay/email.hbs", 2, 6, "there is no \"x\"")
             .in_text("---\näb日 {{x}}\n");
-        let drawn = anstream::adapter::strip_str(&problem(Style::new(), "error", &wrong)).to_string();
+        let drawn =
+            anstream::adapter::strip_str(&problem(Style::new(), "error", &wrong)).to_string();
         assert_eq!(
             drawn,
             "error: there is no \"x\"\n  en/delay/email.hbs:2:6\n  2 | äb日 {{x}}\n    |       ^\n"

@@ -11,9 +11,7 @@ use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::sms_text::SmsEncoding;
 use crate::domain::statement::MessageFacts;
 use crate::store::read::lists::MessageFilter;
-use crate::template::{
-    RenderError, RenderedEmail, RenderedSms, SAMPLE_DAY, TemplateSet, samples,
-};
+use crate::template::{RenderError, RenderedEmail, RenderedSms, SAMPLE_DAY, TemplateSet, samples};
 use crate::wiring;
 use anyhow::{Context as _, bail};
 use chrono::NaiveDate;
@@ -170,10 +168,10 @@ async fn of_order(
     }
     match kind {
         Some(kind) => bail!(
-            "order {n} is owed no {k} now and never got one; show a sample with `backorderd \
-             templates preview {kind}`",
-            n = order.number,
-            k = kind.words()
+            "order {} is owed no message \"{}\" now and never got one; show a sample with \
+             `backorderd templates preview {kind}`",
+            order.number,
+            kind.words()
         ),
         None => bail!(
             "order {n} is owed nothing now and never got a message; `backorderd orders explain {n}` \
@@ -194,7 +192,13 @@ fn email(
     let mut files = Vec::new();
     if args.out.is_some() || args.open {
         let dir = folder(args)?;
-        files = pages::write_email(config, &dir, &name(&chosen.facts, &email.locale), &email, chosen.facts.kind)?;
+        files = pages::write_email(
+            config,
+            &dir,
+            &name(&chosen.facts, &email.locale),
+            &email,
+            chosen.facts.kind,
+        )?;
     }
     if context.json {
         context.print_json(&Answer {
@@ -300,7 +304,7 @@ fn all(
     let index = dir.join("index.html");
     pages::write(&index, pages::index(&config.shop.name, &listed).as_bytes())?;
     if context.json {
-        context.print_json(&shown(&[index.clone()]))?;
+        context.print_json(&shown(std::slice::from_ref(&index)))?;
     } else {
         say(&format!(
             "{} in {}: {}\n",
@@ -387,7 +391,10 @@ fn shown(files: &[PathBuf]) -> Vec<String> {
 }
 
 fn files_text(files: &[PathBuf]) -> String {
-    let lines: String = files.iter().map(|f| format!("  {}\n", f.display())).collect();
+    let lines: String = files
+        .iter()
+        .map(|f| format!("  {}\n", f.display()))
+        .collect();
     if lines.is_empty() {
         lines
     } else {
