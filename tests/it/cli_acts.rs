@@ -129,9 +129,11 @@ impl Home {
         });
     }
 
+    /// A new file, not new bytes in the old one: a connection that is still
+    /// being closed may write once more.
     fn damage_database(&self) {
-        for log in ["backorderd.db-wal", "backorderd.db-shm"] {
-            let _ = std::fs::remove_file(self.path().join(log));
+        for file in ["backorderd.db", "backorderd.db-wal", "backorderd.db-shm"] {
+            let _ = std::fs::remove_file(self.path().join(file));
         }
         std::fs::write(self.path().join("backorderd.db"), [7; 4096]).unwrap();
     }
