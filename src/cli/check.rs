@@ -1,7 +1,6 @@
 //! `backorderd check`: is everything in order? One line per matter.
 //!
-//! Looks and reaches out, sends nothing, changes nothing but a probe in the
-//! database. What it says about a matter is in `items`; here is how it is
+//! Looks and reaches out, sends nothing, writes nothing but probes. What it says about a matter is in `items`; here is how it is
 //! printed and what it comes to.
 
 mod items;

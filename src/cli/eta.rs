@@ -18,11 +18,11 @@ pub enum Command {
     /// Set the date for an order, a line or a SKU
     #[command(
         after_help = "Example: backorderd eta set --sku TP-100-BL 2026-03-20 --reason \"our \
-        supplier's delivery to us is late\"\n         \
+        supplier is late\"\n         \
         backorderd eta set --order 1042 2026-03-20..2026-03-24\n         \
         backorderd eta set --line 9001-1 unknown\n\
         This is also how a date that is not believed is accepted: set it, with --yes if it is very \
-        far away. The reason is printed for customers who read the shop's language."
+        far away. The reason is printed to customers as it stands here."
     )]
     Set(SetArgs),
     /// The dates set by people and dates files
@@ -174,7 +174,10 @@ fn doubtful(eta: Eta, today: NaiveDate, ahead_days_max: u32) -> Result<(), Usage
         .filter(|days| *days > i64::from(ahead_days_max));
     let what = match (past, far) {
         (Some(day), _) => format!("{} has passed", present::day(day, today)),
-        (_, Some(days)) => format!("that is {days} days ahead, more than {ahead_days_max}"),
+        (_, Some(days)) => format!(
+            "{} is {days} days ahead, more than {ahead_days_max}",
+            present::eta(eta, today)
+        ),
         _ => return Ok(()),
     };
     Err(Usage(format!(

@@ -210,12 +210,18 @@ async fn left_running(
     let mut text = String::new();
     if scope.is_about_orders() {
         let n = read.count_held_orders(scope.kind, &scope.key).await?;
-        let orders = count(to_usize(n), "open order stays", "open orders stay");
+        let orders = match n {
+            0 => "No open order is concerned now; those to come stay".to_owned(),
+            n => count(to_usize(n), "open order stays", "open orders stay"),
+        };
         let _ = writeln!(text, "{orders} silent.");
     } else {
         let n = read.count_queued(mode, scope.channel()).await?;
-        let messages = count(to_usize(n), "message waits", "messages wait");
-        let _ = writeln!(text, "{messages} in the queue; planning goes on.");
+        let messages = match n {
+            0 => "No message waits".to_owned(),
+            n => count(to_usize(n), "message waits", "messages wait"),
+        };
+        let _ = writeln!(text, "{messages} in the queue now; planning goes on.");
     }
     let figures = read
         .figures(mode, now.day_in(config.shop.zone), now)
@@ -233,11 +239,10 @@ async fn left_running(
     let _ = writeln!(
         text,
         "Not called back: what has left already ({} in the last 24 hours){handed}.",
-        count(
-            usize::try_from(figures.sent_24h).unwrap_or(0),
-            "message",
-            "messages"
-        )
+        match usize::try_from(figures.sent_24h).unwrap_or(0) {
+            0 => "nothing".to_owned(),
+            n => count(n, "message", "messages"),
+        }
     );
     Ok(text)
 }

@@ -54,12 +54,19 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         ))?;
         return Ok(Ended::Failed);
     }
+    if let Some(typed) = args.yes.as_deref().filter(|typed| !is_name(typed, &config)) {
+        let usage = format!(
+            "--yes \"{typed}\" is not the name of this shop, \"{}\"",
+            config.shop.name
+        );
+        return Err(Usage(usage).into());
+    }
     let until = app.now().plus(LOOK_AHEAD);
     let forecast = app.viewer.forecast_after_live(until).await?;
     if !context.json {
         say(&preface(&app, &config, &forecast))?;
     }
-    if !confirmed(context, &args, &config.shop.name)? {
+    if args.yes.is_none() && !confirmed(context, &config)? {
         eprintln!("Nothing was changed: still in the sandbox.");
         return Ok(Ended::Failed);
     }
@@ -165,19 +172,16 @@ fn preface(app: &App, config: &Config, forecast: &ForecastTable) -> String {
     text
 }
 
-/// Asks for the shop's name, or compares the one given.
-fn confirmed(context: &Context, args: &Args, name: &str) -> anyhow::Result<bool> {
-    let same = |typed: &str| typed.trim() == name;
-    if let Some(typed) = &args.yes {
-        if same(typed) {
-            return Ok(true);
-        }
-        let usage = format!("--yes \"{typed}\" is not the name of this shop, \"{name}\"");
-        return Err(Usage(usage).into());
-    }
+fn is_name(typed: &str, config: &Config) -> bool {
+    typed.trim() == config.shop.name.trim()
+}
+
+/// Asks for the shop's name.
+fn confirmed(context: &Context, config: &Config) -> anyhow::Result<bool> {
+    let name = &config.shop.name;
     let question = format!("From then on messages reach customers. Type the shop's name ({name}):");
     match context.ask(&question) {
-        Some(typed) => Ok(same(&typed)),
+        Some(typed) => Ok(is_name(&typed, config)),
         None => {
             let usage = format!(
                 "nobody can be asked here; to go live without a question add --yes \"{name}\""

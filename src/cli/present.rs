@@ -94,6 +94,25 @@ pub fn say(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
+/// A text with a capital.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
+}
+
+/// One word of a command line that is to be copied.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,/:@+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 /// A table as text, flush left, without trailing blanks.
 pub fn table_text(table: &Table) -> String {
     let mut out = String::new();
@@ -520,6 +539,13 @@ mod tests {
         let window = Eta::window(d("2026-03-06"), d("2026-03-10")).unwrap();
         assert_eq!(eta(window, today), "Fri 6 to Tue 10 Mar");
         assert_eq!(eta(Eta::Unknown, today), "no date");
+    }
+
+    #[test]
+    fn a_suggested_command_can_be_pasted() {
+        assert_eq!(shell_word("TP-100-BL"), "TP-100-BL");
+        assert_eq!(shell_word("#1042"), "'#1042'");
+        assert_eq!(shell_word("O'Neil & Co"), "'O'\\''Neil & Co'");
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn summary(config: &Config, rendered: &Rendered, n_problems: usize, n_notes: usi
         n => styled(WAITS, &format!("no error, {}", count(n, "note", "notes"))),
     };
     format!(
-        "Templates: {from}. {} x {} with every sample: {} and {} rendered, {verdict}.\n",
+        "Templates: {from}.\n{} x {} with every sample: {} and {} rendered, {verdict}.\n",
         count(Kind::ALL.len(), "kind", "kinds"),
         count(rendered.locales.len(), "language", "languages"),
         count(rendered.mails, "mail", "mails"),

@@ -13,6 +13,7 @@ mod crash;
 mod daemon;
 mod demo;
 mod home;
+mod cli_acts;
 mod layers;
 mod store_contract;
 mod support;

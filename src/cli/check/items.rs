@@ -264,6 +264,7 @@ async fn reach(item: &'static str, channel: &dyn Channel, offline: bool, to: &st
 
 async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Result<()> {
     const ITEM: &str = "e-mail";
+    const RELAY: &str = "mail relay";
     let sandbox = config.mode == ConfiguredMode::Sandbox;
     if sandbox {
         found.add(match &config.sandbox.email {
@@ -276,9 +277,9 @@ async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
         .any(|(setting, literal, _)| setting == "email.host" && literal.is_some());
     let Some(relay) = &config.email else {
         found.add(match (is_set, sandbox) {
-            (true, _) => Item::warn(ITEM, "the relay is not tried: its password is out of reach"),
-            (false, true) => Item::ok(ITEM, "no relay is configured yet ([email] host)"),
-            (false, false) => Item::fail(ITEM, "no relay is configured ([email] host)"),
+            (true, _) => Item::warn(RELAY, "not tried: its password is out of reach"),
+            (false, true) => Item::ok(RELAY, "none is configured yet ([email] host)"),
+            (false, false) => Item::fail(RELAY, "none is configured ([email] host)"),
         })?;
         return Ok(());
     };
@@ -287,7 +288,7 @@ async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
         Ok(channels) => {
             if let Some(channel) = channels.get(&ChannelName::Email) {
                 // A problem names the place itself.
-                let item = reach(ITEM, channel.as_ref(), offline, "").await;
+                let item = reach(RELAY, channel.as_ref(), offline, "").await;
                 let says = match item.says.starts_with(at.trim_end_matches(": ")) {
                     true => item.says.clone(),
                     false => format!("{at}{}", item.says),
@@ -295,13 +296,19 @@ async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
                 found.add(Item { says, ..item })?;
             }
         }
-        Err(problem) => found.add(failed(ITEM, problem))?,
+        Err(problem) => found.add(failed(RELAY, problem))?,
     }
     Ok(())
 }
 
 /// The sandbox folder, which has to take files.
 async fn folder(config: &Config, channel: ChannelName, item: &'static str) -> Item {
+    let path = &config.sandbox.folder;
+    if !path.exists() {
+        // Looking must not make folders.
+        let says = format!("sandbox: files go to {}, made when needed", path.display());
+        return Item::ok(item, says);
+    }
     match wiring::channels(config) {
         Ok(channels) => match channels.get(&channel) {
             Some(channel) => reach(item, channel.as_ref(), false, "sandbox: ").await,
@@ -313,6 +320,7 @@ async fn folder(config: &Config, channel: ChannelName, item: &'static str) -> It
 
 async fn texts(config: &Config, offline: bool, found: &mut Found) -> anyhow::Result<()> {
     const ITEM: &str = "texts";
+    const GATEWAY: &str = "SMS gateway";
     if !config.policy.sms.enabled {
         found.add(Item::ok(ITEM, "none ([sms] gateway = \"none\")"))?;
         return Ok(());
@@ -324,19 +332,16 @@ async fn texts(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
         })?;
     }
     match &config.sms {
-        None => found.add(Item::warn(
-            ITEM,
-            "the gateway is not tried: its secret is out of reach",
-        ))?,
+        None => found.add(Item::warn(GATEWAY, "not tried: its secret is out of reach"))?,
         Some(SmsGatewaySettings::Folder) => {}
         Some(SmsGatewaySettings::Twilio(_) | SmsGatewaySettings::Generic(_)) => {
             match live_channels(config) {
                 Ok(channels) => {
                     if let Some(channel) = channels.get(&ChannelName::Sms) {
-                        found.add(reach(ITEM, channel.as_ref(), offline, "").await)?;
+                        found.add(reach(GATEWAY, channel.as_ref(), offline, "").await)?;
                     }
                 }
-                Err(problem) => found.add(failed(ITEM, problem))?,
+                Err(problem) => found.add(failed(GATEWAY, problem))?,
             }
         }
     }

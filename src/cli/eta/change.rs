@@ -3,7 +3,7 @@
 use super::{ClearArgs, ScopeArgs, SetArgs, doubtful, scope_words};
 use crate::app::App;
 use crate::cli::context::Context;
-use crate::cli::present::{self, count, say, table, table_text};
+use crate::cli::present::{self, capital, count, say, shell_word, table, table_text};
 use crate::cli::{Ended, Usage, pick};
 use crate::config::SecretUse;
 use crate::domain::eta::Eta;
@@ -185,7 +185,8 @@ pub async fn set(context: &Context, args: SetArgs) -> anyhow::Result<Ended> {
     let _ = writeln!(
         text,
         "It beats what the shop's data say, until: backorderd eta clear --{} {}",
-        target.scope, target.called
+        target.scope,
+        shell_word(&target.called)
     );
     say(&text)?;
     Ok(Ended::Done)
@@ -238,14 +239,23 @@ fn effect(before: &Covered, changed: &[Changed<'_>], app: &App) -> String {
     let orders: BTreeSet<&str> = moved.iter().map(|c| c.order).collect();
     let mut text = if moved.is_empty() {
         format!(
-            "{} had that date already.\n",
-            count(n_covered, "open line", "open lines")
+            "{} had that date already{}.\n",
+            count(n_covered, "open line", "open lines"),
+            match changed.len() {
+                0 => "",
+                _ => "; now a person stands behind it",
+            }
         )
     } else {
         format!(
-            "{} of {}.\n\n",
-            count(moved.len(), "line changes", "lines change"),
-            count(orders.len(), "order", "orders")
+            "{} of {} {}.\n\n",
+            count(moved.len(), "line", "lines"),
+            count(orders.len(), "order", "orders"),
+            if moved.len() == 1 {
+                "changes"
+            } else {
+                "change"
+            }
         )
     };
     if !moved.is_empty() {
@@ -287,12 +297,4 @@ fn effect(before: &Covered, changed: &[Changed<'_>], app: &App) -> String {
         );
     }
     text
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
 }

@@ -9,10 +9,9 @@ use crate::config::Config;
 use crate::domain::time::Instant;
 use crate::store::ReadStore;
 use crate::wiring;
-use anyhow::Context as _;
-use std::fs::{DirBuilder, OpenOptions};
+use anyhow::{Context as _, bail};
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 fn answer(done: bool, path: &Path) -> Answer<'static> {
@@ -37,11 +36,14 @@ pub fn create(
 ) -> anyhow::Result<Ended> {
     let path = hold_file::path(&config.state_dir);
     let shown = path.display();
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.state_dir)
-        .with_context(|| format!("cannot create {}", config.state_dir.display()))?;
+    if !config.state_dir.is_dir() {
+        // A file where no daemon looks would only look like a hold.
+        bail!(
+            "nothing is held: there is no state folder {}; point --config or --home at the right \
+             place",
+            config.state_dir.display()
+        );
+    }
     let zone = config.shop.zone;
     let at = present::moment(now, zone, now.day_in(zone));
     let line: String = why.split_whitespace().collect::<Vec<_>>().join(" ");

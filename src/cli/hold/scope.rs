@@ -4,6 +4,7 @@ use super::channel_words;
 use crate::cli::Usage;
 use crate::cli::context::Context;
 use crate::cli::pick;
+use crate::cli::present::{capital, shell_word};
 use crate::config::Config;
 use crate::domain::kinds::ChannelName;
 use crate::store::Store;
@@ -81,11 +82,7 @@ impl Scope {
     }
     /// With a capital.
     pub fn title(&self) -> String {
-        let mut chars = self.name.chars();
-        chars
-            .next()
-            .map(|first| first.to_uppercase().chain(chars).collect())
-            .unwrap_or_default()
+        capital(&self.name)
     }
     /// ` --order 1042`; empty for everything.
     pub fn flag(&self) -> &str {
@@ -125,11 +122,11 @@ pub async fn resolve(
             format!(" --channel {channel}"),
         ),
         Some(Asked::Sku(sku)) => {
-            let flag = format!(" --sku {}", quoted(sku));
+            let flag = format!(" --sku {}", shell_word(sku));
             Scope::new("sku", sku.trim(), format!("SKU {}", sku.trim()), flag)
         }
         Some(Asked::Supplier(name)) => {
-            let flag = format!(" --supplier {}", quoted(name));
+            let flag = format!(" --supplier {}", shell_word(name));
             Scope::new(
                 "supplier",
                 name.trim(),
@@ -141,7 +138,7 @@ pub async fn resolve(
             let app = context.writer().await?;
             let order = pick::order(&app.viewer, text).await?.order;
             let name = format!("order {}, {}", order.number, order.contact.short_name());
-            let flag = format!(" --order {}", quoted(&order.number));
+            let flag = format!(" --order {}", shell_word(&order.number));
             return Ok((Scope::new("order", order.key, name, flag), app.store));
         }
         Some(Asked::Customer(text)) => {
@@ -159,7 +156,7 @@ pub async fn resolve(
             };
             let order = &found[0].order;
             let name = format!("customer {}", order.contact.short_name());
-            let flag = format!(" --customer {}", quoted(&order.number));
+            let flag = format!(" --customer {}", shell_word(&order.number));
             let scope = Scope::new("customer", id.0.to_string(), name, flag);
             return Ok((scope, app.store));
         }
@@ -170,26 +167,9 @@ pub async fn resolve(
     Ok((scope, Store::open(path).await?))
 }
 
-/// For a command line that is to be copied.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,/:@+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_suggested_command_can_be_pasted() {
-        assert_eq!(quoted("TP-100-BL"), "TP-100-BL");
-        assert_eq!(quoted("#1042"), "'#1042'");
-        assert_eq!(quoted("O'Neil & Co"), "'O'\\''Neil & Co'");
-    }
 
     #[test]
     fn channels_have_more_than_one_name() {

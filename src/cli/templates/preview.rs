@@ -168,10 +168,10 @@ async fn of_order(
     }
     match kind {
         Some(kind) => bail!(
-            "order {n} is owed no {k} now and never got one; show a sample with `backorderd \
-             templates preview {kind}`",
-            n = order.number,
-            k = kind.words()
+            "order {} is owed no message \"{}\" now and never got one; show a sample with \
+             `backorderd templates preview {kind}`",
+            order.number,
+            kind.words()
         ),
         None => bail!(
             "order {n} is owed nothing now and never got a message; `backorderd orders explain {n}` \
@@ -304,7 +304,7 @@ fn all(
     let index = dir.join("index.html");
     pages::write(&index, pages::index(&config.shop.name, &listed).as_bytes())?;
     if context.json {
-        context.print_json(&shown(&[index.clone()]))?;
+        context.print_json(&shown(std::slice::from_ref(&index)))?;
     } else {
         say(&format!(
             "{} in {}: {}\n",
