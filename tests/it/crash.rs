@@ -90,6 +90,7 @@ fn eight_kills_in_a_row_set_nothing_aside() {
         running.kill();
     }
     let running = home.serve();
+    running.wait_for_words("ready");
     home.wait_for_final(N as i64);
     assert!(running.stop().success());
     audit(&home, &relay, 8);
@@ -143,6 +144,9 @@ fn survive(seed: u64) -> usize {
         drop(running);
         running = home.serve();
     }
+    // It hears a signal only once it is up, and with nothing left to do that
+    // may be after the wait.
+    running.wait_for_words("ready");
     home.wait_for_final(N as i64);
     let words = running.words();
     assert!(running.stop().success(), "it did not stop well: {words}");
