@@ -6,12 +6,15 @@
 
 use crate::app::{AppError, Viewer};
 use crate::domain::forecast::{Forecast, forecast};
-use crate::domain::ids::OrderId;
+use crate::domain::ids::{MessageNo, OrderId};
+use crate::domain::notice_key::Mode;
 use crate::domain::order::Situation;
-use crate::domain::plan::{OrderPlan, plan};
+use crate::domain::plan::OrderPlan;
+use crate::domain::statement::Statement;
 use crate::domain::time::{Instant, Length};
 use crate::store::read::lists::{MessageFilter, OrderFilter};
 use crate::store::types::{EtaRow, HoldRow, MessageRow, OrderRow, ToldRow, VerdictRow};
+use std::collections::BTreeMap;
 
 /// How far `explain` looks ahead.
 const AHEAD: Length = Length::days(60);
@@ -28,6 +31,8 @@ pub struct Explanation {
     pub plan: OrderPlan,
     /// Oldest first.
     pub messages: Vec<MessageRow>,
+    /// What each of them states about this order.
+    pub statements: BTreeMap<MessageNo, Statement>,
     pub told: Vec<ToldRow>,
     pub verdicts: Vec<VerdictRow>,
     pub etas: Vec<EtaRow>,
@@ -35,6 +40,8 @@ pub struct Explanation {
     /// Holds that stop sending for everybody.
     pub holds: Vec<HoldRow>,
     pub hold_file: bool,
+    /// The configuration says live, and nobody has gone live.
+    pub not_live_yet: bool,
     /// Name, when it was read last.
     pub sources: Vec<(String, Option<Instant>)>,
 }
@@ -110,7 +117,19 @@ impl Viewer {
         let mut messages = read.messages(&filter, ENTRIES_MAX).await?;
         messages.retain(|m| m.mode == self.mode());
         messages.reverse();
-        let planned = plan(&situation, self.policy(), self.mode(), now);
+        let mut statements = BTreeMap::new();
+        for message in &messages {
+            let facts = read.message_facts(message.no).await?;
+            let stated =
+                facts.and_then(|(_, facts)| facts.orders.into_iter().find(|o| o.order == id));
+            statements.extend(stated.map(|stated| (message.no, stated)));
+        }
+        // Gaps and caps between orders of one customer are judged as a run
+        // would judge them.
+        let Some(planned) = self.plan_orders(&[id], now).await?.plans.into_iter().next() else {
+            return Ok(None);
+        };
+        let not_live_yet = self.mode() == Mode::Live && read.meta("live_since").await?.is_none();
         let next = forecast(
             &situation,
             self.policy(),
@@ -125,6 +144,8 @@ impl Viewer {
             now,
             plan: planned,
             messages,
+            statements,
+            not_live_yet,
             told: read.told_history(id, self.mode()).await?,
             verdicts: read.verdicts(id).await?,
             etas: read.eta_history(id).await?,

@@ -8,7 +8,9 @@ use crate::domain::forecast::{Forecast, forecast};
 use crate::domain::ids::OrderId;
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::notice_key::Mode;
+use crate::domain::order::Situation;
 use crate::domain::time::{Instant, Length};
+use crate::domain::told::{Basis, Told};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
@@ -32,6 +34,24 @@ impl Viewer {
     /// # Errors
     /// The database cannot be read.
     pub async fn forecast(&self, until: Instant) -> Result<ForecastTable, AppError> {
+        self.forecast_of(until, |_| {}).await
+    }
+
+    /// As [`Viewer::forecast`], as if somebody went live this moment: every
+    /// line starts from the fresh baseline that [`App::go_live`] takes.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn forecast_after_live(&self, until: Instant) -> Result<ForecastTable, AppError> {
+        let now = self.now();
+        self.forecast_of(until, |s| take_baseline(s, now)).await
+    }
+
+    async fn forecast_of(
+        &self,
+        until: Instant,
+        bend: impl Fn(&mut Situation),
+    ) -> Result<ForecastTable, AppError> {
         let now = self.now();
         let mut table = ForecastTable::default();
         let mut after = OrderId(0);
@@ -39,8 +59,9 @@ impl Viewer {
             let ids = self.read.open_orders(after, BATCH).await?;
             let Some(last) = ids.last() else { break };
             after = *last;
-            for item in self.read.situations(&ids, self.mode(), now).await? {
+            for mut item in self.read.situations(&ids, self.mode(), now).await? {
                 table.orders += 1;
+                bend(&mut item.situation);
                 let s = &item.situation;
                 let found: Vec<Forecast> = forecast(
                     s,
@@ -67,6 +88,25 @@ impl Viewer {
             table.first.truncate(FIRST_MAX);
         }
         Ok(table)
+    }
+}
+
+/// What going live does to an order, done to a copy of it.
+fn take_baseline(s: &mut Situation, now: Instant) {
+    s.order.adopted_at = Some(now);
+    s.order.next_word_by = None;
+    for line in &mut s.lines {
+        line.shipped_told = line.shipped;
+        line.cancelled_told = line.cancelled;
+        let seq = line.told_seq() + 1;
+        line.told.push(Told {
+            seq,
+            message: None,
+            promise: line.eta,
+            eta: line.eta,
+            basis: Basis::Baseline,
+            at: now,
+        });
     }
 }
 

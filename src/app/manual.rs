@@ -9,14 +9,18 @@ use crate::app::deliver::{Delivery, DeliveryReport};
 use crate::app::review::{BATCH, ReviewReport, Selection};
 use crate::app::{App, AppError, Viewer};
 use crate::domain::bundle::PlannedMessage;
-use crate::domain::contact::Contact;
 use crate::domain::ids::{OrderId, RunNo};
+use crate::domain::kinds::{ChannelName, Kind};
+use crate::domain::message::MessageState;
 use crate::domain::order::Situation;
 use crate::domain::reason::Verdict;
-use crate::domain::time::Length;
-use crate::store::read::lists::MessageFilter;
+use crate::domain::statement::MessageFacts;
+use crate::domain::time::{Instant, Length};
+use crate::store::read::lists::{MessageFilter, RunProgress};
 use crate::store::sqlite::lock::LockAttempt;
 use crate::store::types::{MessageRow, RunState};
+use chrono_tz::Tz;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -25,12 +29,23 @@ const DUE_WITHIN: Length = Length::secs(60);
 /// How often a watched run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// A message of a preview, with what a list shows of it.
+/// A message of a preview, with what a list shows of it. Small: there may be
+/// a hundred thousand.
 #[derive(Clone, Debug)]
 pub struct PreviewMessage {
-    pub message: PlannedMessage,
+    pub orders: Vec<OrderId>,
     pub order_numbers: Vec<String>,
-    pub contact: Contact,
+    pub to: String,
+    pub zone: Option<Tz>,
+    pub channel: ChannelName,
+    pub kind: Kind,
+    pub milestone_days: Option<u32>,
+    pub due_at: Instant,
+    /// In a few words, as the caller put it.
+    pub says: String,
+    pub cause: String,
+    /// Kept only where the caller wants to print it.
+    pub facts: Option<MessageFacts>,
 }
 
 /// What a run would do.
@@ -38,12 +53,26 @@ pub struct PreviewMessage {
 pub struct Preview {
     pub orders: usize,
     pub messages: Vec<PreviewMessage>,
-    /// Orders that stay quiet: number, verdicts.
-    pub quiet: Vec<(String, Vec<Verdict>)>,
+    /// Orders that stay quiet, by reason code: how many, and the first one
+    /// with its number.
+    pub quiet: BTreeMap<String, (usize, String, Verdict)>,
+    /// Every quiet order, where facts are kept: number, verdicts.
+    pub silent: Vec<(String, Vec<Verdict>)>,
     /// Messages written in the last hour, and how many may be.
     pub brake: (u64, u64),
-    /// What the plan was made from, so that the run can say when it differs.
-    pub taken_orders: Vec<OrderId>,
+}
+
+impl Preview {
+    pub fn n_quiet(&self) -> usize {
+        self.quiet.values().map(|(n, ..)| n).sum()
+    }
+}
+
+/// How the caller wants messages described.
+pub struct Describe<'a> {
+    /// A few words for a list, and the cause for grouping.
+    pub words: &'a dyn Fn(&MessageFacts) -> (String, String),
+    pub keep_facts: bool,
 }
 
 impl Viewer {
@@ -54,6 +83,7 @@ impl Viewer {
     pub async fn preview(
         &self,
         selection: &Selection,
+        describe: &Describe<'_>,
         mut progress: impl FnMut(usize),
     ) -> Result<Preview, AppError> {
         let now = self.now();
@@ -76,15 +106,20 @@ impl Viewer {
                 {
                     continue;
                 }
-                if let Some(preview) = preview_message(message, &batch.situations) {
-                    out.taken_orders
-                        .extend(preview.message.notices.iter().map(|n| n.order));
-                    out.messages.push(preview);
-                }
+                out.messages
+                    .extend(preview_message(message, &batch.situations, describe));
             }
             for (s, plan) in batch.situations.iter().zip(&batch.plans) {
-                if plan.drafts.is_empty() {
-                    out.quiet
+                let Some(first) = plan.verdicts.first().filter(|_| plan.drafts.is_empty()) else {
+                    continue;
+                };
+                let entry = out
+                    .quiet
+                    .entry(first.reason.code().to_owned())
+                    .or_insert_with(|| (0, s.order.number.clone(), first.clone()));
+                entry.0 += 1;
+                if describe.keep_facts {
+                    out.silent
                         .push((s.order.number.clone(), plan.verdicts.clone()));
                 }
             }
@@ -102,24 +137,35 @@ impl Viewer {
     }
 }
 
-fn preview_message(message: PlannedMessage, situations: &[Situation]) -> Option<PreviewMessage> {
+fn preview_message(
+    message: PlannedMessage,
+    situations: &[Situation],
+    describe: &Describe<'_>,
+) -> Option<PreviewMessage> {
     let first = message.notices.first()?.order;
-    let contact = situations
+    let contact = &situations
         .iter()
         .find(|s| s.order.id == first)?
         .order
-        .contact
-        .clone();
-    let order_numbers = message
-        .facts
-        .orders
-        .iter()
-        .map(|o| o.order_number.clone())
-        .collect();
+        .contact;
+    let (says, cause) = (describe.words)(&message.facts);
     Some(PreviewMessage {
-        message,
-        order_numbers,
-        contact,
+        orders: message.notices.iter().map(|n| n.order).collect(),
+        order_numbers: message
+            .facts
+            .orders
+            .iter()
+            .map(|o| o.order_number.clone())
+            .collect(),
+        to: contact.short_name(),
+        zone: contact.zone,
+        channel: message.channel,
+        kind: message.kind,
+        milestone_days: message.facts.orders.first().and_then(|o| o.milestone_days),
+        due_at: message.due_at,
+        says,
+        cause,
+        facts: describe.keep_facts.then_some(message.facts),
     })
 }
 
@@ -139,14 +185,16 @@ pub struct RunReport {
     pub review: ReviewReport,
     pub delivery: DeliveryReport,
     pub sent_by: Option<SentBy>,
-    /// The run's messages, oldest first.
-    pub messages: Vec<MessageRow>,
+    /// Messages of the run that go out later by themselves.
+    pub later: usize,
+    /// Its failed messages, oldest first, the first of them.
+    pub failed: Vec<MessageRow>,
     /// The run waits for approval.
     pub held: bool,
 }
 
-/// Most messages of a run that are listed at its end.
-const LISTED_MAX: u32 = 100_000;
+/// Most failed messages that are listed at a run's end.
+const LISTED_MAX: u32 = 100;
 
 impl App {
     /// Commits a run by hand and sees it through. `progress` hears how many
@@ -177,7 +225,11 @@ impl App {
                 None => self.all_open().await?,
             }
         } else {
-            preview.taken_orders.clone()
+            preview
+                .messages
+                .iter()
+                .flat_map(|m| m.orders.iter().copied())
+                .collect()
         };
         for chunk in ids.chunks(BATCH as usize) {
             self.review_batch(run, chunk, selection, now, &mut review)
@@ -214,7 +266,7 @@ impl App {
                 Ok(LockAttempt::HeldBy(pid)) => {
                     sent_by = Some(SentBy::Daemon(pid));
                     while !stop.is_cancelled() && self.due_soon(run).await? {
-                        progress(self.count_ended(run).await?);
+                        progress(self.progress_of(run).await?.ended);
                         tokio::time::sleep(LOOK_EVERY).await;
                     }
                     delivery = self.report_of(run).await?;
@@ -227,14 +279,15 @@ impl App {
                 }
             }
         }
-        let mut messages = self.messages_of(run).await?;
-        messages.reverse();
+        let later = self.progress_of(run).await?.later;
+        let failed = self.failed_of(run).await?;
         Ok(RunReport {
             run,
             review,
             delivery,
             sent_by,
-            messages,
+            later,
+            failed,
             held,
         })
     }
@@ -252,12 +305,20 @@ impl App {
         }
     }
 
-    async fn messages_of(&self, run: RunNo) -> Result<Vec<MessageRow>, AppError> {
+    async fn progress_of(&self, run: RunNo) -> Result<RunProgress, AppError> {
+        let soon = self.now().plus(DUE_WITHIN);
+        Ok(self.viewer.read.run_progress(run, soon).await?)
+    }
+
+    async fn failed_of(&self, run: RunNo) -> Result<Vec<MessageRow>, AppError> {
         let filter = MessageFilter {
             run: Some(run),
+            state: Some(MessageState::Failed),
             ..MessageFilter::default()
         };
-        Ok(self.viewer.read.messages(&filter, LISTED_MAX).await?)
+        let mut failed = self.viewer.read.messages(&filter, LISTED_MAX).await?;
+        failed.reverse();
+        Ok(failed)
     }
 
     async fn is_held(&self, run: RunNo) -> Result<bool, AppError> {
@@ -267,38 +328,29 @@ impl App {
 
     /// Whether anything of the run is on its way or due in a moment.
     async fn due_soon(&self, run: RunNo) -> Result<bool, AppError> {
-        use crate::domain::message::MessageState as S;
-        let soon = self.now().plus(DUE_WITHIN);
-        Ok(self.messages_of(run).await?.iter().any(|m| match m.state {
-            S::Leased | S::Submitting => true,
-            S::Queued => !m.held && m.due_at <= soon,
-            _ => false,
-        }))
-    }
-
-    async fn count_ended(&self, run: RunNo) -> Result<usize, AppError> {
-        Ok(self
-            .messages_of(run)
-            .await?
-            .iter()
-            .filter(|m| m.state.is_final())
-            .count())
+        Ok(self.progress_of(run).await?.due > 0)
     }
 
     /// The outcome of a run another process delivered.
     async fn report_of(&self, run: RunNo) -> Result<DeliveryReport, AppError> {
-        use crate::domain::message::MessageState as S;
-        let mut report = DeliveryReport::default();
-        for message in self.messages_of(run).await? {
-            match message.state {
-                S::Sent | S::Delivered => report.sent += 1,
-                S::Failed | S::Bounced => report.failed += 1,
-                S::InDoubt => report.in_doubt += 1,
-                S::Queued if message.attempts > 0 => report.deferred += 1,
-                S::Queued | S::Leased | S::Submitting => {}
-                S::Superseded | S::Suppressed | S::Expired | S::Withdrawn => report.not_sent += 1,
-            }
-        }
-        Ok(report)
+        let rows = self.viewer.read.runs(Some(run), 1).await?;
+        let count = |state: MessageState| {
+            let n = rows
+                .first()
+                .and_then(|row| row.states.get(state.as_str()))
+                .copied();
+            usize::try_from(n.unwrap_or(0)).unwrap_or(0)
+        };
+        use MessageState as S;
+        Ok(DeliveryReport {
+            sent: count(S::Sent) + count(S::Delivered),
+            failed: count(S::Failed) + count(S::Bounced),
+            in_doubt: count(S::InDoubt),
+            not_sent: count(S::Superseded)
+                + count(S::Suppressed)
+                + count(S::Expired)
+                + count(S::Withdrawn),
+            ..DeliveryReport::default()
+        })
     }
 }

@@ -3,7 +3,7 @@
 //! Two movements. Deciding: [`review`] gathers what is due, plans, bundles and
 //! commits. Delivering: [`deliver`] claims, renders, marks, sends and records.
 //! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
-//! by hand, [`explain`] answers why, [`todo`] lists what waits for a person,
+//! by hand, [`explain`] answers why, [`mod@todo`] lists what waits for a person,
 //! [`scheduler`] fires the periodic jobs, [`live`] is the act of going live.
 //!
 //! An [`App`] can do everything; a [`Viewer`] can only look, because that is

@@ -1,10 +1,190 @@
-//! Placeholder while this command is being written.
+//! `backorderd check`: is everything in order? One line per matter.
+//!
+//! Looks and reaches out, sends nothing, changes nothing but a probe in the
+//! database. What it says about a matter is in `items`; here is how it is
+//! printed and what it comes to.
+
+mod items;
+mod places;
+
 use crate::cli::Ended;
 use crate::cli::context::Context;
+use crate::cli::present::{BAD, GOOD, WAITS, count, say, styled};
+use crate::config::{Config, ConfigErrors, SecretUse};
+use serde::Serialize;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example: backorderd check\n         \
+    backorderd check --offline --json | jq '.items[] | select(.status != \"ok\")'\n\
+    Run it as the user of the service, so that it sees the same files and secrets. Ends with 1 \
+    when something fails; warnings do not count.")]
+pub struct Args {
+    /// Do not reach out to the mail relay and the SMS gateway
+    #[arg(long)]
+    offline: bool,
+}
 
-pub async fn run(_context: &Context, _args: Args) -> anyhow::Result<Ended> {
-    anyhow::bail!("not written yet")
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One matter that was looked at.
+#[derive(Clone, Debug, Serialize)]
+struct Item {
+    item: &'static str,
+    status: Status,
+    says: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cure: Option<String>,
+}
+
+impl Item {
+    fn new(item: &'static str, status: Status, says: impl Into<String>) -> Item {
+        Item {
+            item,
+            status,
+            says: says.into(),
+            cure: None,
+        }
+    }
+    fn ok(item: &'static str, says: impl Into<String>) -> Item {
+        Item::new(item, Status::Ok, says)
+    }
+    fn warn(item: &'static str, says: impl Into<String>) -> Item {
+        Item::new(item, Status::Warn, says)
+    }
+    fn fail(item: &'static str, says: impl Into<String>) -> Item {
+        Item::new(item, Status::Fail, says)
+    }
+    fn cure(mut self, cure: impl Into<String>) -> Item {
+        self.cure = Some(cure.into());
+        self
+    }
+    fn print(&self) -> std::io::Result<()> {
+        let (style, word) = match self.status {
+            Status::Ok => (GOOD, "ok  "),
+            Status::Warn => (WAITS, "warn"),
+            Status::Fail => (BAD, "FAIL"),
+        };
+        let mut text = String::new();
+        for (n, line) in self.says.lines().enumerate() {
+            if n == 0 {
+                text.push_str(&format!(
+                    "{}  {:<14} {line}\n",
+                    styled(style, word),
+                    self.item
+                ));
+            } else {
+                text.push_str(&format!("{:21}{line}\n", ""));
+            }
+        }
+        for line in self.cure.iter().flat_map(|cure| cure.lines()) {
+            text.push_str(&format!("{:21}-> {line}\n", ""));
+        }
+        say(&text)
+    }
+}
+
+/// Collects what was found; for people each line is printed as it is found,
+/// because a relay may take its time.
+struct Found {
+    items: Vec<Item>,
+    silent: bool,
+}
+
+impl Found {
+    fn add(&mut self, item: Item) -> std::io::Result<()> {
+        if !self.silent {
+            item.print()?;
+        }
+        self.items.push(item);
+        Ok(())
+    }
+    fn count(&self, status: Status) -> usize {
+        self.items.iter().filter(|i| i.status == status).count()
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    ok: bool,
+    items: &'a [Item],
+}
+
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
+    let mut found = Found {
+        items: Vec::new(),
+        silent: context.json,
+    };
+    if let Some(config) = configuration(context, &mut found)? {
+        items::all(&config, args.offline, &mut found).await?;
+    }
+    let (n_fail, n_warn) = (found.count(Status::Fail), found.count(Status::Warn));
+    if context.json {
+        context.print_json(&Answer {
+            ok: n_fail == 0,
+            items: &found.items,
+        })?;
+    } else {
+        let end = match (n_fail, n_warn) {
+            (0, 0) => "Everything is in order.".to_owned(),
+            (0, n) => format!("Nothing fails, {}.", count(n, "warning", "warnings")),
+            (n, 0) => format!("{}.", count(n, "thing fails", "things fail")),
+            (n, m) => format!(
+                "{}, {}.",
+                count(n, "thing fails", "things fail"),
+                count(m, "warning", "warnings")
+            ),
+        };
+        say(&format!("\n{end}\n"))?;
+    }
+    Ok(if n_fail == 0 {
+        Ended::Done
+    } else {
+        Ended::Failed
+    })
+}
+
+/// Loads the configuration with its secrets; where only those are missing, the
+/// rest can still be looked at.
+fn configuration(context: &Context, found: &mut Found) -> anyhow::Result<Option<Config>> {
+    let (config, secrets) = match context.config(SecretUse::Load) {
+        Ok(config) => (config, None),
+        Err(error) => match context.config(SecretUse::LeaveOut) {
+            Ok(config) => (config, Some(error)),
+            Err(error) => {
+                found.add(Item::fail("configuration", sentence(&error)))?;
+                return Ok(None);
+            }
+        },
+    };
+    let shop = &config.shop;
+    let what = format!("{}, {}, {}", shop.name, shop.zone, shop.locale);
+    found.add(match &config.file {
+        Some(file) => Item::ok("configuration", format!("{}: {what}", file.display())),
+        None => Item::warn(
+            "configuration",
+            "there is no file; the defaults are in force",
+        )
+        .cure("backorderd config defaults shows what can be set, backorderd.toml holds it"),
+    })?;
+    if let Some(error) = secrets {
+        let item = Item::fail("secrets", sentence(&error));
+        found.add(item.cure(
+            "run this as the user of the service; what needs a secret is not looked at below",
+        ))?;
+    }
+    Ok(Some(config))
+}
+
+fn sentence(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<ConfigErrors>() {
+        Some(errors) => errors.plain(),
+        None => format!("{error:#}"),
+    }
 }

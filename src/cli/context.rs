@@ -2,6 +2,7 @@
 //! people or programs read the answer.
 
 use crate::app::{App, Viewer};
+use crate::cli::present;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Environment, LoadArgs, SecretUse, environment};
 use crate::wiring;
@@ -90,13 +91,15 @@ impl Context {
             .unwrap_or_else(|| "unknown".to_owned())
     }
 
-    /// Prints a value as JSON, one document.
+    /// Prints a value as JSON, one document; instants as RFC 3339 in UTC.
     ///
     /// # Errors
     /// Standard output is gone.
     pub fn print_json<T: serde::Serialize>(&self, value: &T) -> anyhow::Result<()> {
+        let mut document = serde_json::to_value(value).context("cannot print JSON")?;
+        present::spell_out_times(&mut document);
         let mut out = std::io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, value).context("cannot print JSON")?;
+        serde_json::to_writer_pretty(&mut out, &document).context("cannot print JSON")?;
         writeln!(out)?;
         Ok(())
     }

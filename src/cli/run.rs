@@ -4,7 +4,7 @@
 //! run holds nothing that could write or send.
 
 use crate::app::hold_file;
-use crate::app::manual::{Preview, PreviewMessage, RunReport, SentBy};
+use crate::app::manual::{Describe, Preview, PreviewMessage, RunReport, SentBy};
 use crate::app::review::Selection;
 use crate::app::{App, Viewer};
 use crate::cli::context::Context;
@@ -12,8 +12,7 @@ use crate::cli::present::{self, count};
 use crate::cli::{Ended, Usage};
 use crate::domain::ids::OrderId;
 use crate::domain::kinds::{ChannelName, Kind};
-use crate::domain::message::MessageState;
-use crate::domain::statement::{Change, LineStatement, Statement};
+use crate::domain::statement::{Change, LineStatement, MessageFacts, Statement};
 use crate::domain::time::Instant;
 use crate::store::read::lists::OrderFilter;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -82,7 +81,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         // A read-only store and no channels: this cannot write or send.
         let viewer = context.viewer().await?;
         let selection = selection(&viewer, &args, kinds).await?;
-        let preview = preview(&viewer, &selection).await?;
+        let keep_facts = context.json || args.show.is_some();
+        let preview = preview(&viewer, &selection, keep_facts).await?;
         return match &args.show {
             Some(number) => show(&viewer, &preview, number),
             None if context.json => {
@@ -98,7 +98,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     let app = context.sender().await?;
     app.require_live_act().await?;
     let selection = selection(&app.viewer, &args, kinds).await?;
-    let preview = preview(&app.viewer, &selection).await?;
+    let preview = preview(&app.viewer, &selection, false).await?;
     if !context.json {
         print_preview(&app.viewer, &preview, false, args.rows).await?;
     }
@@ -112,11 +112,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     } else {
         print_report(&app, &report);
     }
-    let failed = report.delivery.failed > 0
-        || report
-            .messages
-            .iter()
-            .any(|m| m.state == MessageState::Failed);
+    let failed = report.delivery.failed > 0 || !report.failed.is_empty();
     Ok(if failed { Ended::Failed } else { Ended::Done })
 }
 
@@ -156,10 +152,19 @@ async fn selection(viewer: &Viewer, args: &Args, kinds: Vec<Kind>) -> anyhow::Re
     })
 }
 
-async fn preview(viewer: &Viewer, selection: &Selection) -> anyhow::Result<Preview> {
+async fn preview(
+    viewer: &Viewer,
+    selection: &Selection,
+    keep_facts: bool,
+) -> anyhow::Result<Preview> {
     let bar = bar(viewer.read.count_open_orders().await?, "looking at orders");
+    let words = |facts: &MessageFacts| (what_it_says(facts, viewer), cause_of(facts, viewer));
+    let describe = Describe {
+        words: &words,
+        keep_facts,
+    };
     let preview = viewer
-        .preview(selection, |n| bar.set_position(n as u64))
+        .preview(selection, &describe, |n| bar.set_position(n as u64))
         .await?;
     bar.finish_and_clear();
     Ok(preview)
@@ -218,7 +223,7 @@ async fn print_preview(
     println!();
     if !preview.messages.is_empty() {
         if preview.messages.len() > ROWS_MAX && !all_rows {
-            print_causes(viewer, preview);
+            print_causes(preview);
         } else {
             print_rows(viewer, preview);
         }
@@ -289,45 +294,37 @@ fn ago(now: Instant, at: Instant) -> String {
 
 fn print_rows(viewer: &Viewer, preview: &Preview) {
     let mut table = present::table(&["ORDER", "TO", "BY", "NOTICE", "WHAT IT SAYS", "GOES OUT"]);
-    let mut said: Option<(&Vec<String>, String)> = None;
+    let mut before: Option<&PreviewMessage> = None;
     for p in &preview.messages {
-        let says = what_it_says(p, viewer);
         // The same words over another channel need no second reading.
-        let shown = match &said {
-            Some((orders, text)) if **orders == p.order_numbers && *text == says => {
-                "the same".to_owned()
-            }
-            _ => says.clone(),
-        };
+        let same = before.is_some_and(|b| b.order_numbers == p.order_numbers && b.says == p.says);
         table.add_row([
             p.order_numbers.join(", "),
-            p.contact.short_name(),
-            p.message.channel.to_string(),
+            p.to.clone(),
+            p.channel.to_string(),
             notice(p),
-            shown,
+            if same {
+                "the same".to_owned()
+            } else {
+                p.says.clone()
+            },
             goes_out(p, viewer),
         ]);
-        said = Some((&p.order_numbers, says));
+        before = Some(p);
     }
     present::print_table(&table);
 }
 
 fn notice(p: &PreviewMessage) -> String {
-    let days = p
-        .message
-        .facts
-        .orders
-        .first()
-        .and_then(|o| o.milestone_days);
-    match days {
-        Some(days) => format!("{} day {days}", p.message.kind.words()),
-        None => p.message.kind.words(),
+    match p.milestone_days {
+        Some(days) => format!("{} day {days}", p.kind.words()),
+        None => p.kind.words(),
     }
 }
 
 fn goes_out(p: &PreviewMessage, viewer: &Viewer) -> String {
     let (now, zone, today) = (viewer.now(), viewer.settings.shop.zone, viewer.today());
-    let due = p.message.due_at;
+    let due = p.due_at;
     if due <= now {
         return "now".to_owned();
     }
@@ -336,8 +333,8 @@ fn goes_out(p: &PreviewMessage, viewer: &Viewer) -> String {
     } else {
         present::moment(due, zone, today)
     };
-    match p.contact.zone {
-        Some(theirs) if p.message.channel == ChannelName::Sms && theirs != zone => {
+    match p.zone {
+        Some(theirs) if p.channel == ChannelName::Sms && theirs != zone => {
             let place = theirs
                 .name()
                 .rsplit('/')
@@ -351,8 +348,7 @@ fn goes_out(p: &PreviewMessage, viewer: &Viewer) -> String {
 }
 
 /// One line on what a message says: the line that made it speak first.
-fn what_it_says(p: &PreviewMessage, viewer: &Viewer) -> String {
-    let facts = &p.message.facts;
+fn what_it_says(facts: &MessageFacts, viewer: &Viewer) -> String {
     let mut text = facts
         .orders
         .first()
@@ -426,18 +422,11 @@ fn says(order: &Statement, viewer: &Viewer) -> String {
 }
 
 /// Above a screenful: why, how many, and a few samples each.
-fn print_causes(viewer: &Viewer, preview: &Preview) {
+fn print_causes(preview: &Preview) {
     let mut causes: BTreeMap<(Kind, ChannelName, String), Vec<&PreviewMessage>> = BTreeMap::new();
     for p in &preview.messages {
-        let cause = p
-            .message
-            .facts
-            .orders
-            .first()
-            .map(|o| cause(o, viewer))
-            .unwrap_or_default();
         causes
-            .entry((p.message.kind, p.message.channel, cause))
+            .entry((p.kind, p.channel, p.cause.clone()))
             .or_default()
             .push(p);
     }
@@ -462,7 +451,10 @@ fn print_causes(viewer: &Viewer, preview: &Preview) {
     println!("All of them: --rows");
 }
 
-fn cause(order: &Statement, viewer: &Viewer) -> String {
+fn cause_of(facts: &MessageFacts, viewer: &Viewer) -> String {
+    let Some(order) = facts.orders.first() else {
+        return String::new();
+    };
     let today = viewer.today();
     let changed = |l: &&LineStatement| !matches!(l.change, Change::Unchanged | Change::NotStated);
     let Some(line) = order
@@ -494,7 +486,7 @@ fn print_totals(viewer: &Viewer, preview: &Preview) {
         preview
             .messages
             .iter()
-            .filter(|p| p.message.channel == channel)
+            .filter(|p| p.channel == channel)
             .count()
     };
     let orders: std::collections::BTreeSet<&String> = preview
@@ -502,11 +494,7 @@ fn print_totals(viewer: &Viewer, preview: &Preview) {
         .iter()
         .flat_map(|p| &p.order_numbers)
         .collect();
-    let quiet = count(
-        preview.quiet.len(),
-        "order stays quiet",
-        "orders stay quiet",
-    );
+    let quiet = count(preview.n_quiet(), "order stays quiet", "orders stay quiet");
     if n == 0 {
         println!(
             "Nothing to send. {quiet}{}",
@@ -522,22 +510,15 @@ fn print_totals(viewer: &Viewer, preview: &Preview) {
             if preview.quiet.is_empty() { "." } else { ":" }
         );
     }
-    let mut by_reason: BTreeMap<String, Vec<(&String, String)>> = BTreeMap::new();
-    for (number, verdicts) in &preview.quiet {
-        let Some(verdict) = verdicts.first() else {
-            continue;
-        };
-        by_reason
-            .entry(verdict.reason.words().to_owned())
-            .or_default()
-            .push((number, present::reason(&verdict.reason, zone, today)));
-    }
-    let mut reasons: Vec<_> = by_reason.into_iter().collect();
-    reasons.sort_by_key(|(_, list)| std::cmp::Reverse(list.len()));
-    for (words, list) in reasons {
-        match list.as_slice() {
-            [(number, particulars)] => println!("  {:>4}  {number}: {particulars}", 1),
-            list => println!("  {:>4}  {words}", list.len()),
+    let mut reasons: Vec<_> = preview.quiet.values().collect();
+    reasons.sort_by_key(|(n, ..)| std::cmp::Reverse(*n));
+    for (n, number, first) in reasons {
+        match n {
+            1 => {
+                let particulars = present::reason(&first.reason, zone, today);
+                println!("  {n:>4}  {number}: {particulars}");
+            }
+            n => println!("  {n:>4}  {}", first.reason.words()),
         }
     }
 }
@@ -556,14 +537,9 @@ fn show(viewer: &Viewer, preview: &Preview, number: &str) -> anyhow::Result<Ende
             continue;
         }
         shown += 1;
-        let facts = &p.message.facts;
-        println!(
-            "--- {} by {} to {} ---",
-            notice(p),
-            p.message.channel,
-            p.contact.short_name()
-        );
-        match p.message.channel {
+        let Some(facts) = &p.facts else { continue };
+        println!("--- {} by {} to {} ---", notice(p), p.channel, p.to);
+        match p.channel {
             ChannelName::Email => {
                 let mail = viewer.templates.render_email(facts, viewer.today())?;
                 println!("Subject:   {}", mail.subject);
@@ -582,7 +558,7 @@ fn show(viewer: &Viewer, preview: &Preview, number: &str) -> anyhow::Result<Ende
     }
     if shown == 0 {
         let quiet = preview
-            .quiet
+            .silent
             .iter()
             .find(|(n, _)| n.trim_start_matches('#') == number);
         match quiet {
@@ -645,15 +621,10 @@ fn print_report(app: &App, report: &RunReport) {
         );
     }
     let d = &report.delivery;
-    let later = report
-        .messages
-        .iter()
-        .filter(|m| m.state == MessageState::Queued && !m.held && m.attempts == 0)
-        .count();
     let mut parts = vec![format!("{} sent", d.sent)];
     for (n, words) in [
         (d.deferred, "put off by the relay, tried again later"),
-        (later, "go out later"),
+        (report.later, "go out later"),
         (d.failed, "failed"),
         (d.in_doubt, "in doubt: may have gone out"),
     ] {
@@ -678,11 +649,7 @@ fn print_report(app: &App, report: &RunReport) {
             .unwrap_or_default();
         println!("Sent by the daemon{pid}.");
     }
-    for m in report
-        .messages
-        .iter()
-        .filter(|m| m.state == MessageState::Failed)
-    {
+    for m in &report.failed {
         println!(
             "  {} order {}: {}",
             m.no,
@@ -693,9 +660,7 @@ fn print_report(app: &App, report: &RunReport) {
                 .unwrap_or("no reason recorded")
         );
     }
-    if !app.settings().reach.as_str().starts_with("live")
-        && app.settings().reach.as_str() == "sandbox"
-    {
+    if app.settings().reach.as_str() == "sandbox" {
         println!("Mode: sandbox. No customer was written to.");
     }
 }
@@ -709,17 +674,17 @@ fn preview_json(viewer: &Viewer, preview: &Preview) -> serde_json::Value {
         .map(|p| {
             json!({
                 "orders": p.order_numbers,
-                "to": p.contact.short_name(),
-                "channel": p.message.channel,
-                "kind": p.message.kind,
-                "says": what_it_says(p, viewer),
-                "due_at": p.message.due_at,
-                "facts": p.message.facts.orders,
+                "to": p.to,
+                "channel": p.channel,
+                "kind": p.kind,
+                "says": p.says,
+                "due_at": p.due_at,
+                "facts": p.facts.as_ref().map(|facts| &facts.orders),
             })
         })
         .collect();
     let quiet: Vec<_> = preview
-        .quiet
+        .silent
         .iter()
         .map(|(number, verdicts)| json!({ "order": number, "verdicts": verdicts }))
         .collect();
@@ -738,7 +703,8 @@ fn report_json(report: &RunReport) -> serde_json::Value {
         "run": report.run,
         "held": report.held,
         "orders": report.review.orders,
-        "messages": report.messages,
+        "messages": report.review.messages,
+        "failed_messages": report.failed,
         "sent": report.delivery.sent,
         "deferred": report.delivery.deferred,
         "failed": report.delivery.failed,

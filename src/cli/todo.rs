@@ -1,10 +1,264 @@
-//! Placeholder while this command is being written.
+//! `backorderd todo`: everything that waits for a person, each with the
+//! command that helps.
+
+use crate::app::Viewer;
+use crate::app::todo::Todo;
 use crate::cli::Ended;
 use crate::cli::context::Context;
+use crate::cli::present::{self, say_line};
+use crate::domain::reason::{Reason, Verdict};
+use crate::store::types::{HoldRow, MessageRow};
+use serde_json::{Value, json};
+
+/// Entries of one sort that are shown; the rest is counted.
+const SHOWN: usize = 20;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: backorderd todo\nExit code 0 also when something waits; scripts \
+    read --json."
+)]
 pub struct Args {}
 
-pub async fn run(_context: &Context, _args: Args) -> anyhow::Result<Ended> {
-    anyhow::bail!("not written yet")
+pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
+    let viewer = context.viewer().await?;
+    let todo = viewer.todo().await?;
+    if context.json {
+        context.print_json(&as_json(&todo))?;
+        return Ok(Ended::Done);
+    }
+    if todo.is_empty() {
+        say_line!("Nothing waits for a person.");
+        return Ok(Ended::Done);
+    }
+    let mut printer = Printer { is_first: true };
+    print(&viewer, &todo, &mut printer);
+    Ok(Ended::Done)
+}
+
+/// Sections with a blank line between them.
+struct Printer {
+    is_first: bool,
+}
+
+impl Printer {
+    /// A headed list; nothing for an empty one.
+    fn section(&mut self, head: &str, entries: &[String], help: &str) {
+        if entries.is_empty() {
+            return;
+        }
+        if !self.is_first {
+            say_line!();
+        }
+        self.is_first = false;
+        say_line!("{}", present::styled(present::HEAD, head));
+        for entry in entries.iter().take(SHOWN) {
+            say_line!("  {}", present::wrap(entry, 4, present::PROSE_WIDTH));
+        }
+        if entries.len() > SHOWN {
+            say_line!("  and {} more", entries.len() - SHOWN);
+        }
+        say_line!("  -> {}", present::wrap(help, 5, present::PROSE_WIDTH));
+    }
+}
+
+fn print(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
+    let (zone, today) = (viewer.settings.shop.zone, viewer.today());
+    let moment = |at| present::moment(at, zone, today);
+    if let Some(reason) = &todo.hold_file {
+        let why = reason.as_deref().map_or_else(
+            || "it does not say why".to_owned(),
+            |why| format!("\"{why}\""),
+        );
+        let path = crate::app::hold_file::path(&viewer.settings.state_dir);
+        out.section(
+            "NOTHING IS SENT: the hold file exists",
+            &[why],
+            &format!("rm {}", path.display()),
+        );
+    }
+    let holds: Vec<String> = todo.holds.iter().map(|hold| held(viewer, hold)).collect();
+    let release = todo
+        .holds
+        .first()
+        .map_or_else(String::new, |hold| match hold.scope.as_str() {
+            "global" => "backorderd release".to_owned(),
+            scope => format!("backorderd release --{scope} {}", hold.key),
+        });
+    out.section("HOLDS", &holds, &release);
+    let runs: Vec<String> = todo
+        .held_runs
+        .iter()
+        .map(|run| {
+            let lapse = run.started_at.plus(viewer.policy().brake.lapse);
+            format!(
+                "{}  {} since {}; lapses {}",
+                run.no,
+                present::count(
+                    usize::try_from(run.messages).unwrap_or(0),
+                    "message",
+                    "messages"
+                ),
+                moment(run.started_at),
+                moment(lapse)
+            )
+        })
+        .collect();
+    let example = todo
+        .held_runs
+        .first()
+        .map_or_else(String::new, |run| run.no.to_string());
+    out.section(
+        "RUNS THAT WAIT FOR A YES",
+        &runs,
+        &format!("backorderd runs show {example}, then approve or drop it"),
+    );
+    let message = |m: &MessageRow| {
+        format!(
+            "{}  order {}, {} by {} to {}, {}",
+            m.no,
+            m.orders.join(", "),
+            present::notice(m.kind, m.milestone_days),
+            m.channel,
+            m.recipient,
+            moment(m.sent_at.unwrap_or(m.planned_at))
+        )
+    };
+    let first = |list: &[MessageRow]| list.first().map_or_else(String::new, |m| m.no.to_string());
+    let doubts: Vec<String> = todo.in_doubt.iter().map(message).collect();
+    out.section(
+        "MAY HAVE GONE OUT: the answer never came",
+        &doubts,
+        &format!(
+            "backorderd messages show {} names the Message-ID to look for in the mail server's \
+             log. Left alone, it settles by itself: what must arrive is sent once more, the rest \
+             is taken as sent.",
+            first(&todo.in_doubt)
+        ),
+    );
+    let failed: Vec<String> = todo
+        .failed
+        .iter()
+        .map(|m| {
+            let why = m
+                .last_reply
+                .as_deref()
+                .or(m.settled_by.as_deref())
+                .unwrap_or("no reason recorded");
+            format!("{}: {why}", message(m))
+        })
+        .collect();
+    out.section(
+        "FAILED FOR GOOD",
+        &failed,
+        &format!(
+            "backorderd messages show {}; repair the address in the shop, or call the customer",
+            first(&todo.failed)
+        ),
+    );
+    orders(viewer, todo, out);
+}
+
+/// Orders by what is the matter with them.
+fn orders(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
+    let (zone, today) = (viewer.settings.shop.zone, viewer.today());
+    for (code, head) in [
+        ("date_in_past", "THE SHOP'S DATE LIES IN THE PAST"),
+        ("not_believed", "DATES NOBODY WOULD BELIEVE"),
+        (
+            "stale_at_baseline",
+            "WERE LATE ALREADY WHEN WE FIRST SAW THEM",
+        ),
+        ("not_in_feed", "GONE FROM THE SHOP'S LIST"),
+        ("cannot_say", "OWED A WORD THAT COULD NOT BE SAID"),
+        ("unreachable", "CANNOT BE REACHED"),
+    ] {
+        let of_this = |v: &&Verdict| v.reason.code() == code;
+        let found: Vec<(&String, &Verdict)> = todo
+            .orders
+            .iter()
+            .filter_map(|(number, verdicts)| Some((number, verdicts.iter().find(of_this)?)))
+            .collect();
+        let Some((first, _)) = found.first() else {
+            continue;
+        };
+        let entries: Vec<String> = found
+            .iter()
+            .map(|(number, v)| {
+                let about = v
+                    .about
+                    .as_ref()
+                    .map_or_else(String::new, |about| format!("{about}: "));
+                format!("{number}  {about}{}", matter(&v.reason, zone, today))
+            })
+            .collect();
+        let help = match code {
+            "date_in_past" | "not_believed" | "stale_at_baseline" => format!(
+                "correct the date in the shop, or set it here: backorderd eta set --order {first} \
+                 DATE; the story so far: backorderd orders explain {first}"
+            ),
+            "not_in_feed" => format!(
+                "look in the shop whether it shipped or was cancelled, and import that; the story \
+                 so far: backorderd orders explain {first}"
+            ),
+            "cannot_say" => format!("backorderd orders explain {first}, then call the customer"),
+            _ => format!(
+                "enter an address or number in the shop and import again, or call the customer: \
+                 backorderd orders explain {first}"
+            ),
+        };
+        out.section(head, &entries, &help);
+    }
+}
+
+/// The particulars, where the heading says the rest.
+fn matter(reason: &Reason, zone: chrono_tz::Tz, today: chrono::NaiveDate) -> String {
+    match reason {
+        Reason::DateInPast { on } => present::day(*on, today),
+        Reason::StaleAtBaseline { on } => {
+            format!("should have shipped {}", present::day(*on, today))
+        }
+        Reason::NotBelieved { on, .. } => on.format("%a %-d %b %Y").to_string(),
+        Reason::NotInFeed { since } => format!("since {}", present::moment(*since, zone, today)),
+        Reason::Unreachable => "no address or number works".to_owned(),
+        Reason::CannotSay { message } => format!("{message} failed or was withdrawn"),
+        other => present::without_call(other.words()).to_owned(),
+    }
+}
+
+/// `everything, by kim since Thu 26 Feb 10:03: "stock count"`.
+pub fn held(viewer: &Viewer, hold: &HoldRow) -> String {
+    let (zone, today) = (viewer.settings.shop.zone, viewer.today());
+    let what = match hold.scope.as_str() {
+        "global" => "everything".to_owned(),
+        "sku" => format!("SKU {}", hold.key),
+        scope => format!("{scope} {}", hold.key),
+    };
+    let until = hold.until.map_or_else(String::new, |until| {
+        format!(" until {}", present::moment(until, zone, today))
+    });
+    format!(
+        "{what}{until}, by {} since {}: \"{}\"",
+        hold.by,
+        present::moment(hold.since, zone, today),
+        hold.why
+    )
+}
+
+fn as_json(todo: &Todo) -> Value {
+    let orders: Vec<Value> = todo
+        .orders
+        .iter()
+        .map(|(number, verdicts)| json!({ "order": number, "verdicts": verdicts }))
+        .collect();
+    json!({
+        "waits": !todo.is_empty(),
+        "hold_file": todo.hold_file.is_some(),
+        "hold_file_reason": todo.hold_file.clone().flatten(),
+        "holds": todo.holds,
+        "held_runs": todo.held_runs,
+        "in_doubt": todo.in_doubt,
+        "failed": todo.failed,
+        "orders": orders,
+    })
 }

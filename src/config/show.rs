@@ -11,6 +11,19 @@ use std::fmt::Write as _;
 const FROM_COLUMN: usize = 44;
 
 impl Config {
+    /// Every setting: its path, its value as it would stand in a file (`None`
+    /// when it is not set), and where it was set (`None` for defaults).
+    /// Secrets read "(set)".
+    pub fn settings(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&str>)> {
+        self.shown.iter().map(|shown| {
+            (
+                shown.path.as_str(),
+                shown.literal.as_deref(),
+                shown.from.as_deref(),
+            )
+        })
+    }
+
     /// All settings by section, in the order of the shipped file. Defaults
     /// stand alone; what was set carries `# file:line` or the variable's name.
     pub fn show(&self) -> String {

@@ -399,7 +399,7 @@ fn no_date(
 
 /// The working morning before the told day: the last moment at which a small
 /// slip can still be said in time.
-fn last_call_at(told_day: Option<NaiveDate>, order: &Order, policy: &Policy) -> Instant {
+pub fn last_call_at(told_day: Option<NaiveDate>, order: &Order, policy: &Policy) -> Instant {
     let Some(day) = told_day else {
         return Instant(i64::MAX);
     };

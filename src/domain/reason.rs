@@ -45,6 +45,19 @@ impl Verdict {
     pub fn is_said(&self) -> bool {
         self.reason == Reason::Owed
     }
+    /// True when this says nothing that `before` did not: a message that waits
+    /// still waits after a failed try, and each try moves only its hour. With
+    /// a relay away for hours that is no history worth keeping.
+    pub fn repeats(&self, before: &Verdict) -> bool {
+        match (&self.reason, &before.reason) {
+            (Reason::Queued { message: now, .. }, Reason::Queued { message: then, .. }) => {
+                now == then
+                    && (self.kind, self.channel, &self.about)
+                        == (before.kind, before.channel, &before.about)
+            }
+            _ => self == before,
+        }
+    }
 }
 
 /// Why something is said, or is not.
@@ -185,4 +198,26 @@ pub enum Wake {
     OnEvent,
     /// The order is finished.
     Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_is_no_new_verdict() {
+        let queued = |no: i64, at: i64| {
+            let reason = Reason::Queued {
+                message: MessageNo(no),
+                due_at: Instant(at),
+            };
+            Verdict::quiet(Some(Kind::Delay), reason)
+        };
+        assert!(queued(7, 2).repeats(&queued(7, 1)));
+        assert!(!queued(8, 1).repeats(&queued(7, 1)));
+        assert!(!queued(7, 1).about("pot").repeats(&queued(7, 1)));
+        let settling = |at| Verdict::quiet(None, Reason::Settling { until: Instant(at) });
+        assert!(settling(1).repeats(&settling(1)));
+        assert!(!settling(2).repeats(&settling(1)));
+    }
 }

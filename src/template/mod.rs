@@ -75,6 +75,15 @@ pub struct TemplateSet {
     shop_locale: Locale,
 }
 
+/// The built-in templates as files, by their path below a templates folder:
+/// what a merchant starts from.
+pub fn built_in_files() -> Vec<(String, String)> {
+    Sources::built_in()
+        .files()
+        .map(|(path, text)| (path.to_owned(), text.to_owned()))
+        .collect()
+}
+
 /// An e-mail's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedEmail {

@@ -103,6 +103,13 @@ impl Sources {
         self.files.insert(path, text);
     }
 
+    /// Every file by its path below the templates folder.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
     pub fn get(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(String::as_str)
     }

@@ -8,8 +8,10 @@
 //! servers, our own recording ones), each with a test that the peer itself
 //! tells the truth.
 
+mod cli_lists;
 mod crash;
 mod daemon;
+mod demo;
 mod home;
 mod layers;
 mod store_contract;

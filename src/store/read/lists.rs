@@ -34,6 +34,17 @@ pub struct OrderFilter {
     pub ids: Option<Vec<OrderId>>,
 }
 
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunProgress {
+    /// Nothing more happens to these now.
+    pub ended: usize,
+    /// On their way or due in a moment.
+    pub due: usize,
+    /// Due later.
+    pub later: usize,
+}
+
 const MESSAGES: &str = "
 SELECT m.no, m.channel, m.kind, m.mode, m.state, m.settled_by, m.held, m.run_no, m.planned_at,
   m.due_at, m.sent_at, m.attempts, p.recipient,
@@ -143,6 +154,33 @@ impl ReadStore {
             Ok((recipient, facts))
         })
         .transpose()
+    }
+
+    /// What a run's messages state, oldest first.
+    pub async fn facts_of_run(
+        &self,
+        run: RunNo,
+        limit: u32,
+    ) -> Result<Vec<(MessageNo, MessageFacts)>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT m.no, p.facts FROM messages m JOIN message_private p ON p.message_no = m.no \
+             WHERE m.run_no = $1 ORDER BY m.no LIMIT $2",
+        )
+        .bind(run.0)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading("read a run's messages"))?;
+        rows.into_iter()
+            .map(|(no, facts)| {
+                let facts = serde_json::from_str(&facts).map_err(|_| StoreError::Corrupt {
+                    table: "message_private",
+                    row: no.to_string(),
+                    column: "facts",
+                })?;
+                Ok((MessageNo(no), facts))
+            })
+            .collect()
     }
 
     /// A message's tries, first first.
@@ -429,6 +467,26 @@ impl ReadStore {
                 })
             })
             .collect()
+    }
+
+    /// How far a run's messages are, counted in the database.
+    pub async fn run_progress(&self, run: RunNo, soon: Instant) -> Result<RunProgress, StoreError> {
+        let (ended, due, later): (Option<i64>, Option<i64>, Option<i64>) = sqlx::query_as(
+            "SELECT sum(state NOT IN ('queued', 'leased', 'submitting')), \
+             sum(state IN ('leased', 'submitting') OR (state = 'queued' AND held = 0 AND due_at <= $2)), \
+             sum(state = 'queued' AND held = 0 AND due_at > $2) FROM messages WHERE run_no = $1",
+        )
+        .bind(run.0)
+        .bind(soon.0)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(reading("look at a run"))?;
+        let count = |n: Option<i64>| usize::try_from(n.unwrap_or(0)).unwrap_or(0);
+        Ok(RunProgress {
+            ended: count(ended),
+            due: count(due),
+            later: count(later),
+        })
     }
 
     /// The held run that still collects, if it began after `since`.

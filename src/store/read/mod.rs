@@ -4,6 +4,7 @@
 pub mod figures;
 pub mod lists;
 pub mod mirror;
+pub mod scopes;
 pub mod situations;
 
 use crate::domain::notice_key::Mode;
@@ -109,6 +110,7 @@ impl ReadStore {
 #[cfg(test)]
 mod tests {
     use crate::store::Store;
+    use std::borrow::Cow;
 
     /// The dry run's guarantee: not by discipline but by the engine.
     #[tokio::test]
@@ -125,7 +127,7 @@ mod tests {
             let code = refused
                 .unwrap_err()
                 .as_database_error()
-                .and_then(|e| e.code().map(|c| c.into_owned()));
+                .and_then(|e| e.code().map(Cow::into_owned));
             assert_eq!(code.as_deref(), Some("8"), "{sql}");
         }
     }

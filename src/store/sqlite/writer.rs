@@ -174,8 +174,7 @@ async fn serve(mut conn: SqliteConnection, mut inbox: mpsc::Receiver<Job>) {
                 }
             }
         }
-        let empty = group.marks.is_empty() && group.records.is_empty();
-        if !empty && !run_group(&mut conn, group).await {
+        if !run_group(&mut conn, group).await {
             return;
         }
     }
@@ -226,39 +225,31 @@ async fn run_alone(
             }
         },
         Err(error) => {
-            let rolled_back = conn.execute("ROLLBACK").await.is_ok();
+            let rolled_back = roll_back(conn).await;
             let _ = answer.send(Err(error));
             rolled_back
         }
     }
 }
 
-/// `false`: the task must stop.
-async fn run_group(conn: &mut SqliteConnection, group: Group) -> bool {
-    let doing = "record what was sent";
-    let outcome = async {
-        begin(conn).await.map_err(|e| (e, false))?;
-        let records: Vec<_> = group
-            .records
-            .iter()
-            .map(|(by, now, r, _)| (*by, *now, r))
-            .collect();
-        let marks: Vec<_> = group
-            .marks
-            .iter()
-            .map(|(by, now, m, _)| (*by, *now, m))
-            .collect();
-        let recorded = deliver::record_all(conn, &records)
-            .await
-            .map_err(|e| (e, false))?;
-        let marked = deliver::mark_all(conn, &marks)
-            .await
-            .map_err(|e| (e, false))?;
-        conn.execute("COMMIT").await.map_err(|e| (e, true))?;
-        Ok((recorded, marked))
+/// Ends a failed transaction. A full disk makes the engine end it by itself.
+async fn roll_back(conn: &mut SqliteConnection) -> bool {
+    match conn.execute("ROLLBACK").await {
+        Ok(_) => true,
+        Err(sqlx::Error::Database(e)) => e.message().contains("no transaction is active"),
+        Err(_) => false,
     }
-    .await;
-    match outcome {
+}
+
+/// Answers a group from one commit; `false`: the task must stop. One job the
+/// engine refuses must not take the others with it: then each is tried alone.
+async fn run_group(conn: &mut SqliteConnection, group: Group) -> bool {
+    let jobs = group.marks.len() + group.records.len();
+    if jobs == 0 {
+        return true;
+    }
+    let doing = "record what was sent";
+    match try_group(conn, &group).await {
         Ok((recorded, marked)) => {
             for ((_, _, _, answer), mine) in group.records.into_iter().zip(recorded) {
                 let _ = answer.send(Ok(mine));
@@ -268,24 +259,133 @@ async fn run_group(conn: &mut SqliteConnection, group: Group) -> bool {
             }
             true
         }
-        Err((source, at_commit)) => {
-            let source = Arc::new(source);
-            let error = || {
-                let source = source.clone();
-                if at_commit {
-                    StoreError::CommitFailed { doing, source }
-                } else {
-                    StoreError::Statement { doing, source }
+        Err(Failed::Statement(source)) => {
+            if !roll_back(conn).await {
+                let source = Arc::new(source);
+                group.refuse(|| StoreError::Statement {
+                    doing,
+                    source: source.clone(),
+                });
+                return false;
+            }
+            if jobs > 1 {
+                for single in group.singles() {
+                    if !Box::pin(run_group(conn, single)).await {
+                        return false;
+                    }
                 }
-            };
-            let rolled_back = !at_commit && conn.execute("ROLLBACK").await.is_ok();
-            for (_, _, _, answer) in group.records {
-                let _ = answer.send(Err(error()));
+                return true;
             }
-            for (_, _, _, answer) in group.marks {
-                let _ = answer.send(Err(error()));
-            }
-            rolled_back
+            let source = Arc::new(source);
+            group.refuse(|| StoreError::Statement {
+                doing,
+                source: source.clone(),
+            });
+            true
         }
+        Err(Failed::Commit(source)) => {
+            let source = Arc::new(source);
+            group.refuse(|| StoreError::CommitFailed {
+                doing,
+                source: source.clone(),
+            });
+            false
+        }
+    }
+}
+
+/// Where a group failed.
+enum Failed {
+    /// Nothing of it was written.
+    Statement(sqlx::Error),
+    /// Nobody knows.
+    Commit(sqlx::Error),
+}
+
+async fn try_group(
+    conn: &mut SqliteConnection,
+    group: &Group,
+) -> Result<(Vec<bool>, Vec<bool>), Failed> {
+    let records: Vec<_> = group
+        .records
+        .iter()
+        .map(|(by, now, record, _)| (*by, *now, record))
+        .collect();
+    let marks: Vec<_> = group
+        .marks
+        .iter()
+        .map(|(by, now, mark, _)| (*by, *now, mark))
+        .collect();
+    begin(conn).await.map_err(Failed::Statement)?;
+    let recorded = deliver::record_all(conn, &records)
+        .await
+        .map_err(Failed::Statement)?;
+    let marked = deliver::mark_all(conn, &marks)
+        .await
+        .map_err(Failed::Statement)?;
+    conn.execute("COMMIT").await.map_err(Failed::Commit)?;
+    Ok((recorded, marked))
+}
+
+impl Group {
+    fn singles(self) -> impl Iterator<Item = Group> {
+        let records = self.records.into_iter().map(|record| Group {
+            records: vec![record],
+            marks: Vec::new(),
+        });
+        let marks = self.marks.into_iter().map(|mark| Group {
+            records: Vec::new(),
+            marks: vec![mark],
+        });
+        records.chain(marks)
+    }
+
+    fn refuse(self, error: impl Fn() -> StoreError) {
+        for (_, _, _, answer) in self.records {
+            let _ = answer.send(Err(error()));
+        }
+        for (_, _, _, answer) in self.marks {
+            let _ = answer.send(Err(error()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::open;
+
+    async fn run(writer: &Writer, sql: &'static str) -> Result<(), StoreError> {
+        let verb = writer.alone("try", move |c: &mut SqliteConnection| {
+            Box::pin(async move {
+                let done = sqlx::query(sql).execute(c).await;
+                done.map(drop).map_err(|source| StoreError::Statement {
+                    doing: "try",
+                    source: Arc::new(source),
+                })
+            })
+        });
+        verb.await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_verb_and_the_writer_lives_on() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("b.sqlite");
+        let mut conn = open::writer(&path).await.unwrap();
+        // The engine's own word for a disk with nothing left.
+        conn.execute("PRAGMA max_page_count = 1").await.unwrap();
+        let writer = Writer::start(conn);
+        let full = "INSERT INTO meta (name, value) VALUES ('x', hex(zeroblob(9000000)))";
+        for _ in 0..2 {
+            let refused = run(&writer, full).await.unwrap_err();
+            assert!(!refused.is_fatal(), "{refused}");
+        }
+        run(
+            &writer,
+            "INSERT INTO meta (name, value) VALUES ('y', 'small')",
+        )
+        .await
+        .unwrap();
     }
 }

@@ -39,8 +39,9 @@ WHERE no IN (
     AND m.due_at <= $4 AND m.not_after >= $4 AND m.claims < $5
     AND ($6 IS NULL OR m.run_no = $6)
     AND m.channel IN (SELECT c.value FROM json_each($7) c)
-    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global'
-      OR (h.scope = 'channel' AND h.key = m.channel))
+    -- Apart from the channels': asked once, it spares the walk through the queue.
+    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global')
+    AND m.channel NOT IN (SELECT h.key FROM holds h WHERE h.scope = 'channel')
     AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
       WHERE n.message_no = m.no AND n.fact_version <> o.fact_version)
     AND NOT EXISTS (SELECT 1 FROM notices n JOIN held_orders v ON v.order_id = n.order_id

@@ -397,17 +397,18 @@ async fn write_orders(
     input: &MirrorInput,
     orders: &[OrderChange],
 ) -> Result<(), StoreError> {
-    let hashed = || {
-        orders
-            .iter()
-            .filter_map(|o| Some((o, input.hashes.get(&o.key)?)))
-    };
+    let hashed = orders
+        .iter()
+        .map(|o| Some((o, input.hashes.get(&o.key)?)))
+        .collect::<Option<Vec<_>>>()
+        // Leaving the order out instead would lose it without a word.
+        .ok_or_else(|| failed(sqlx::Error::InvalidArgument("an order has no hash".into())))?;
     // One row per contact: PostgreSQL refuses to upsert the same row twice in
     // one statement, and in the order of the rows. The last one wins; what it
     // leaves out, an earlier one may have said.
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut contacts: Vec<ContactRow<'_>> = Vec::new();
-    for (o, h) in hashed() {
+    for (o, h) in &hashed {
         let mut row = contact_row(&o.contact, h);
         match places.get(h.contact.as_str()) {
             Some(place) => {
@@ -434,7 +435,8 @@ async fn write_orders(
         .execute(&mut *c)
         .await
         .map_err(failed)?;
-    let rows: Vec<OrderRow<'_>> = hashed()
+    let rows: Vec<OrderRow<'_>> = hashed
+        .iter()
         .map(|(o, h)| OrderRow {
             key: &o.key,
             number: &o.number,

@@ -130,7 +130,9 @@ impl Store {
     /// notices, superseded ones, verdicts that changed and the next look at
     /// each order. An order whose inputs changed since it was read is left
     /// due and named in the answer; a message one of whose orders is such, or
-    /// whose key is taken, is not written.
+    /// whose key is taken, is not written. Orders whose plan hangs on one that
+    /// cannot be written (they share a new message with it, or keep one that
+    /// another takes back) stay due as well.
     pub async fn commit_review(
         &self,
         review: Review,
@@ -274,7 +276,8 @@ impl Store {
         })
     }
 
-    /// Puts an address on the do-not-write list of a channel, or takes it off.
+    /// Puts an address on the do-not-write list of a channel and wakes the
+    /// orders of whoever is reached there. Twice is once.
     pub async fn suppress(
         &self,
         address_hash: &str,

@@ -1,14 +1,14 @@
 //! Deciding, written down: runs, plans, ticks.
 
 use crate::domain::ids::{MessageNo, RunNo};
-use crate::domain::reason::Wake;
+use crate::domain::reason::{Verdict, Wake};
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::types::{NewRun, Review, ReviewWritten, RunState, StoreError};
 use crate::store::write::operate::audit;
 use serde::Serialize;
 use sqlx::sqlite::SqliteConnection;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 fn failed(source: sqlx::Error) -> StoreError {
@@ -91,9 +91,8 @@ UPDATE orders AS o SET next_review_at = j.value ->> 'next',
   last_verdict = j.value ->> 'verdict'
 FROM json_each($1) AS j WHERE o.id = j.value ->> 'id'";
 
-const CHANGED_VERDICTS: &str = "
-SELECT o.id FROM orders o JOIN json_each($1) j ON o.id = j.value ->> 'id'
-WHERE o.last_verdict IS NOT j.value ->> 'verdict'";
+const LAST_VERDICTS: &str = "
+SELECT o.id, o.last_verdict FROM orders o JOIN json_each($1) j ON o.id = j.value ->> 'id'";
 
 const INSERT_VERDICTS: &str = "
 INSERT INTO verdicts (order_id, run_no, at, verdict)
@@ -460,7 +459,7 @@ async fn look_again(
         })
         .collect();
     let document = json(&looks);
-    let changed: HashSet<i64> = sqlx::query_scalar(CHANGED_VERDICTS)
+    let last: HashMap<i64, Option<String>> = sqlx::query_as(LAST_VERDICTS)
         .bind(&document)
         .fetch_all(&mut *c)
         .await
@@ -468,7 +467,10 @@ async fn look_again(
         .into_iter()
         .collect();
     let verdicts: Vec<VerdictRow> = fresh()
-        .filter(|o| changed.contains(&o.order.0))
+        .filter(|o| {
+            let last = last.get(&o.order.0).and_then(Option::as_deref);
+            !is_known(last, &o.verdicts)
+        })
         .flat_map(|o| {
             o.verdicts.iter().map(|v| VerdictRow {
                 order: o.order.0,
@@ -492,6 +494,14 @@ async fn look_again(
         .await
         .map_err(failed)?;
     Ok(())
+}
+
+/// Whether the stored verdicts say the same already.
+fn is_known(stored: Option<&str>, verdicts: &[Verdict]) -> bool {
+    let stored: Option<Vec<Verdict>> = stored.and_then(|text| serde_json::from_str(text).ok());
+    stored.is_some_and(|stored| {
+        stored.len() == verdicts.len() && stored.iter().zip(verdicts).all(|(a, b)| a.repeats(b))
+    })
 }
 
 pub async fn end_run(

@@ -1,6 +1,7 @@
 //! What operators do, and the handles themselves.
 
-use super::stage::{MONDAY, accepted, at, email_hash, eta, teapots, worker};
+use super::props::{MONDAY, accepted, at, email_hash, eta, teapots, worker};
+use super::stage::Stage;
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::message::MessageState;
 use backorderd::domain::notice_key::Mode;
@@ -22,197 +23,361 @@ fn hold(scope: &'static str, key: &str, until: Option<&str>) -> NewHold {
     }
 }
 
-promises! {
-    async fn an_approved_run_goes_out(stage) {
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        let mut review = stage.plan(MONDAY).await;
-        review.held = true;
-        let run = review.run;
-        stage.commit(review, MONDAY).await;
-        let decide = |to| stage.store.decide_run(run, to, "mira", Some("looked at it"), at(MONDAY));
-        assert_eq!(decide(RunState::Approved).await.unwrap(), Some(1));
-        assert_eq!(decide(RunState::Dropped).await.unwrap(), None, "decided once");
-        let row = stage.store.read().runs(Some(run), 1).await.unwrap().remove(0);
-        assert_eq!((row.state, row.why.as_deref()), (RunState::Approved, Some("looked at it")));
-        assert_eq!(stage.claim(1, MONDAY).await.len(), 1);
-        assert_eq!(stage.number("SELECT count(*) FROM audit WHERE verb = 'approved'").await, 1);
-    }
+promises![
+    an_approved_run_goes_out,
+    approval_does_not_make_an_untrue_message_go_out,
+    a_dropped_run_is_withdrawn_and_not_said_again,
+    a_run_that_is_not_held_cannot_be_decided,
+    a_hold_is_placed_once_and_lifted_once,
+    of_several_holds_the_longest_counts,
+    a_suppression_wakes_the_customers_orders,
+    going_live_tells_a_fresh_baseline_and_forgets_the_sandbox,
+    a_run_held_in_the_sandbox_does_not_collect_live_messages,
+    sandbox_words_are_not_seen_in_live_mode,
+    a_setting_is_read_back,
+    only_one_process_delivers,
+    a_database_of_a_newer_program_is_refused,
+    looking_needs_a_database,
+    looking_works_when_nobody_has_it_open,
+];
 
-    async fn approval_does_not_make_an_untrue_message_go_out(stage) {
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        let mut review = stage.plan(MONDAY).await;
-        review.held = true;
-        let run = review.run;
-        stage.commit(review, MONDAY).await;
-        stage.announce(&[Row { eta: Some(eta("2026-03-20")), ..teapots("L1", "1042") }], MONDAY).await;
-        stage.store.decide_run(run, RunState::Approved, "mira", None, at(MONDAY)).await.unwrap();
-        assert!(stage.claim(1, MONDAY).await.is_empty());
-    }
+async fn an_approved_run_goes_out(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let mut review = stage.plan(MONDAY).await;
+    review.held = true;
+    let run = review.run;
+    stage.commit(review, MONDAY).await;
+    let decide = |to| {
+        stage
+            .store
+            .decide_run(run, to, "mira", Some("looked at it"), at(MONDAY))
+    };
+    assert_eq!(decide(RunState::Approved).await.unwrap(), Some(1));
+    assert_eq!(
+        decide(RunState::Dropped).await.unwrap(),
+        None,
+        "decided once"
+    );
+    let row = stage
+        .store
+        .read()
+        .runs(Some(run), 1)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        (row.state, row.why.as_deref()),
+        (RunState::Approved, Some("looked at it"))
+    );
+    assert_eq!(stage.claim(1, MONDAY).await.len(), 1);
+    assert_eq!(
+        stage
+            .number("SELECT count(*) FROM audit WHERE verb = 'approved'")
+            .await,
+        1
+    );
+}
 
-    async fn a_dropped_run_is_withdrawn_and_not_said_again(stage) {
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        let mut review = stage.plan(MONDAY).await;
-        review.held = true;
-        let run = review.run;
-        let message = stage.commit(review, MONDAY).await.messages[0];
-        let dropped = stage.store.decide_run(run, RunState::Dropped, "mira", None, at(MONDAY)).await;
-        assert_eq!(dropped.unwrap(), Some(1));
-        let row = stage.message(message).await;
-        assert_eq!((row.state, row.settled_by.as_deref()), (MessageState::Withdrawn, Some("mira")));
-        assert_eq!(stage.due(MONDAY).await.len(), 1);
-        assert!(stage.review(MONDAY).await.messages.is_empty(), "a person's no stands");
-    }
+async fn approval_does_not_make_an_untrue_message_go_out(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let mut review = stage.plan(MONDAY).await;
+    review.held = true;
+    let run = review.run;
+    stage.commit(review, MONDAY).await;
+    stage
+        .announce(
+            &[Row {
+                eta: Some(eta("2026-03-20")),
+                ..teapots("L1", "1042")
+            }],
+            MONDAY,
+        )
+        .await;
+    stage
+        .store
+        .decide_run(run, RunState::Approved, "mira", None, at(MONDAY))
+        .await
+        .unwrap();
+    assert!(stage.claim(1, MONDAY).await.is_empty());
+}
 
-    async fn a_run_that_is_not_held_cannot_be_decided(stage) {
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        let review = stage.plan(MONDAY).await;
-        let run = review.run;
-        stage.commit(review, MONDAY).await;
-        let decided = stage.store.decide_run(run, RunState::Dropped, "mira", None, at(MONDAY)).await;
-        assert_eq!(decided.unwrap(), None);
-        assert_eq!(stage.claim(1, MONDAY).await.len(), 1);
-    }
+async fn a_dropped_run_is_withdrawn_and_not_said_again(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let mut review = stage.plan(MONDAY).await;
+    review.held = true;
+    let run = review.run;
+    let message = stage.commit(review, MONDAY).await.messages[0];
+    let dropped = stage
+        .store
+        .decide_run(run, RunState::Dropped, "mira", None, at(MONDAY))
+        .await;
+    assert_eq!(dropped.unwrap(), Some(1));
+    let row = stage.message(message).await;
+    assert_eq!(
+        (row.state, row.settled_by.as_deref()),
+        (MessageState::Withdrawn, Some("mira"))
+    );
+    assert_eq!(stage.due(MONDAY).await.len(), 1);
+    assert!(
+        stage.review(MONDAY).await.messages.is_empty(),
+        "a person's no stands"
+    );
+}
 
-    async fn a_hold_is_placed_once_and_lifted_once(stage) {
-        stage.import(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY).await;
-        stage.review(MONDAY).await;
-        let store = &stage.store;
-        assert!(store.hold(hold("order", "1042", None), at(MONDAY)).await.unwrap());
-        assert!(!store.hold(hold("order", "1042", None), at(MONDAY)).await.unwrap());
-        assert_eq!(stage.due(MONDAY).await, [stage.order("1042").await]);
-        stage.review(MONDAY).await;
-        assert!(store.release("order", "1042", "mira", Some("done"), at(MONDAY)).await.unwrap());
-        assert!(!store.release("order", "1042", "mira", None, at(MONDAY)).await.unwrap());
-        assert_eq!(stage.due(MONDAY).await, [stage.order("1042").await]);
-        assert_eq!(stage.number("SELECT count(*) FROM audit").await, 2);
-    }
+async fn a_run_that_is_not_held_cannot_be_decided(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let review = stage.plan(MONDAY).await;
+    let run = review.run;
+    stage.commit(review, MONDAY).await;
+    let decided = stage
+        .store
+        .decide_run(run, RunState::Dropped, "mira", None, at(MONDAY))
+        .await;
+    assert_eq!(decided.unwrap(), None);
+    assert_eq!(stage.claim(1, MONDAY).await.len(), 1);
+}
 
-    async fn of_several_holds_the_longest_counts(stage) {
-        stage.import(&[teapots("L1", "1042")], MONDAY).await;
-        let until = Some("2026-02-16 14:00");
-        for hold in [hold("order", "1042", until), hold("sku", "TP", None), hold("supplier", "Potter", Some("2026-02-20 14:00"))] {
-            assert!(stage.store.hold(hold, at(MONDAY)).await.unwrap());
-        }
-        let pause = stage.situation("1042", MONDAY).await.pause.unwrap();
-        assert_eq!((pause.scope.as_str(), pause.until), ("sku", None));
-    }
+async fn a_hold_is_placed_once_and_lifted_once(stage: Stage) {
+    stage
+        .import(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
+        .await;
+    stage.review(MONDAY).await;
+    let store = &stage.store;
+    assert!(
+        store
+            .hold(hold("order", "1042", None), at(MONDAY))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .hold(hold("order", "1042", None), at(MONDAY))
+            .await
+            .unwrap()
+    );
+    assert_eq!(stage.due(MONDAY).await, [stage.order("1042").await]);
+    stage.review(MONDAY).await;
+    assert!(
+        store
+            .release("order", "1042", "mira", Some("done"), at(MONDAY))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .release("order", "1042", "mira", None, at(MONDAY))
+            .await
+            .unwrap()
+    );
+    assert_eq!(stage.due(MONDAY).await, [stage.order("1042").await]);
+    assert_eq!(stage.number("SELECT count(*) FROM audit").await, 2);
+}
 
-    async fn a_suppression_wakes_the_customers_orders(stage) {
-        stage.import(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY).await;
-        stage.review(MONDAY).await;
-        for _ in 0..2 {
-            stage.store.suppress(&email_hash("1042"), ChannelName::Email, "stop", "person", at(MONDAY)).await.unwrap();
-        }
-        assert_eq!(stage.due(MONDAY).await, [stage.order("1042").await]);
-        assert_eq!(stage.situation("1042", MONDAY).await.suppressed, [ChannelName::Email]);
-        assert!(stage.situation("1043", MONDAY).await.suppressed.is_empty());
+async fn of_several_holds_the_longest_counts(stage: Stage) {
+    stage.import(&[teapots("L1", "1042")], MONDAY).await;
+    let until = Some("2026-02-16 14:00");
+    for hold in [
+        hold("order", "1042", until),
+        hold("sku", "TP", None),
+        hold("supplier", "Potter", Some("2026-02-20 14:00")),
+    ] {
+        assert!(stage.store.hold(hold, at(MONDAY)).await.unwrap());
     }
+    let pause = stage.situation("1042", MONDAY).await.pause.unwrap();
+    assert_eq!((pause.scope.as_str(), pause.until), ("sku", None));
+}
 
-    async fn going_live_tells_a_fresh_baseline_and_forgets_the_sandbox(stage) {
-        let mut stage = stage;
-        stage.mode = Mode::Sandbox;
-        let parcel = RowShipment {
-            key: "P1".to_owned(), shipped_at: None, carrier: None,
-            tracking_numbers: Vec::new(), tracking_url: None, estimate_on: None,
-        };
-        stage.announce(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY).await;
-        assert_eq!(stage.write(MONDAY).await, 2);
-        let shipped = Row { shipped: Some(Quantity::pieces(1)), shipments: vec![parcel], ..teapots("L1", "1042") };
-        stage.announce(&[shipped, Row { eta: Some(eta("2026-03-20")), ..teapots("L2", "1043") }], "2026-02-17 10:00").await;
-        let queued = stage.review("2026-02-17 11:00").await.messages;
-        assert!(!queued.is_empty());
-        let mut held = stage.plan_orders(&[], MONDAY).await;
-        held.held = true;
-        let live_at = "2026-02-17 12:00";
-        assert_eq!(stage.store.read().mode().await.unwrap(), Mode::Sandbox);
-        assert_eq!(stage.store.go_live("mira", at(live_at)).await.unwrap(), 2);
-        assert_eq!(stage.store.read().mode().await.unwrap(), Mode::Live);
-        for no in queued {
-            assert_eq!(stage.state(no).await, MessageState::Withdrawn);
-        }
-        stage.mode = Mode::Live;
-        assert_eq!(stage.told("1042").await, ["2026-03-06 baseline"]);
-        assert_eq!(stage.told("1043").await, ["2026-03-20 baseline"]);
-        let s = stage.situation("1042", live_at).await;
-        assert!(s.notices.is_empty() && s.untold_shipments.is_empty());
-        assert!(!s.lines[0].has_untold_shipment());
-        assert_eq!((s.order.adopted_at, s.order.next_word_by), (Some(at(live_at)), None));
-        assert!(s.courtesy_sent_at.is_empty());
-        // Nothing of it is said in live mode.
-        assert!(stage.review(live_at).await.messages.is_empty());
-        assert!(stage.claim(1, live_at).await.is_empty());
-        assert_eq!(stage.number("SELECT count(*) FROM audit WHERE verb = 'live' AND actor = 'mira'").await, 1);
+async fn a_suppression_wakes_the_customers_orders(stage: Stage) {
+    stage
+        .import(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
+        .await;
+    stage.review(MONDAY).await;
+    for _ in 0..2 {
+        stage
+            .store
+            .suppress(
+                &email_hash("1042"),
+                ChannelName::Email,
+                "stop",
+                "person",
+                at(MONDAY),
+            )
+            .await
+            .unwrap();
     }
+    assert_eq!(stage.due(MONDAY).await, [stage.order("1042").await]);
+    assert_eq!(
+        stage.situation("1042", MONDAY).await.suppressed,
+        [ChannelName::Email]
+    );
+    assert!(stage.situation("1043", MONDAY).await.suppressed.is_empty());
+}
 
-    async fn a_run_held_in_the_sandbox_does_not_collect_live_messages(stage) {
-        let mut stage = stage;
-        stage.mode = Mode::Sandbox;
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        let mut review = stage.plan(MONDAY).await;
-        review.held = true;
-        stage.commit(review, MONDAY).await;
-        stage.store.go_live("mira", at(MONDAY)).await.unwrap();
-        let since = at(MONDAY).minus(Length::hours(1));
-        assert_eq!(stage.store.read().held_run_since(since).await.unwrap(), None);
+async fn going_live_tells_a_fresh_baseline_and_forgets_the_sandbox(mut stage: Stage) {
+    stage.mode = Mode::Sandbox;
+    let parcel = RowShipment {
+        key: "P1".to_owned(),
+        shipped_at: None,
+        carrier: None,
+        tracking_numbers: Vec::new(),
+        tracking_url: None,
+        estimate_on: None,
+    };
+    stage
+        .announce(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
+        .await;
+    assert_eq!(stage.write(MONDAY).await, 2);
+    let shipped = Row {
+        shipped: Some(Quantity::pieces(1)),
+        shipments: vec![parcel],
+        ..teapots("L1", "1042")
+    };
+    stage
+        .announce(
+            &[
+                shipped,
+                Row {
+                    eta: Some(eta("2026-03-20")),
+                    ..teapots("L2", "1043")
+                },
+            ],
+            "2026-02-17 10:00",
+        )
+        .await;
+    let queued = stage.review("2026-02-17 11:00").await.messages;
+    assert!(!queued.is_empty());
+    let mut held = stage.plan_orders(&[], MONDAY).await;
+    held.held = true;
+    let live_at = "2026-02-17 12:00";
+    assert_eq!(stage.store.read().mode().await.unwrap(), Mode::Sandbox);
+    assert_eq!(stage.store.go_live("mira", at(live_at)).await.unwrap(), 2);
+    assert_eq!(stage.store.read().mode().await.unwrap(), Mode::Live);
+    for no in queued {
+        assert_eq!(stage.state(no).await, MessageState::Withdrawn);
     }
+    stage.mode = Mode::Live;
+    assert_eq!(stage.told("1042").await, ["2026-03-06 baseline"]);
+    assert_eq!(stage.told("1043").await, ["2026-03-20 baseline"]);
+    let s = stage.situation("1042", live_at).await;
+    assert!(s.notices.is_empty() && s.untold_shipments.is_empty());
+    assert!(!s.lines[0].has_untold_shipment());
+    assert_eq!(
+        (s.order.adopted_at, s.order.next_word_by),
+        (Some(at(live_at)), None)
+    );
+    assert!(s.courtesy_sent_at.is_empty());
+    // Nothing of it is said in live mode.
+    assert!(stage.review(live_at).await.messages.is_empty());
+    assert!(stage.claim(1, live_at).await.is_empty());
+    assert_eq!(
+        stage
+            .number("SELECT count(*) FROM audit WHERE verb = 'live' AND actor = 'mira'")
+            .await,
+        1
+    );
+}
 
-    async fn sandbox_words_are_not_seen_in_live_mode(stage) {
-        let mut stage = stage;
-        stage.mode = Mode::Sandbox;
-        stage.told_teapots().await;
-        assert_eq!(stage.told("1042").await.len(), 1);
-        stage.mode = Mode::Live;
-        let s = stage.situation("1042", MONDAY).await;
-        assert!(s.notices.is_empty() && s.lines[0].told.is_empty());
-        assert!(stage.claim(1, MONDAY).await.is_empty());
-    }
+async fn a_run_held_in_the_sandbox_does_not_collect_live_messages(mut stage: Stage) {
+    stage.mode = Mode::Sandbox;
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let mut review = stage.plan(MONDAY).await;
+    review.held = true;
+    stage.commit(review, MONDAY).await;
+    stage.store.go_live("mira", at(MONDAY)).await.unwrap();
+    let since = at(MONDAY).minus(Length::hours(1));
+    assert_eq!(
+        stage.store.read().held_run_since(since).await.unwrap(),
+        None
+    );
+}
 
-    async fn a_setting_is_read_back(stage) {
-        let store = &stage.store;
-        assert_eq!(store.read().meta("policy_digest").await.unwrap(), None);
-        store.put_meta("policy_digest", "a").await.unwrap();
-        store.put_meta("policy_digest", "b").await.unwrap();
-        assert_eq!(store.read().meta("policy_digest").await.unwrap().as_deref(), Some("b"));
-        store.probe(at(MONDAY)).await.unwrap();
-        store.audit("mira", "looked", "1042", None, at(MONDAY)).await.unwrap();
-        assert_eq!(stage.number("SELECT count(*) FROM audit").await, 1);
-        assert_eq!(store.read().shop_id("shop").await.unwrap(), Some(stage.shop));
-        assert_eq!(store.read().shop_id("other").await.unwrap(), None);
-        assert_eq!(store.ensure_shop("shop", "Renamed", "Europe/London").await.unwrap(), stage.shop);
-    }
+async fn sandbox_words_are_not_seen_in_live_mode(mut stage: Stage) {
+    stage.mode = Mode::Sandbox;
+    stage.told_teapots().await;
+    assert_eq!(stage.told("1042").await.len(), 1);
+    stage.mode = Mode::Live;
+    let s = stage.situation("1042", MONDAY).await;
+    assert!(s.notices.is_empty() && s.lines[0].told.is_empty());
+    assert!(stage.claim(1, MONDAY).await.is_empty());
+}
 
-    async fn only_one_process_delivers(stage) {
-        let other = stage.another_store().await;
-        let LockAttempt::Taken(lock) = stage.store.try_delivery_lock().unwrap() else { panic!("free") };
-        assert!(matches!(other.try_delivery_lock().unwrap(), LockAttempt::HeldBy(Some(_))));
-        // Whoever does not deliver may still commit.
-        other.probe(at(MONDAY)).await.unwrap();
-        drop(lock);
-        assert!(matches!(other.try_delivery_lock().unwrap(), LockAttempt::Taken(_)));
-    }
+async fn a_setting_is_read_back(stage: Stage) {
+    let store = &stage.store;
+    assert_eq!(store.read().meta("policy_digest").await.unwrap(), None);
+    store.put_meta("policy_digest", "a").await.unwrap();
+    store.put_meta("policy_digest", "b").await.unwrap();
+    assert_eq!(
+        store.read().meta("policy_digest").await.unwrap().as_deref(),
+        Some("b")
+    );
+    store.probe(at(MONDAY)).await.unwrap();
+    store
+        .audit("mira", "looked", "1042", None, at(MONDAY))
+        .await
+        .unwrap();
+    assert_eq!(stage.number("SELECT count(*) FROM audit").await, 1);
+    assert_eq!(
+        store.read().shop_id("shop").await.unwrap(),
+        Some(stage.shop)
+    );
+    assert_eq!(store.read().shop_id("other").await.unwrap(), None);
+    assert_eq!(
+        store
+            .ensure_shop("shop", "Renamed", "Europe/London")
+            .await
+            .unwrap(),
+        stage.shop
+    );
+}
 
-    async fn a_database_of_a_newer_program_is_refused(stage) {
-        stage.force("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-            VALUES (9999, 'later', 1, x'00', 0)").await.unwrap();
-        for refused in [Store::open(&stage.path()).await.err(), ReadStore::open(&stage.path()).await.err()] {
-            assert!(matches!(refused, Some(StoreError::NewerSchema { found: 9999, .. })), "{refused:?}");
-        }
-    }
+async fn only_one_process_delivers(stage: Stage) {
+    let other = stage.another_store().await;
+    let LockAttempt::Taken(lock) = stage.store.try_delivery_lock().unwrap() else {
+        panic!("free")
+    };
+    assert!(matches!(
+        other.try_delivery_lock().unwrap(),
+        LockAttempt::HeldBy(Some(_))
+    ));
+    // Whoever does not deliver may still commit.
+    other.probe(at(MONDAY)).await.unwrap();
+    drop(lock);
+    assert!(matches!(
+        other.try_delivery_lock().unwrap(),
+        LockAttempt::Taken(_)
+    ));
+}
 
-    async fn looking_needs_a_database(stage) {
-        let nowhere = stage.path().with_file_name("none.sqlite");
-        assert!(matches!(ReadStore::open(&nowhere).await, Err(StoreError::Open { .. })));
-        assert!(!nowhere.exists());
+async fn a_database_of_a_newer_program_is_refused(stage: Stage) {
+    stage.force("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+        VALUES (9999, 'later', 1, x'00', 0)").await.unwrap();
+    for refused in [
+        Store::open(&stage.path()).await.err(),
+        ReadStore::open(&stage.path()).await.err(),
+    ] {
+        assert!(
+            matches!(refused, Some(StoreError::NewerSchema { found: 9999, .. })),
+            "{refused:?}"
+        );
     }
+}
 
-    async fn looking_works_when_nobody_has_it_open(stage) {
-        let path = stage.path();
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        stage.review(MONDAY).await;
-        stage.land(1, accepted(), MONDAY).await;
-        stage.store.sweep(worker(1), at(MONDAY)).await.unwrap();
-        drop(stage.store);
-        let read = ReadStore::open(&path).await.unwrap();
-        assert_eq!(read.find_orders("1042", None).await.unwrap().len(), 1);
-    }
+async fn looking_needs_a_database(stage: Stage) {
+    let nowhere = stage.path().with_file_name("none.sqlite");
+    assert!(matches!(
+        ReadStore::open(&nowhere).await,
+        Err(StoreError::Open { .. })
+    ));
+    assert!(!nowhere.exists());
+}
+
+async fn looking_works_when_nobody_has_it_open(stage: Stage) {
+    let path = stage.path();
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    stage.land(1, accepted(), MONDAY).await;
+    stage.store.sweep(worker(1), at(MONDAY)).await.unwrap();
+    drop(stage.store);
+    let read = ReadStore::open(&path).await.unwrap();
+    assert_eq!(read.find_orders("1042", None).await.unwrap().len(), 1);
 }

@@ -1,6 +1,7 @@
 //! The work of the dead, doubts, and what grew too old.
 
-use super::stage::{MONDAY, Stage, at, deferred, doubt, email_hash, eta, teapots, worker};
+use super::props::{MONDAY, at, deferred, doubt, email_hash, eta, teapots, worker};
+use super::stage::Stage;
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::message::MessageState;
 use backorderd::domain::outcome::Deferral;
@@ -18,162 +19,315 @@ async fn in_doubt(stage: &Stage) -> Claimed {
     stage.land(1, doubt(), MONDAY).await.remove(0)
 }
 
-promises! {
-    async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(stage) {
-        stage.announce(&[teapots("L1", "1042"), teapots("L2", "1043"), teapots("L3", "1044")], MONDAY).await;
-        stage.review(MONDAY).await;
-        let claimed = stage.claim(1, MONDAY).await;
-        assert!(stage.mark(1, &claimed[0], MONDAY).await);
-        let others = claimed[2].clone();
-        stage.store.give_back(worker(1), vec![(others.no, others.epoch)], None, at(MONDAY)).await.unwrap();
-        let mine = stage.submit(2, MONDAY).await.remove(0);
-        let swept = stage.store.sweep(worker(2), at(MONDAY)).await.unwrap();
-        assert_eq!((swept.queued, swept.in_doubt, swept.poisoned), (1, 1, 0));
-        assert_eq!(stage.state(claimed[0].no).await, MessageState::InDoubt);
-        assert_eq!(stage.state(claimed[1].no).await, MessageState::Queued);
-        assert_eq!(stage.state(mine.no).await, MessageState::Submitting);
-        assert_eq!(stage.told("1042").await, ["2026-03-06 possible"]);
-        let attempt = stage.store.read().attempts(claimed[0].no).await.unwrap().remove(0);
-        assert_eq!(attempt.outcome.as_deref(), Some("in_doubt"));
-        // The dead change nothing any more.
-        assert!(!stage.record(1, &claimed[0], super::stage::accepted(), MONDAY).await);
-        assert!(!stage.mark(1, &claimed[1], MONDAY).await);
-        assert_eq!(stage.store.sweep(worker(2), at(MONDAY)).await.unwrap(), Default::default());
-    }
+promises![
+    what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued,
+    a_doubt_about_what_must_arrive_is_sent_once_more,
+    a_second_doubt_is_assumed,
+    a_doubt_about_a_courtesy_is_assumed_at_once,
+    a_doubt_whose_facts_moved_on_is_not_repeated_and_stays_possible,
+    a_doubt_that_is_too_old_to_be_true_is_not_repeated,
+    what_grew_too_old_is_looked_at_again,
+    queued_mail_to_a_suppressed_address_is_taken_back,
+    a_poisonous_message_is_set_aside_and_the_others_go_on,
+    an_outcome_ends_the_count_of_claims_without_one,
+    a_hold_ends_when_its_time_is_over_and_wakes_its_orders,
+    a_held_run_lapses_and_its_orders_are_looked_at_again,
+];
 
-    async fn a_doubt_about_what_must_arrive_is_sent_once_more(stage) {
-        let message = in_doubt(&stage).await;
-        let settled = stage.store.settle_doubts(at(QUIET_OVER)).await.unwrap();
-        assert_eq!((settled.once_more, settled.assumed), (1, 0));
-        let again = stage.submit(1, QUIET_OVER).await.remove(0);
-        assert_eq!((again.no, again.uid, again.doubts), (message.no, message.uid, 1));
-        assert!(stage.record(1, &again, super::stage::accepted(), QUIET_OVER).await);
-        assert_eq!(stage.told("1042").await, ["2026-03-06 possible", "2026-03-06 accepted"]);
-    }
+async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(stage: Stage) {
+    stage
+        .announce(
+            &[
+                teapots("L1", "1042"),
+                teapots("L2", "1043"),
+                teapots("L3", "1044"),
+            ],
+            MONDAY,
+        )
+        .await;
+    stage.review(MONDAY).await;
+    let claimed = stage.claim(1, MONDAY).await;
+    assert!(stage.mark(1, &claimed[0], MONDAY).await);
+    let others = claimed[2].clone();
+    stage
+        .store
+        .give_back(worker(1), vec![(others.no, others.epoch)], None, at(MONDAY))
+        .await
+        .unwrap();
+    let mine = stage.submit(2, MONDAY).await.remove(0);
+    let swept = stage.store.sweep(worker(2), at(MONDAY)).await.unwrap();
+    assert_eq!((swept.queued, swept.in_doubt, swept.poisoned), (1, 1, 0));
+    assert_eq!(stage.state(claimed[0].no).await, MessageState::InDoubt);
+    assert_eq!(stage.state(claimed[1].no).await, MessageState::Queued);
+    assert_eq!(stage.state(mine.no).await, MessageState::Submitting);
+    assert_eq!(stage.told("1042").await, ["2026-03-06 possible"]);
+    let attempt = stage
+        .store
+        .read()
+        .attempts(claimed[0].no)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(attempt.outcome.as_deref(), Some("in_doubt"));
+    // The dead change nothing any more.
+    assert!(
+        !stage
+            .record(1, &claimed[0], super::props::accepted(), MONDAY)
+            .await
+    );
+    assert!(!stage.mark(1, &claimed[1], MONDAY).await);
+    assert_eq!(
+        stage.store.sweep(worker(2), at(MONDAY)).await.unwrap(),
+        Default::default()
+    );
+}
 
-    async fn a_second_doubt_is_assumed(stage) {
-        in_doubt(&stage).await;
-        stage.store.settle_doubts(at(QUIET_OVER)).await.unwrap();
-        let again = stage.land(1, doubt(), QUIET_OVER).await.remove(0);
-        let later = "2026-02-16 15:00";
-        let settled = stage.store.settle_doubts(at(later)).await.unwrap();
-        assert_eq!((settled.once_more, settled.assumed), (0, 1));
-        let row = stage.message(again.no).await;
-        assert_eq!((row.state, row.settled_by.as_deref()), (MessageState::Sent, Some("assumed")));
-        assert_eq!(stage.told("1042").await.last().unwrap(), "2026-03-06 assumed");
-        assert_eq!(stage.due(later).await.len(), 1);
-        assert!(stage.review(later).await.messages.is_empty());
-    }
+async fn a_doubt_about_what_must_arrive_is_sent_once_more(stage: Stage) {
+    let message = in_doubt(&stage).await;
+    let settled = stage.store.settle_doubts(at(QUIET_OVER)).await.unwrap();
+    assert_eq!((settled.once_more, settled.assumed), (1, 0));
+    let again = stage.submit(1, QUIET_OVER).await.remove(0);
+    assert_eq!(
+        (again.no, again.uid, again.doubts),
+        (message.no, message.uid, 1)
+    );
+    assert!(
+        stage
+            .record(1, &again, super::props::accepted(), QUIET_OVER)
+            .await
+    );
+    assert_eq!(
+        stage.told("1042").await,
+        ["2026-03-06 possible", "2026-03-06 accepted"]
+    );
+}
 
-    async fn a_doubt_about_a_courtesy_is_assumed_at_once(stage) {
-        stage.told_teapots().await;
-        let milestone = "2026-02-23 10:00";
-        stage.review(milestone).await;
-        let update = stage.land(1, doubt(), milestone).await.remove(0);
-        assert!(!update.kind.must_arrive());
-        let later = "2026-02-23 10:15";
-        let settled = stage.store.settle_doubts(at(later)).await.unwrap();
-        assert_eq!((settled.once_more, settled.assumed), (0, 1));
-        assert!(!stage.situation("1042", later).await.notices.last().unwrap().in_flight);
-    }
+async fn a_second_doubt_is_assumed(stage: Stage) {
+    in_doubt(&stage).await;
+    stage.store.settle_doubts(at(QUIET_OVER)).await.unwrap();
+    let again = stage.land(1, doubt(), QUIET_OVER).await.remove(0);
+    let later = "2026-02-16 15:00";
+    let settled = stage.store.settle_doubts(at(later)).await.unwrap();
+    assert_eq!((settled.once_more, settled.assumed), (0, 1));
+    let row = stage.message(again.no).await;
+    assert_eq!(
+        (row.state, row.settled_by.as_deref()),
+        (MessageState::Sent, Some("assumed"))
+    );
+    assert_eq!(
+        stage.told("1042").await.last().unwrap(),
+        "2026-03-06 assumed"
+    );
+    assert_eq!(stage.due(later).await.len(), 1);
+    assert!(stage.review(later).await.messages.is_empty());
+}
 
-    async fn a_doubt_whose_facts_moved_on_is_not_repeated_and_stays_possible(stage) {
-        let message = in_doubt(&stage).await;
-        stage.announce(&[Row { eta: Some(eta("2026-03-20")), ..teapots("L1", "1042") }], MONDAY).await;
-        let settled = stage.store.settle_doubts(at(QUIET_OVER)).await.unwrap();
-        assert_eq!((settled.once_more, settled.assumed), (0, 1));
-        assert_eq!(stage.state(message.no).await, MessageState::Sent);
-        assert_eq!(stage.told("1042").await, ["2026-03-06 possible"]);
-        // Whoever may believe the old date hears the new one.
-        stage.review("2026-02-17 10:00").await;
-        assert_eq!(stage.claim(1, "2026-02-17 10:00").await.len(), 1);
-    }
+async fn a_doubt_about_a_courtesy_is_assumed_at_once(stage: Stage) {
+    stage.told_teapots().await;
+    let milestone = "2026-02-23 10:00";
+    stage.review(milestone).await;
+    let update = stage.land(1, doubt(), milestone).await.remove(0);
+    assert!(!update.kind.must_arrive());
+    let later = "2026-02-23 10:15";
+    let settled = stage.store.settle_doubts(at(later)).await.unwrap();
+    assert_eq!((settled.once_more, settled.assumed), (0, 1));
+    assert!(
+        !stage
+            .situation("1042", later)
+            .await
+            .notices
+            .last()
+            .unwrap()
+            .in_flight
+    );
+}
 
-    async fn a_doubt_that_is_too_old_to_be_true_is_not_repeated(stage) {
-        in_doubt(&stage).await;
-        let late = at("2026-03-20 10:00");
-        let settled = stage.store.settle_doubts(late).await.unwrap();
-        assert_eq!((settled.once_more, settled.assumed), (0, 1));
-    }
+async fn a_doubt_whose_facts_moved_on_is_not_repeated_and_stays_possible(stage: Stage) {
+    let message = in_doubt(&stage).await;
+    stage
+        .announce(
+            &[Row {
+                eta: Some(eta("2026-03-20")),
+                ..teapots("L1", "1042")
+            }],
+            MONDAY,
+        )
+        .await;
+    let settled = stage.store.settle_doubts(at(QUIET_OVER)).await.unwrap();
+    assert_eq!((settled.once_more, settled.assumed), (0, 1));
+    assert_eq!(stage.state(message.no).await, MessageState::Sent);
+    assert_eq!(stage.told("1042").await, ["2026-03-06 possible"]);
+    // Whoever may believe the old date hears the new one.
+    stage.review("2026-02-17 10:00").await;
+    assert_eq!(stage.claim(1, "2026-02-17 10:00").await.len(), 1);
+}
 
-    async fn what_grew_too_old_is_looked_at_again(stage) {
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        let first = stage.review(MONDAY).await.messages[0];
-        let late = stage.situation("1042", MONDAY).await.notices[0].not_after.plus(Length(1));
-        assert_eq!(stage.store.tidy(late, Length::hours(24)).await.unwrap(), 1);
-        assert_eq!(stage.state(first).await, MessageState::Expired);
-        assert_eq!(stage.store.read().due_orders(late, 9).await.unwrap().len(), 1);
-        // Its key is free: the same thing may be planned again.
-        assert!(stage.situation("1042", MONDAY).await.notices.is_empty());
-        assert_eq!(stage.review("2026-02-18 14:31").await.messages.len(), 1);
-    }
+async fn a_doubt_that_is_too_old_to_be_true_is_not_repeated(stage: Stage) {
+    in_doubt(&stage).await;
+    let late = at("2026-03-20 10:00");
+    let settled = stage.store.settle_doubts(late).await.unwrap();
+    assert_eq!((settled.once_more, settled.assumed), (0, 1));
+}
 
-    async fn queued_mail_to_a_suppressed_address_is_taken_back(stage) {
-        stage.announce(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY).await;
-        let queued = stage.review(MONDAY).await.messages;
-        stage.store.suppress(&email_hash("1042"), ChannelName::Email, "stop", "person", at(MONDAY)).await.unwrap();
-        assert_eq!(stage.due(MONDAY).await.len(), 1);
-        assert_eq!(stage.store.tidy(at(MONDAY), Length::hours(24)).await.unwrap(), 1);
-        assert_eq!(stage.state(queued[0]).await, MessageState::Suppressed);
-        assert_eq!(stage.state(queued[1]).await, MessageState::Queued);
-        stage.review(MONDAY).await;
-        let order = stage.order("1042").await;
-        let verdicts = stage.store.read().verdicts(order).await.unwrap();
-        assert_eq!(verdicts.last().unwrap().verdict.reason.code(), "unreachable");
-    }
+async fn what_grew_too_old_is_looked_at_again(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let first = stage.review(MONDAY).await.messages[0];
+    let late = stage.situation("1042", MONDAY).await.notices[0]
+        .not_after
+        .plus(Length(1));
+    assert_eq!(stage.store.tidy(late, Length::hours(24)).await.unwrap(), 1);
+    assert_eq!(stage.state(first).await, MessageState::Expired);
+    assert_eq!(
+        stage.store.read().due_orders(late, 9).await.unwrap().len(),
+        1
+    );
+    // Its key is free: the same thing may be planned again.
+    assert!(stage.situation("1042", MONDAY).await.notices.is_empty());
+    assert_eq!(stage.review("2026-02-18 14:31").await.messages.len(), 1);
+}
 
-    async fn a_poisonous_message_is_set_aside_and_the_others_go_on(stage) {
-        stage.announce(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY).await;
-        let queued = stage.review(MONDAY).await.messages;
-        stage.force("UPDATE messages SET claims = 3 WHERE no = 1").await.unwrap();
-        assert_eq!(stage.store.tidy(at(MONDAY), Length::hours(24)).await.unwrap(), 1);
-        assert_eq!(stage.state(queued[0]).await, MessageState::Failed);
-        assert_eq!(stage.claim(1, MONDAY).await.len(), 1);
-    }
+async fn queued_mail_to_a_suppressed_address_is_taken_back(stage: Stage) {
+    stage
+        .announce(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
+        .await;
+    let queued = stage.review(MONDAY).await.messages;
+    stage
+        .store
+        .suppress(
+            &email_hash("1042"),
+            ChannelName::Email,
+            "stop",
+            "person",
+            at(MONDAY),
+        )
+        .await
+        .unwrap();
+    assert_eq!(stage.due(MONDAY).await.len(), 1);
+    assert_eq!(
+        stage
+            .store
+            .tidy(at(MONDAY), Length::hours(24))
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(stage.state(queued[0]).await, MessageState::Suppressed);
+    assert_eq!(stage.state(queued[1]).await, MessageState::Queued);
+    stage.review(MONDAY).await;
+    let order = stage.order("1042").await;
+    let verdicts = stage.store.read().verdicts(order).await.unwrap();
+    assert_eq!(
+        verdicts.last().unwrap().verdict.reason.code(),
+        "unreachable"
+    );
+}
 
-    async fn an_outcome_ends_the_count_of_claims_without_one(stage) {
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        stage.review(MONDAY).await;
-        let mut now = at(MONDAY);
-        for round in 0..6 {
-            let message = stage.claim_as(super::stage::ask(worker(1), stage.mode, now)).await.remove(0);
-            assert!(stage.store.mark(worker(1), super::stage::mark_of(&message), now).await.unwrap(), "{round}");
-            let report = stage.report(&message, deferred(Deferral::Relay), now);
-            assert!(stage.store.record(worker(1), report, now).await.unwrap());
-            now = now.plus(Length::mins(5));
-        }
-        assert_eq!(stage.number("SELECT claims FROM messages").await, 0);
-    }
+async fn a_poisonous_message_is_set_aside_and_the_others_go_on(stage: Stage) {
+    stage
+        .announce(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
+        .await;
+    let queued = stage.review(MONDAY).await.messages;
+    stage
+        .force("UPDATE messages SET claims = 3 WHERE no = 1")
+        .await
+        .unwrap();
+    assert_eq!(
+        stage
+            .store
+            .tidy(at(MONDAY), Length::hours(24))
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(stage.state(queued[0]).await, MessageState::Failed);
+    assert_eq!(stage.claim(1, MONDAY).await.len(), 1);
+}
 
-    async fn a_hold_ends_when_its_time_is_over_and_wakes_its_orders(stage) {
-        stage.import(&[teapots("L1", "1042")], MONDAY).await;
-        stage.review(MONDAY).await;
-        let until = at("2026-02-17 09:00");
-        let hold = NewHold {
-            scope: "order", key: "1042".to_owned(), by: "mira".to_owned(),
-            why: "called".to_owned(), until: Some(until),
-        };
-        assert!(stage.store.hold(hold, at(MONDAY)).await.unwrap());
-        let paused = stage.situation("1042", MONDAY).await.pause.unwrap();
-        assert_eq!((paused.scope.as_str(), paused.until), ("order", Some(until)));
-        stage.review(MONDAY).await;
-        assert_eq!(stage.store.tidy(at(MONDAY), Length::hours(24)).await.unwrap(), 0);
-        assert_eq!(stage.store.tidy(until, Length::hours(24)).await.unwrap(), 1);
-        assert!(stage.store.read().holds().await.unwrap().is_empty());
-        assert_eq!(stage.store.read().due_orders(until, 9).await.unwrap().len(), 1);
+async fn an_outcome_ends_the_count_of_claims_without_one(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let mut now = at(MONDAY);
+    for round in 0..6 {
+        let message = stage
+            .claim_as(super::props::ask(worker(1), stage.mode, now))
+            .await
+            .remove(0);
+        assert!(
+            stage
+                .store
+                .mark(worker(1), super::props::mark_of(&message), now)
+                .await
+                .unwrap(),
+            "{round}"
+        );
+        let report = stage.report(&message, deferred(Deferral::Relay), now);
+        assert!(stage.store.record(worker(1), report, now).await.unwrap());
+        now = now.plus(Length::mins(5));
     }
+    assert_eq!(stage.number("SELECT claims FROM messages").await, 0);
+}
 
-    async fn a_held_run_lapses_and_its_orders_are_looked_at_again(stage) {
-        stage.announce(&[teapots("L1", "1042")], MONDAY).await;
-        let mut review = stage.plan(MONDAY).await;
-        review.held = true;
-        let run = review.run;
-        let message = stage.commit(review, MONDAY).await.messages[0];
-        let next_day = "2026-02-17 14:31";
-        assert_eq!(stage.store.tidy(at("2026-02-17 14:29"), Length::hours(24)).await.unwrap(), 0);
-        assert_eq!(stage.store.tidy(at(next_day), Length::hours(24)).await.unwrap(), 1);
-        assert_eq!(stage.store.read().runs(Some(run), 1).await.unwrap()[0].state, RunState::Lapsed);
-        assert_eq!(stage.state(message).await, MessageState::Expired);
-        assert_eq!(stage.review(next_day).await.messages.len(), 1);
-    }
+async fn a_hold_ends_when_its_time_is_over_and_wakes_its_orders(stage: Stage) {
+    stage.import(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let until = at("2026-02-17 09:00");
+    let hold = NewHold {
+        scope: "order",
+        key: "1042".to_owned(),
+        by: "mira".to_owned(),
+        why: "called".to_owned(),
+        until: Some(until),
+    };
+    assert!(stage.store.hold(hold, at(MONDAY)).await.unwrap());
+    let paused = stage.situation("1042", MONDAY).await.pause.unwrap();
+    assert_eq!(
+        (paused.scope.as_str(), paused.until),
+        ("order", Some(until))
+    );
+    stage.review(MONDAY).await;
+    assert_eq!(
+        stage
+            .store
+            .tidy(at(MONDAY), Length::hours(24))
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(stage.store.tidy(until, Length::hours(24)).await.unwrap(), 1);
+    assert!(stage.store.read().holds().await.unwrap().is_empty());
+    assert_eq!(
+        stage.store.read().due_orders(until, 9).await.unwrap().len(),
+        1
+    );
+}
+
+async fn a_held_run_lapses_and_its_orders_are_looked_at_again(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let mut review = stage.plan(MONDAY).await;
+    review.held = true;
+    let run = review.run;
+    let message = stage.commit(review, MONDAY).await.messages[0];
+    let next_day = "2026-02-17 14:31";
+    assert_eq!(
+        stage
+            .store
+            .tidy(at("2026-02-17 14:29"), Length::hours(24))
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        stage
+            .store
+            .tidy(at(next_day), Length::hours(24))
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        stage.store.read().runs(Some(run), 1).await.unwrap()[0].state,
+        RunState::Lapsed
+    );
+    assert_eq!(stage.state(message).await, MessageState::Expired);
+    assert_eq!(stage.review(next_day).await.messages.len(), 1);
 }

@@ -1,34 +1,32 @@
 //! The stage the cases play on: a fresh database of one back end, a shop, and
 //! the moves everybody makes (import, review, claim, send).
 
+use super::props::{MONDAY, accepted, ask, at, hash_of, hashes, mark_of, teapots, worker};
 use backorderd::domain::bundle::{PlannedMessage, PlannedNotice, bundle};
-use backorderd::domain::contact::{Contact, EmailAddress, Locale};
-use backorderd::domain::eta::Eta;
-use backorderd::domain::ids::{MessageNo, MessageUid, OrderId, WorkerId};
+use backorderd::domain::contact::{EmailAddress, Locale};
+use backorderd::domain::ids::{MessageNo, MessageUid, OrderId};
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::message::{Flight, MessageState, land};
 use backorderd::domain::mirror::{MergeRules, MirrorChanges, MirrorCounts, merge, order_key};
 use backorderd::domain::notice_key::Mode;
 use backorderd::domain::order::Situation;
-use backorderd::domain::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
+use backorderd::domain::outcome::Outcome;
 use backorderd::domain::plan::plan;
 use backorderd::domain::policy::Policy;
-use backorderd::domain::quantity::Quantity;
-use backorderd::domain::row::{Row, RowStatus};
-use backorderd::domain::time::{Instant, Length};
+use backorderd::domain::row::Row;
+use backorderd::domain::time::Instant;
 use backorderd::store::Store;
 use backorderd::store::read::lists::MessageFilter;
 use backorderd::store::read::situations::ReadSituation;
 use backorderd::store::types::{
-    Claimed, Mark, MessageRow, NewRun, OutgoingMessage, PlannedOrder, Record, Review,
-    ReviewWritten, StoreError,
+    Claimed, MessageRow, NewRun, OutgoingMessage, PlannedOrder, Record, Review, ReviewWritten,
+    StoreError,
 };
 use backorderd::store::write::deliver::Claim;
-use backorderd::store::write::mirror::{ContactHashes, MirrorInput};
-use chrono::{NaiveDate, NaiveDateTime};
+use backorderd::store::write::mirror::MirrorInput;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,146 +64,6 @@ pub struct Stage {
     pub mode: Mode,
     pub policy: Policy,
     uids: AtomicU64,
-}
-
-/// Monday afternoon in London: when the shop's orders are first seen.
-pub const MONDAY: &str = "2026-02-16 14:30";
-
-/// `2026-02-26 10:02`, in UTC (which London keeps until the end of March).
-pub fn at(text: &str) -> Instant {
-    let civil = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a time");
-    Instant(civil.and_utc().timestamp_millis())
-}
-
-pub fn day(text: &str) -> NaiveDate {
-    text.parse().expect("a day")
-}
-
-/// `2026-03-06`, or `?`.
-pub fn eta(text: &str) -> Eta {
-    if text == "?" {
-        return Eta::Unknown;
-    }
-    Eta::day(day(text))
-}
-
-pub fn worker(n: u128) -> WorkerId {
-    WorkerId(Uuid::from_u128(n))
-}
-
-/// Two teapots of an order of that Monday, expected on 6 March. Every order
-/// has a customer of its own.
-pub fn teapots(line: &str, order: &str) -> Row {
-    Row {
-        at_line: 2,
-        line_key: line.to_owned(),
-        order_key: None,
-        order_number: order.to_owned(),
-        status: RowStatus::Waiting,
-        customer_name: Some(format!("Customer {order}")),
-        email: Some(EmailAddress::parse(&address(order)).expect("an address")),
-        phone: None,
-        sms_consent: None,
-        preferred: None,
-        locale: Some(Locale::parse("en").expect("a locale")),
-        zone: None,
-        country: None,
-        customer_deleted: false,
-        sku: Some("TP".to_owned()),
-        product_name: Some("Enamel teapot".to_owned()),
-        ordered: Quantity::pieces(2),
-        shipped: None,
-        cancelled: None,
-        price_minor: Some(2950),
-        currency: Some("GBP".to_owned()),
-        supplier: Some("Potter".to_owned()),
-        warehouse: None,
-        ordered_at: None,
-        ordered_on: Some(day("2026-02-16")),
-        eta: Some(eta("2026-03-06")),
-        eta_confirmed_at: None,
-        told: None,
-        reason: None,
-        shipments: Vec::new(),
-        view_url: None,
-        cancel_url: None,
-        extras: BTreeMap::new(),
-        updated_at: None,
-    }
-}
-
-pub fn address(order: &str) -> String {
-    format!("c{order}@mail.example")
-}
-
-/// The hash of the address of an order's customer.
-pub fn email_hash(order: &str) -> String {
-    hash_of(&format!("mailto:{}", address(order)))
-}
-
-/// Stands for the keyed hash of an address.
-pub fn hash_of(address: &str) -> String {
-    format!("hash of {address}")
-}
-
-pub fn hashes(contact: &Contact) -> ContactHashes {
-    let email = contact.email.as_ref().map(|e| hash_of(&e.canonical()));
-    let phone = contact.phone.as_ref().map(|p| hash_of(&p.canonical()));
-    ContactHashes {
-        contact: email.clone().or(phone.clone()).unwrap_or_default(),
-        email,
-        phone,
-    }
-}
-
-pub fn accepted() -> Outcome {
-    let evidence = Evidence::new(Phase::Done, "2.0.0 Ok: queued as 4ABC").with_code(250);
-    Outcome::Accepted {
-        evidence: evidence.with_reference(Some("4ABC".to_owned())),
-    }
-}
-pub fn deferred(why: Deferral) -> Outcome {
-    Outcome::Deferred {
-        why,
-        wait: None,
-        evidence: Evidence::new(Phase::Rcpt, "4.2.2 later").with_code(450),
-    }
-}
-pub fn refused() -> Outcome {
-    let evidence = Evidence::new(Phase::Rcpt, "5.1.1 unknown user").with_code(550);
-    Outcome::Refused {
-        class: Refusal::Hard,
-        evidence: evidence.with_enhanced(Some("5.1.1".to_owned())),
-    }
-}
-pub fn doubt() -> Outcome {
-    Outcome::InDoubt {
-        evidence: Evidence::new(Phase::Dot, "no answer"),
-    }
-}
-
-/// What a worker asks for: everything that is due.
-pub fn ask(by: WorkerId, mode: Mode, now: Instant) -> Claim {
-    Claim {
-        by,
-        mode,
-        now,
-        lease_until: now.plus(Length::secs(60)),
-        limit: 64,
-        run: None,
-        channels: ChannelName::ALL.to_vec(),
-    }
-}
-
-pub fn mark_of(message: &Claimed) -> Mark {
-    Mark {
-        no: message.no,
-        epoch: message.epoch,
-        relay: "relay.example".to_owned(),
-        message_id_header: Some(format!("<{}@shop.example>", message.uid)),
-        template_version: "t1".to_owned(),
-        content_hash: "c1".to_owned(),
-    }
 }
 
 impl Stage {

@@ -1,0 +1,122 @@
+//! The hold file: created and removed without asking any database.
+
+use super::Answer;
+use crate::app::hold_file;
+use crate::cli::Ended;
+use crate::cli::context::Context;
+use crate::cli::present::{self, GOOD, WAITS, say, styled};
+use crate::config::Config;
+use crate::domain::time::Instant;
+use crate::store::ReadStore;
+use crate::wiring;
+use anyhow::Context as _;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+fn answer(done: bool, path: &Path) -> Answer<'static> {
+    Answer {
+        done,
+        scope: "global",
+        key: "",
+        file: Some(path.display().to_string()),
+        until: None,
+        orders_looked_at_again: None,
+        messages_waiting: None,
+    }
+}
+
+/// Creates the file with the reason in its first line. One that is there
+/// already stays as it is: it holds.
+pub fn create(
+    context: &Context,
+    config: &Config,
+    why: &str,
+    now: Instant,
+) -> anyhow::Result<Ended> {
+    let path = hold_file::path(&config.state_dir);
+    let shown = path.display();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.state_dir)
+        .with_context(|| format!("cannot create {}", config.state_dir.display()))?;
+    let zone = config.shop.zone;
+    let at = present::moment(now, zone, now.day_in(zone));
+    let line: String = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    let content = format!("{line}\nby {}, {at}\n", context.by());
+    let opened = OpenOptions::new().write(true).create_new(true).open(&path);
+    let is_new = match opened {
+        Ok(mut file) => {
+            // The file holds whether or not its words reach the disk.
+            if let Err(error) = file.write_all(content.as_bytes()) {
+                eprintln!("backorderd: the reason could not be written: {error}");
+            }
+            true
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("nothing is held: cannot create the hold file {shown}"));
+        }
+    };
+    if context.json {
+        context.print_json(&answer(is_new, &path))?;
+    } else if is_new {
+        say(&format!(
+            "{}  Everything, by the file {shown}: \"{line}\"\n\
+             It stays until: backorderd release --file\n\
+             Not called back: what the mail server or the gateway has taken already.\n",
+            styled(WAITS, "HELD")
+        ))?;
+    } else {
+        let reason = hold_file::reason(&config.state_dir);
+        let reason = reason
+            .map(|r| format!(", it says \"{r}\""))
+            .unwrap_or_default();
+        say(&format!(
+            "The hold file is there already{reason}: {shown}\n"
+        ))?;
+    }
+    Ok(Ended::Done)
+}
+
+/// Removes the file, and says what else still holds.
+pub async fn remove(context: &Context, config: &Config) -> anyhow::Result<Ended> {
+    let path = hold_file::path(&config.state_dir);
+    let shown = path.display();
+    let was_there = match std::fs::remove_file(&path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot remove the hold file {shown}"));
+        }
+    };
+    let ended = if was_there {
+        Ended::Done
+    } else {
+        Ended::Failed
+    };
+    if context.json {
+        context.print_json(&answer(was_there, &path))?;
+        return Ok(ended);
+    }
+    let mut text = if was_there {
+        format!(
+            "{}  The hold file is gone: {shown}\n\
+             What waited is held against today's facts and then goes out, at most {} a minute.\n",
+            styled(GOOD, "RELEASED"),
+            config.pace.per_minute
+        )
+    } else {
+        format!("There is no hold file {shown}.\n")
+    };
+    let database = wiring::database_path(config);
+    if database.exists() {
+        let n_holds = ReadStore::open(database).await?.holds().await?.len();
+        text.push_str(&super::still_held(config, n_holds));
+    }
+    say(&text)?;
+    Ok(ended)
+}
