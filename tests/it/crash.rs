@@ -34,13 +34,17 @@ const CAMPAIGN: u64 = 0x0bac_02de_2d00_2026;
 fn part(n: u64) {
     let mut kills = 0;
     let mut seeds = (n * 1_000..).map(|nth| Seeded::new(CAMPAIGN, nth).next());
-    let mut n_seeds = 0;
+    let mut n_seeds = 0_usize;
     while if is_long() { kills < 75 } else { n_seeds < 5 } {
         let seed = seeds.next().expect("endless seeds");
         kills += survive(seed);
         n_seeds += 1;
     }
     println!("part {n}: {n_seeds} seeds, {kills} kills");
+    assert!(
+        kills >= n_seeds,
+        "too few moments were in the middle of sending"
+    );
 }
 
 #[test]
@@ -58,6 +62,38 @@ fn kills_lose_nothing_and_double_nothing_part_three() {
 #[test]
 fn kills_lose_nothing_and_double_nothing_part_four() {
     part(4);
+}
+
+/// A machine that dies again and again, with little done in between. What was
+/// only waiting for its turn is as innocent as ever.
+#[test]
+fn eight_kills_in_a_row_set_nothing_aside() {
+    let relay = LedgerSmtp::start(Manners {
+        delay: Duration::from_millis(5),
+        ..Manners::default()
+    });
+    let home = Home::live(relay.port(), "");
+    let rows = |eta| -> Vec<_> {
+        (0..N)
+            .map(|n| teapots(&(5000 + n).to_string(), eta))
+            .collect()
+    };
+    home.import(&rows(in_days(20)));
+    home.import(&rows(in_days(31)));
+    for _ in 0..8 {
+        let running = home.serve();
+        let before = relay.accepted().len();
+        // The first few go alone; with more, a whole claim waits its turn.
+        until("a little progress", || {
+            (relay.accepted().len() >= before + 7).then_some(())
+        });
+        running.kill();
+    }
+    let running = home.serve();
+    running.wait_for_words("ready");
+    home.wait_for_final(N as i64);
+    assert!(running.stop().success());
+    audit(&home, &relay, 8);
 }
 
 #[expect(
@@ -108,6 +144,9 @@ fn survive(seed: u64) -> usize {
         drop(running);
         running = home.serve();
     }
+    // It hears a signal only once it is up, and with nothing left to do that
+    // may be after the wait.
+    running.wait_for_words("ready");
     home.wait_for_final(N as i64);
     let words = running.words();
     assert!(running.stop().success(), "it did not stop well: {words}");

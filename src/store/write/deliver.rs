@@ -104,22 +104,52 @@ fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     }
 }
 
-/// See [`crate::store::Store::claim`].
-pub async fn claim(c: &mut SqliteConnection, ask: &Claim) -> Result<Vec<Claimed>, StoreError> {
-    let doing = failed("claim messages");
+/// A message that so many claims ended without an outcome is claimed alone,
+/// when nothing else is left: if the process dies again, it was this one. What
+/// only waited beside it is not set aside for it.
+const TOGETHER_MAX: i64 = CLAIMS_WITHOUT_OUTCOME_MAX - 1;
+
+async fn take(
+    c: &mut SqliteConnection,
+    ask: &Claim,
+    limit: u32,
+    claims_below: i64,
+) -> Result<Vec<i64>, sqlx::Error> {
     let channels: Vec<&str> = ask.channels.iter().map(|c| c.as_str()).collect();
-    let taken: Vec<i64> = sqlx::query_scalar(CLAIM)
+    sqlx::query_scalar(CLAIM)
         .bind(ask.by.0)
         .bind(ask.lease_until.0)
         .bind(ask.mode.as_str())
         .bind(ask.now.0)
-        .bind(CLAIMS_WITHOUT_OUTCOME_MAX)
+        .bind(claims_below)
         .bind(ask.run.map(|run| run.0))
         .bind(json(&channels))
-        .bind(ask.limit)
-        .fetch_all(&mut *c)
+        .bind(limit)
+        .fetch_all(c)
+        .await
+}
+
+async fn holds_any(c: &mut SqliteConnection, by: WorkerId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1) \
+         OR EXISTS (SELECT 1 FROM messages WHERE state = 'submitting' AND owner = $1)",
+    )
+    .bind(by.0)
+    .fetch_one(c)
+    .await
+}
+
+/// See [`crate::store::Store::claim`].
+pub async fn claim(c: &mut SqliteConnection, ask: &Claim) -> Result<Vec<Claimed>, StoreError> {
+    let doing = failed("claim messages");
+    let mut taken = take(c, ask, ask.limit, TOGETHER_MAX)
         .await
         .map_err(&doing)?;
+    if taken.is_empty() && !holds_any(c, ask.by).await.map_err(&doing)? {
+        taken = take(c, ask, 1, CLAIMS_WITHOUT_OUTCOME_MAX)
+            .await
+            .map_err(&doing)?;
+    }
     if taken.is_empty() {
         return Ok(Vec::new());
     }
