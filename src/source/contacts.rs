@@ -161,7 +161,7 @@ fn address(text: &str) -> Result<EmailAddress, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lines::blank_row;
+    use crate::source::lines::blank_row;
     use super::*;
     use std::borrow::Cow;
 

@@ -187,7 +187,7 @@ fn wrapped(out: &mut String, tag: &str, inner: &[Inline]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::markdown::parse;
+    use crate::template::markdown::parse;
     use super::*;
 
     /// Without the styles, which the pictures show better than a test.

@@ -210,7 +210,7 @@ fn example() -> TemplateContext {
 
 #[cfg(test)]
 mod tests {
-    use super::super::functions::{LINE_END, SIGNATURES};
+    use crate::template::functions::{LINE_END, SIGNATURES};
     use super::*;
 
     #[test]

@@ -155,7 +155,7 @@ fn wrap(out: &mut String, text: &str, first: &str, hanging: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::markdown::parse;
+    use crate::template::markdown::parse;
     use super::*;
 
     fn check(source: &str, expected: &str) {
