@@ -42,7 +42,7 @@ fn files(folder: &Path, ending: &str) -> Vec<String> {
 #[test]
 fn the_demo_tells_its_story_and_leaves_what_it_shows() {
     let place = tempfile::tempdir().expect("a folder");
-    let home = place.path().join("it's a demo");
+    let home = place.path().join("demo");
     let played = play(&home);
     let words = transcript(&played, &home);
     assert!(

@@ -139,15 +139,12 @@ fn folder(out: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let mut builder = std::fs::DirBuilder::new();
     builder.mode(0o700);
     if let Some(out) = out {
-        let mut entries = match std::fs::read_dir(&out) {
-            Ok(entries) => entries,
-            Err(_) => {
-                builder
-                    .recursive(true)
-                    .create(&out)
-                    .with_context(|| format!("cannot create {}", out.display()))?;
-                return Ok(std::fs::canonicalize(&out)?);
-            }
+        let Ok(mut entries) = std::fs::read_dir(&out) else {
+            builder
+                .recursive(true)
+                .create(&out)
+                .with_context(|| format!("cannot create {}", out.display()))?;
+            return Ok(std::fs::canonicalize(&out)?);
         };
         if entries.next().is_some() {
             bail!(

@@ -41,6 +41,10 @@ countries = ["GB", "DE", "US"]
 [brake]
 per_hour = 20
 
+# One morning the mail server is away; this is how often we knock.
+[retry]
+relay_delay = "5m"
+
 # Three weeks pass in seconds; a real shop leaves this at its default.
 [pace]
 per_minute = 1000000
