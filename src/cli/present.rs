@@ -313,14 +313,6 @@ pub fn named(name: &str, quantity: crate::domain::quantity::Quantity) -> String 
     }
 }
 
-/// Text with a capital first letter.
-pub fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
-}
-
 /// A reason that waits for a person, where it is already said that it does.
 pub fn without_call(words: &str) -> &str {
     words

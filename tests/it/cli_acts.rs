@@ -121,6 +121,7 @@ impl Home {
         let intake = Intake {
             source: "orders.csv".to_owned(),
             source_kind: "file".to_owned(),
+            complete: true,
             announce: false,
             rejected: Vec::new(),
         };
