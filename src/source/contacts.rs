@@ -161,8 +161,8 @@ fn address(text: &str) -> Result<EmailAddress, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use crate::source::lines::blank_row;
     use super::*;
+    use crate::source::lines::blank_row;
     use std::borrow::Cow;
 
     fn read(cells: &[(Field, &str)]) -> (Result<Row, Fault>, Warnings) {

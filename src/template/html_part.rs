@@ -187,8 +187,8 @@ fn wrapped(out: &mut String, tag: &str, inner: &[Inline]) {
 
 #[cfg(test)]
 mod tests {
-    use crate::template::markdown::parse;
     use super::*;
+    use crate::template::markdown::parse;
 
     /// Without the styles, which the pictures show better than a test.
     fn bare(source: &str) -> String {

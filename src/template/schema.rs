@@ -210,8 +210,8 @@ fn example() -> TemplateContext {
 
 #[cfg(test)]
 mod tests {
-    use crate::template::functions::{LINE_END, SIGNATURES};
     use super::*;
+    use crate::template::functions::{LINE_END, SIGNATURES};
 
     #[test]
     fn words_of_fields_are_those_of_the_program() {

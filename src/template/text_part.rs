@@ -155,8 +155,8 @@ fn wrap(out: &mut String, text: &str, first: &str, hanging: &str) {
 
 #[cfg(test)]
 mod tests {
-    use crate::template::markdown::parse;
     use super::*;
+    use crate::template::markdown::parse;
 
     fn check(source: &str, expected: &str) {
         assert_eq!(write(&parse(source)), expected, "{source}");

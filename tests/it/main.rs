@@ -8,12 +8,12 @@
 //! servers, our own recording ones), each with a test that the peer itself
 //! tells the truth.
 
+mod cli_acts;
 mod cli_lists;
 mod crash;
 mod daemon;
 mod demo;
 mod home;
-mod cli_acts;
 mod layers;
 mod store_contract;
 mod support;
