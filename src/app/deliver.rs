@@ -215,9 +215,11 @@ impl Delivery {
         }
         let mut ended_since_claim = false;
         loop {
-            if stop.is_cancelled() {
-                self.return_leases().await?;
-            } else if self.claim(run).await? {
+            let stopping = stop.is_cancelled();
+            // What waits for a relay that was just found away is not thrown
+            // after it: each try could take its whole time limit.
+            self.return_leases(stopping).await?;
+            if !stopping && self.claim(run).await? {
                 ended_since_claim = false;
             }
             let n_out: usize = self.outlets.values().map(|o| o.n_out).sum();
@@ -355,10 +357,13 @@ impl Delivery {
         lanes.min(paced).max(1)
     }
 
-    async fn return_leases(&mut self) -> Result<(), AppError> {
+    /// Gives back what was claimed for parked channels, or for all.
+    async fn return_leases(&mut self, all: bool) -> Result<(), AppError> {
+        let now = self.app.now();
         let leases: Vec<_> = self
             .outlets
             .values_mut()
+            .filter(|o| all || o.parked_until.is_some_and(|until| until > now))
             .flat_map(|outlet| outlet.waiting.drain(..))
             .map(|claimed| (claimed.no, claimed.epoch))
             .collect();

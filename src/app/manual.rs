@@ -242,7 +242,14 @@ impl App {
         let mut delivery = DeliveryReport::default();
         let mut sent_by = None;
         let held = self.is_held(run).await?;
-        if review.messages > review.held {
+        // A whole run also sees out what an earlier one, ended half-way, or an
+        // approval left due: without a daemon nobody else would.
+        let is_whole =
+            selection.kinds.is_empty() && selection.orders.is_none() && selection.limit.is_none();
+        let scope = (!is_whole).then_some(run);
+        let due = self.viewer.read.next_due(self.mode()).await?;
+        let left_over = is_whole && due.is_some_and(|due| due <= self.now());
+        if review.messages > review.held || left_over {
             match self.store.try_delivery_lock() {
                 Ok(LockAttempt::Taken(lock)) => {
                     sent_by = Some(SentBy::Us);
@@ -250,7 +257,7 @@ impl App {
                     let mut n_done = 0;
                     loop {
                         let part = lanes
-                            .drain(Some(run), stop, |_| {
+                            .drain(scope, stop, |_| {
                                 n_done += 1;
                                 progress(n_done);
                             })

@@ -3,6 +3,7 @@
 use crate::app::{AppError, Viewer, hold_file};
 use crate::domain::message::MessageState;
 use crate::domain::reason::Verdict;
+use crate::domain::time::{Instant, Length};
 use crate::store::read::lists::MessageFilter;
 use crate::store::types::{HoldRow, MessageRow, RunRow, RunState};
 
@@ -29,6 +30,9 @@ pub struct Todo {
     pub failed: Vec<MessageRow>,
     /// Orders with a verdict for people: number, verdicts.
     pub orders: Vec<(String, Vec<Verdict>)>,
+    /// Orders that wait and whose customer has heard nothing for long: number,
+    /// since when.
+    pub silent: Vec<(String, Instant)>,
     pub holds: Vec<HoldRow>,
     /// The hold file is there; its reason, if it says one.
     pub hold_file: Option<Option<String>>,
@@ -40,6 +44,7 @@ impl Todo {
             && self.in_doubt.is_empty()
             && self.failed.is_empty()
             && self.orders.is_empty()
+            && self.silent.is_empty()
             && self.holds.is_empty()
             && self.hold_file.is_none()
     }
@@ -77,12 +82,17 @@ impl Viewer {
                 (number, verdicts)
             })
             .collect();
+        let patience = Length::days(self.policy().courtesy.silence_days.into());
+        let silent = read
+            .silent_orders(self.mode(), self.now().minus(patience), ENTRIES_MAX)
+            .await?;
         let state_dir = &self.settings.state_dir;
         Ok(Todo {
             held_runs,
             in_doubt,
             failed,
             orders,
+            silent,
             holds: read.holds().await?,
             hold_file: hold_file::is_held(state_dir).then(|| hold_file::reason(state_dir)),
         })

@@ -43,16 +43,32 @@ use std::process::ExitCode;
 )]
 pub struct Cli {
     /// The configuration file; without it the usual places are searched
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "home")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "FILE",
+        conflicts_with = "home"
+    )]
     config: Option<PathBuf>,
     /// A folder with backorderd.toml and the state, as `demo` leaves one
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "DIR"
+    )]
     home: Option<PathBuf>,
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
     /// Who acts, for the audit log; the login name without it
-    #[arg(long = "as", global = true, value_name = "NAME")]
+    #[arg(
+        long = "as",
+        global = true,
+        help_heading = "Global options",
+        value_name = "NAME"
+    )]
     by: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -120,7 +136,11 @@ pub enum Ended {
 
 /// Version with the zone rules compiled in: an old program knows old rules.
 fn long_version() -> &'static str {
-    concat!(env!("CARGO_PKG_VERSION"), " (time zone rules ", "built in)")
+    static TEXT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let rules = chrono_tz::IANA_TZDB_VERSION;
+        format!("{} (time zone rules {rules})", env!("CARGO_PKG_VERSION"))
+    });
+    &TEXT
 }
 
 /// Parses the arguments, runs the command, prints what went wrong.

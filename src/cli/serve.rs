@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 pub struct Args {}
 
 pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
+    // First of all: a stop asked for during the start is a stop, not a death.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let config = context.config(SecretUse::Load)?;
     let lines = match config.log.format {
         LogFormat::Text => Lines::Text,
@@ -35,8 +38,6 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
         .collect();
     let stop = CancellationToken::new();
     let asked = stop.clone();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

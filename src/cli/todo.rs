@@ -209,6 +209,20 @@ fn orders(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
         };
         out.section(head, &entries, &help);
     }
+    let silent: Vec<String> = todo
+        .silent
+        .iter()
+        .map(|(number, since)| format!("{number}  since {}", present::moment(*since, zone, today)))
+        .collect();
+    let example = todo
+        .silent
+        .first()
+        .map_or("", |(number, _)| number.as_str());
+    out.section(
+        "HAVE HEARD NOTHING FOR LONG",
+        &silent,
+        &format!("backorderd orders explain {example} says why; a call does no harm"),
+    );
 }
 
 /// The particulars, where the heading says the rest.
@@ -262,5 +276,8 @@ fn as_json(todo: &Todo) -> Value {
         "in_doubt": todo.in_doubt,
         "failed": todo.failed,
         "orders": orders,
+        "silent": todo.silent.iter()
+            .map(|(number, since)| json!({ "order": number, "since": since }))
+            .collect::<Vec<_>>(),
     })
 }

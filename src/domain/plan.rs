@@ -394,8 +394,10 @@ fn draft(
     };
     let same_news = |n: &&PastNotice| news(&n.discriminator) == news(&discriminator);
     let failed_on = |channel| {
-        holds_key(channel).is_some_and(|n| n.state.is_final() && !n.state.is_sent())
-            || came_back(channel).any(|n| same_news(&n))
+        // A person's no is no failure: it holds for every channel.
+        holds_key(channel).is_some_and(|n| {
+            n.state.is_final() && !n.state.is_sent() && n.state != MessageState::Withdrawn
+        }) || came_back(channel).any(|n| same_news(&n))
     };
     if kind.must_arrive() && channels.len() == 1 && failed_on(channels[0]) {
         let others = reachable_channels(s, policy);

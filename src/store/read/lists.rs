@@ -298,6 +298,36 @@ impl ReadStore {
         Ok(ids.into_iter().map(OrderId).collect())
     }
 
+    /// Orders with something still to come whose customer has heard nothing
+    /// since `since` (nor was first seen after it): number and the last word,
+    /// longest silence first.
+    pub async fn silent_orders(
+        &self,
+        mode: Mode,
+        since: Instant,
+        limit: u32,
+    ) -> Result<Vec<(String, Instant)>, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT o.number, max(o.first_seen_at, coalesce((SELECT max(m.sent_at) \
+               FROM notices n JOIN messages m ON m.no = n.message_no \
+               WHERE n.order_id = o.id AND m.mode = $1), 0)) AS last_word \
+             FROM orders o WHERE o.closed_at IS NULL AND o.first_seen_at < $2 AND EXISTS \
+             (SELECT 1 FROM order_lines l WHERE l.order_id = o.id AND l.seen_waiting = 1 \
+              AND l.qty_ordered > l.qty_shipped + l.qty_cancelled) \
+             AND last_word < $2 ORDER BY last_word, o.id LIMIT $3",
+        )
+        .bind(mode.as_str())
+        .bind(since.0)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(reading("look for long silences"))?;
+        Ok(rows
+            .into_iter()
+            .map(|(number, at)| (number, Instant(at)))
+            .collect())
+    }
+
     /// Rejected rows that name an order: (source, line, reason, when).
     pub async fn rejected_rows(
         &self,
