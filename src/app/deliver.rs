@@ -352,7 +352,7 @@ impl Delivery {
     /// used long before it is over.
     fn room(&self) -> u32 {
         let lanes: usize = self.outlets.values().map(|outlet| outlet.sessions).sum();
-        let lanes = u32::try_from(lanes).unwrap_or(u32::MAX).saturating_mul(32);
+        let lanes = u32::try_from(lanes).unwrap_or(u32::MAX).saturating_mul(16);
         let paced = self.app.settings().pace.per_minute / 2;
         lanes.min(paced).max(1)
     }

@@ -117,11 +117,14 @@ impl fmt::Display for MessageState {
 /// said: long enough for a paused sender to be killed and its connection to
 /// be gone.
 pub const QUIET_PERIOD: Length = Length::mins(15);
-/// A courtesy message in doubt is assumed sent after this.
-pub const ASSUME_AFTER: Length = QUIET_PERIOD;
-/// Claims without any outcome (the process died rendering it) before a
-/// message is set aside as poison.
-pub const CLAIMS_WITHOUT_OUTCOME_MAX: i64 = 3;
+/// Claims without any outcome (the process died, perhaps over this message)
+/// that may share their batch with others; after them it is claimed alone.
+pub const CLAIMS_TOGETHER_MAX: i64 = 2;
+/// Claims without any outcome before a message is set aside as poison: twice
+/// in company and twice alone. One death while alone may still be chance (a
+/// kill at that very moment); five starts are what systemd allows a unit that
+/// keeps dying, so a real poison is set aside before the unit is given up.
+pub const CLAIMS_WITHOUT_OUTCOME_MAX: i64 = 4;
 
 /// What the record of an attempt needs to know about its message.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
-use crate::domain::message::{CLAIMS_WITHOUT_OUTCOME_MAX, Landing};
+use crate::domain::message::{CLAIMS_TOGETHER_MAX, CLAIMS_WITHOUT_OUTCOME_MAX, Landing};
 use crate::domain::notice_key::Mode;
 use crate::domain::statement::{MessageFacts, hex};
 use crate::domain::time::Instant;
@@ -104,11 +104,6 @@ fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     }
 }
 
-/// A message that so many claims ended without an outcome is claimed alone,
-/// when nothing else is left: if the process dies again, it was this one. What
-/// only waited beside it is not set aside for it.
-const TOGETHER_MAX: i64 = CLAIMS_WITHOUT_OUTCOME_MAX - 1;
-
 async fn take(
     c: &mut SqliteConnection,
     ask: &Claim,
@@ -142,7 +137,7 @@ async fn holds_any(c: &mut SqliteConnection, by: WorkerId) -> Result<bool, sqlx:
 /// See [`crate::store::Store::claim`].
 pub async fn claim(c: &mut SqliteConnection, ask: &Claim) -> Result<Vec<Claimed>, StoreError> {
     let doing = failed("claim messages");
-    let mut taken = take(c, ask, ask.limit, TOGETHER_MAX)
+    let mut taken = take(c, ask, ask.limit, CLAIMS_TOGETHER_MAX)
         .await
         .map_err(&doing)?;
     if taken.is_empty() && !holds_any(c, ask.by).await.map_err(&doing)? {

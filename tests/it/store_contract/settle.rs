@@ -228,7 +228,7 @@ async fn a_poisonous_message_is_set_aside_and_the_others_go_on(stage: Stage) {
         .await;
     let queued = stage.review(MONDAY).await.messages;
     stage
-        .force("UPDATE messages SET claims = 3 WHERE no = 1")
+        .force("UPDATE messages SET claims = 4 WHERE no = 1")
         .await
         .unwrap();
     assert_eq!(
