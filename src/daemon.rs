@@ -28,8 +28,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ASK_EVERY: Duration = Duration::from_millis(200);
 /// A trouble that may pass is tried again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
-/// How long a stop waits for answers to final dots.
-const STOP_GRACE: Duration = Duration::from_secs(120);
+/// How long a stop waits for answers to final dots; below the unit's
+/// `TimeoutStopSec`, so that it is us who say what is in doubt.
+const STOP_GRACE: Duration = Duration::from_secs(80);
 /// A loop that has not turned for so long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 

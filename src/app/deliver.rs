@@ -240,7 +240,10 @@ impl Delivery {
             let next = self
                 .outlets
                 .iter()
-                .find(|(_, o)| !o.waiting.is_empty() && o.n_out < o.n_out_max())
+                .filter(|(_, o)| !o.waiting.is_empty() && o.n_out < o.n_out_max())
+                // The least busy channel first: a long queue of mails must
+                // not keep the texts waiting.
+                .min_by_key(|(_, o)| o.n_out)
                 .map(|(name, o)| (*name, o.pace.clone()));
             let own_pace = self.pace.clone();
             let paced = async move {

@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A run ends when nothing of it is due within this.
 const DUE_WITHIN: Length = Length::secs(60);
+/// Looks in a row without any progress before a run ends: [`DUE_WITHIN`].
+const IDLE_LOOKS_MAX: u32 = 200;
 /// How often a watched run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
@@ -255,6 +257,7 @@ impl App {
                     sent_by = Some(SentBy::Us);
                     let (mut lanes, _) = Delivery::start(self.clone(), lock).await?;
                     let mut n_done = 0;
+                    let mut n_idle = 0;
                     loop {
                         let part = lanes
                             .drain(scope, stop, |_| {
@@ -262,8 +265,18 @@ impl App {
                                 progress(n_done);
                             })
                             .await?;
+                        // Held, parked or in somebody's way: it may be due and yet not
+                        // go out. It stays queued; this run does not wait for ever.
+                        n_idle = if part == DeliveryReport::default() {
+                            n_idle + 1
+                        } else {
+                            0
+                        };
                         delivery.add(part);
-                        if stop.is_cancelled() || !self.due_soon(run).await? {
+                        if stop.is_cancelled()
+                            || n_idle > IDLE_LOOKS_MAX
+                            || !self.due_soon(run).await?
+                        {
                             break;
                         }
                         tokio::time::sleep(LOOK_EVERY).await;
@@ -272,8 +285,15 @@ impl App {
                 }
                 Ok(LockAttempt::HeldBy(pid)) => {
                     sent_by = Some(SentBy::Daemon(pid));
-                    while !stop.is_cancelled() && self.due_soon(run).await? {
-                        progress(self.progress_of(run).await?.ended);
+                    let (mut n_idle, mut seen) = (0, None);
+                    while !stop.is_cancelled()
+                        && n_idle <= IDLE_LOOKS_MAX
+                        && self.due_soon(run).await?
+                    {
+                        let now = self.progress_of(run).await?;
+                        n_idle = if seen == Some(now) { n_idle + 1 } else { 0 };
+                        seen = Some(now);
+                        progress(now.ended);
                         tokio::time::sleep(LOOK_EVERY).await;
                     }
                     delivery = self.report_of(run).await?;

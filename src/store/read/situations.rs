@@ -48,6 +48,7 @@ struct OrderRow {
     view_url: Option<String>,
     cancel_url: Option<String>,
     next_word_by: Option<String>,
+    customer_deleted: bool,
     email_hash: Option<String>,
     phone_hash: Option<String>,
     #[sqlx(flatten)]
@@ -57,7 +58,7 @@ struct OrderRow {
 const ORDERS: &str = "
 SELECT o.id, o.order_key, o.number, o.contact_id, o.ordered_on, o.zone_used, o.first_seen_at,
   o.adopted_at, o.fact_version, o.review_version, o.view_url, o.cancel_url, o.next_word_by,
-  k.email_hash, k.phone_hash, k.name, k.email, k.phone, k.sms_consent, k.preferred, k.locale,
+  o.customer_deleted, k.email_hash, k.phone_hash, k.name, k.email, k.phone, k.sms_consent, k.preferred, k.locale,
   k.zone, k.country
 FROM orders o JOIN contacts k ON k.id = o.contact_id
 WHERE o.id IN (SELECT value FROM json_each($1)) ORDER BY o.id";
@@ -336,6 +337,11 @@ fn group<T>(rows: Vec<T>, key: impl Fn(&T) -> i64) -> HashMap<i64, Vec<T>> {
 
 fn order(row: OrderRow) -> Result<Order, StoreError> {
     let day = |text: &str, column| day_from_column(text, "orders", row.id, column);
+    let mut contact = row.contact.into_contact();
+    if row.customer_deleted {
+        // The account is gone: nobody is written to, and a person is told so.
+        (contact.email, contact.phone) = (None, None);
+    }
     Ok(Order {
         id: OrderId(row.id),
         ordered_on: day(&row.ordered_on, "ordered_on")?,
@@ -348,7 +354,7 @@ fn order(row: OrderRow) -> Result<Order, StoreError> {
         key: row.order_key,
         number: row.number,
         contact_id: ContactId(row.contact_id),
-        contact: row.contact.into_contact(),
+        contact,
         first_seen_at: Instant(row.first_seen_at),
         adopted_at: instant(row.adopted_at),
         fact_version: row.fact_version,

@@ -245,6 +245,11 @@ pub async fn go_live(c: &mut SqliteConnection, by: &str, now: Instant) -> Result
         .execute(&mut *c)
         .await
         .map_err(failed)?;
+    // What a relay refused so far was the sandbox's address, not a customer's.
+    sqlx::query("DELETE FROM suppressions WHERE source = 'reply'")
+        .execute(&mut *c)
+        .await
+        .map_err(failed)?;
     put_meta(c, "mode", Mode::Live.as_str()).await?;
     put_meta(c, "live_since", &now.0.to_string()).await?;
     audit(c, by, "live", "shop", None, now).await?;

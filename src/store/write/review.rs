@@ -411,7 +411,7 @@ async fn insert_messages(
     let held_state = if review.held { "held" } else { "planned" };
     sqlx::query(
         "UPDATE runs SET messages = messages + $2, \
-         state = CASE WHEN state = 'planned' THEN $3 ELSE state END WHERE no = $1",
+         state = CASE WHEN $3 = 'held' OR state = 'planned' THEN $3 ELSE state END WHERE no = $1",
     )
     .bind(review.run.0)
     .bind(messages.len() as i64)

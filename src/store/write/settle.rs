@@ -206,6 +206,16 @@ pub async fn settle_doubts(c: &mut SqliteConnection, now: Instant) -> Result<Set
                 .await
                 .map_err(failed)?;
                 land(c, &[doubt.no], 0).await?;
+                if verdict == Settlement::Outdated && kind.must_arrive() && n_doubts == 1 {
+                    // Its key would answer "said already" for kinds whose key
+                    // does not hold the place in the ledger (shipped,
+                    // cancelled ...): what must arrive is planned again.
+                    sqlx::query("UPDATE notices SET key = NULL WHERE message_no = $1")
+                        .bind(doubt.no)
+                        .execute(&mut *c)
+                        .await
+                        .map_err(failed)?;
+                }
                 // When the facts moved on, what it said stays only possible:
                 // the planner then tells everybody who may believe it.
                 if verdict == Settlement::Assume {
