@@ -213,6 +213,8 @@ impl App {
         mut progress: impl FnMut(usize),
     ) -> Result<RunReport, AppError> {
         self.require_live_act().await?;
+        // Settings must not speak, not even when a person starts the run.
+        self.notice_changed_policy().await?;
         let now = self.now();
         let run = self.begin_run("manual", by, None, now).await?;
         let mut review = ReviewReport {
@@ -249,6 +251,9 @@ impl App {
         let is_whole =
             selection.kinds.is_empty() && selection.orders.is_none() && selection.limit.is_none();
         let scope = (!is_whole).then_some(run);
+        if is_whole {
+            self.settings_have_spoken().await?;
+        }
         let due = self.viewer.read.next_due(self.mode()).await?;
         let left_over = is_whole && due.is_some_and(|due| due <= self.now());
         if review.messages > review.held || left_over {

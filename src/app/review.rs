@@ -10,6 +10,7 @@ use crate::app::{App, AppError, Reach, Settings, Viewer};
 use crate::domain::bundle::{PlannedMessage, bundle};
 use crate::domain::ids::{OrderId, RunNo};
 use crate::domain::kinds::{ChannelName, Kind};
+use crate::domain::notice_key::Mode;
 use crate::domain::order::Situation;
 use crate::domain::plan::{OrderPlan, plan};
 use crate::domain::time::{Instant, Length};
@@ -101,13 +102,16 @@ impl App {
     /// [`AppError::NotLiveYet`].
     pub async fn require_live_act(&self) -> Result<(), AppError> {
         let reach = &self.settings().reach;
-        if *reach
-            == (Reach::Sandbox {
-                to_email: None,
-                to_phone: None,
-            })
-            || matches!(reach, Reach::Sandbox { .. })
-        {
+        if matches!(reach, Reach::Sandbox { .. }) {
+            // Quantities and parcels told in a rehearsal would count as told
+            // to the customers of a shop that is live.
+            if self.viewer.read.mode().await? == Mode::Live {
+                return Err(AppError::Refused(
+                    "this database is live and the configuration says sandbox: nothing is planned \
+                     or sent; use mode = \"review\" or `backorderd hold`, or rehearse on a copy"
+                        .to_owned(),
+                ));
+            }
             return Ok(());
         }
         let acted = self.viewer.read.meta("live_since").await?.is_some();
@@ -160,10 +164,12 @@ impl App {
         self.require_live_act().await?;
         let mut report = ReviewReport::default();
         let mut run = None;
+        let mut all_done = false;
         loop {
             let now = self.now();
             let due = self.viewer.read.due_orders(now, BATCH).await?;
             if due.is_empty() {
+                all_done = true;
                 break;
             }
             let run = match run {
@@ -189,16 +195,20 @@ impl App {
             self.store.store_tick(job, due).await?;
         }
         report.run = run;
-        if self
-            .viewer
-            .read
-            .meta("policy_changed_at")
-            .await?
-            .is_some_and(|at| !at.is_empty())
-        {
-            self.store.put_meta("policy_changed_at", "").await?;
+        if all_done {
+            self.settings_have_spoken().await?;
         }
         Ok(report)
+    }
+
+    /// Every order was looked at under the changed settings: what comes now
+    /// comes from facts again.
+    pub(super) async fn settings_have_spoken(&self) -> Result<(), AppError> {
+        let changed = self.viewer.read.meta("policy_changed_at").await?;
+        if changed.is_some_and(|at| !at.is_empty()) {
+            self.store.put_meta("policy_changed_at", "").await?;
+        }
+        Ok(())
     }
 
     /// Records that a run begins.

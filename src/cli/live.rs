@@ -48,7 +48,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
             format!(" since {}", present::moment(at, zone, today))
         });
         say(&format!(
-            "{} is live already{since}. To go back to the sandbox: mode = \"sandbox\"; to stop \
+            "{} is live already{since}. To look at every run first: mode = \"review\"; to stop \
              sending: backorderd hold --why ...\n",
             config.shop.name
         ))?;
@@ -210,7 +210,7 @@ fn aftermath(config: &Config, n_lines: u64, daemon: Option<Option<u32>>) -> Stri
         "{}  {}: {lines} a fresh baseline.\n\n\
          {next}\n\
          Stop sending    backorderd hold --why \"...\"\n\
-         Go back         mode = \"sandbox\" in {}, and restart the daemon\n",
+         Slow down       mode = \"review\" in {}, and restart the daemon: every run waits for you\n",
         styled(GOOD, "LIVE"),
         config.shop.name,
         config.file.as_ref().map_or_else(

@@ -447,7 +447,7 @@ fn going_live_shows_asks_and_records_who_did_it() {
     assert!(done.out.contains("backorderd hold --why"), "{done:?}");
     assert!(
         done.out
-            .contains("mode = \"sandbox\" in HOME/backorderd.toml"),
+            .contains("mode = \"review\" in HOME/backorderd.toml"),
         "{done:?}"
     );
     home.app(Home::now(), async |app| {
