@@ -3,7 +3,8 @@
 //! All open orders are looked at, not only those that are due, so that a
 //! person sees why everybody else stays quiet. The run commits its plan like
 //! any other; then it watches the daemon deliver, or takes the delivery lock
-//! and delivers itself.
+//! and delivers itself, with whatever an earlier run left due. It ends when
+//! nothing moves for a minute, whatever is still queued.
 
 use crate::app::deliver::{Delivery, DeliveryReport};
 use crate::app::review::{BATCH, ReviewReport, Selection};
