@@ -14,7 +14,7 @@ use super::assess::{Assessment, Trigger, assess, day_after};
 use super::eta::Eta;
 use super::ids::{MessageNo, OrderId};
 use super::kinds::{ChannelName, Kind};
-use super::message::MessageState;
+use super::message::{MessageState, earliest_send};
 use super::milestones::{Milestone, first_from, latest_due};
 use super::notice_key::{Mode, notice_key};
 use super::order::{PastNotice, Pause, Shipment, Situation};
@@ -606,13 +606,8 @@ fn due_at(
     };
     // Put off, it would name a day that is over.
     let at = if at < true_until { at } else { now };
-    match channel {
-        ChannelName::Email => at,
-        ChannelName::Sms => policy
-            .sms
-            .hours
-            .earliest(at, s.order.contact.zone.unwrap_or(zone)),
-    }
+    let recipients = s.order.contact.zone.unwrap_or(zone);
+    earliest_send(channel, &policy.sms.hours, recipients, at)
 }
 
 /// When to look again: the first moment at which time alone can change the
