@@ -105,6 +105,9 @@ pub struct Evidence {
     pub text: String,
     /// Queue id or gateway message id, where the answer names one.
     pub reference: Option<String>,
+    /// Which relay said it, as `host:port`.
+    #[serde(default)]
+    pub relay: Option<String>,
 }
 
 impl Evidence {
@@ -115,6 +118,7 @@ impl Evidence {
             enhanced: None,
             text: shorten(text),
             reference: None,
+            relay: None,
         }
     }
     #[must_use]
@@ -142,6 +146,20 @@ impl Outcome {
             | Outcome::Refused { evidence, .. }
             | Outcome::InDoubt { evidence } => evidence,
         }
+    }
+    /// Names the relay that answered; where there are `several`, also in the
+    /// words, so that everybody who reads them knows.
+    #[must_use]
+    pub fn at(mut self, relay: &str, several: bool) -> Outcome {
+        let (Outcome::Accepted { evidence }
+        | Outcome::Deferred { evidence, .. }
+        | Outcome::Refused { evidence, .. }
+        | Outcome::InDoubt { evidence }) = &mut self;
+        if several {
+            evidence.text = shorten(&format!("[{relay}] {}", evidence.text));
+        }
+        evidence.relay = Some(relay.to_owned());
+        self
     }
     /// The word stored with the attempt.
     pub fn name(&self) -> &'static str {

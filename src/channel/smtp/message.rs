@@ -12,7 +12,6 @@
 
 use crate::channel::settings::{Mailbox, SenderIdentity};
 use crate::domain::contact::EmailAddress;
-use crate::domain::ids::MessageUid;
 use crate::domain::time::Instant;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart};
@@ -29,7 +28,9 @@ const LAST_DATE: Instant = Instant(253_402_300_799_000);
 /// Everything that is different from letter to letter.
 #[derive(Clone, Debug)]
 pub struct Letter<'a> {
-    pub uid: MessageUid,
+    /// What it is known by outside, [`crate::domain::verp::VerpKey::token`]:
+    /// the same on every attempt, and nobody else can make one.
+    pub token: &'a str,
     /// Key of the shop, part of the Message-ID.
     pub shop: &'a str,
     pub to: &'a Mailbox,
@@ -54,8 +55,10 @@ pub enum Uncomposable {
     Assembly,
 }
 
-/// `<uid.shop@domain>`: the same on every attempt, in the domain of `from`.
-pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
+/// `<token.shop@domain>`, in the domain of `from`: a report that quotes it
+/// proves which letter it is about, also where the envelope sender is a fixed
+/// address.
+pub fn message_id(token: &str, shop: &str, from: &EmailAddress) -> String {
     let shop: String = shop
         .chars()
         .map(|c| match c {
@@ -65,8 +68,8 @@ pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
         })
         .collect();
     match shop.as_str() {
-        "" => format!("<{uid}@{}>", from.domain()),
-        shop => format!("<{uid}.{shop}@{}>", from.domain()),
+        "" => format!("<{token}@{}>", from.domain()),
+        shop => format!("<{token}.{shop}@{}>", from.domain()),
     }
 }
 
@@ -76,7 +79,7 @@ pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
 /// An address that no header can carry; the configuration's or the
 /// customer's.
 pub fn compose(letter: &Letter<'_>, sender: &SenderIdentity) -> Result<Vec<u8>, Uncomposable> {
-    let own_id = message_id(letter.uid, letter.shop, &sender.from.address);
+    let own_id = message_id(letter.token, letter.shop, &sender.from.address);
     let mut builder = Message::builder()
         .from(mailbox(&sender.from, "From")?)
         .to(mailbox(letter.to, "To")?)
@@ -107,7 +110,7 @@ pub fn compose(letter: &Letter<'_>, sender: &SenderIdentity) -> Result<Vec<u8>, 
         );
     }
     let bodies = MultiPart::alternative()
-        .boundary(boundary(letter.uid))
+        .boundary(boundary(letter.token))
         .singlepart(part(ContentType::TEXT_PLAIN, letter.text)?)
         .singlepart(part(ContentType::TEXT_HTML, letter.html)?);
     let mail = builder
@@ -182,8 +185,8 @@ fn date(at: Instant) -> SystemTime {
 }
 
 /// Cannot occur in a body: neither encoding leaves `=_` standing.
-fn boundary(uid: MessageUid) -> String {
-    format!("=_{uid}")
+fn boundary(token: &str) -> String {
+    format!("=_{token}")
 }
 
 fn part(content_type: ContentType, text: &str) -> Result<SinglePart, Uncomposable> {
@@ -221,6 +224,8 @@ fn to_crlf(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::MessageUid;
+    use crate::domain::verp::VerpKey;
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -236,6 +241,7 @@ mod tests {
             from: mailbox_of(Some("Nordlicht Outdoor"), "orders@shop.example"),
             reply_to: mailbox_of(None, "service@shop.example"),
             bounce_address: None,
+            bounces: None,
             unsubscribe_mailto: Some(EmailAddress::parse("stop@shop.example").unwrap()),
         }
     }
@@ -260,7 +266,7 @@ mod tests {
 
     fn compose_parts(parts: &Parts<'_>) -> String {
         let letter = Letter {
-            uid: MessageUid(Uuid::from_u128(7)),
+            token: "t7",
             shop: "Nordlicht",
             to: &mailbox_of(parts.name, parts.to),
             subject: parts.subject,
@@ -302,15 +308,14 @@ mod tests {
         Reply-To: service@shop.example
         Subject: Order 10432: new date
         Date: Sun, 22 Nov 2026 16:00:00 +0000
-        Message-ID: <00000000000000000000000000000007.nordlicht@shop.example>
+        Message-ID: <t7.nordlicht@shop.example>
         Auto-Submitted: auto-generated
         X-Auto-Response-Suppress: OOF, AutoReply
         List-Unsubscribe: <mailto:stop@shop.example>
         MIME-Version: 1.0
-        Content-Type: multipart/alternative;
-         boundary="=_00000000000000000000000000000007"
+        Content-Type: multipart/alternative; boundary="=_t7"
 
-        --=_00000000000000000000000000000007
+        --=_t7
         Content-Type: text/plain; charset=utf-8
         Content-Transfer-Encoding: quoted-printable
 
@@ -318,12 +323,12 @@ mod tests {
 
         .it ships on 2 October.
 
-        --=_00000000000000000000000000000007
+        --=_t7
         Content-Type: text/html; charset=utf-8
         Content-Transfer-Encoding: quoted-printable
 
         <p>Hello Anna</p>
-        --=_00000000000000000000000000000007--
+        --=_t7--
         "#);
     }
 
@@ -480,13 +485,23 @@ mod tests {
     #[test]
     fn ids_are_plain_whatever_the_shop_is_called() {
         let from = EmailAddress::parse("orders@shop.example").unwrap();
+        let id = |shop| message_id("t7", shop, &from);
+        assert_eq!(id("Nord licht>"), "<t7.nord-licht-@shop.example>");
+        assert_eq!(id(""), "<t7@shop.example>");
+    }
+
+    #[test]
+    fn a_bounce_that_quotes_the_message_id_finds_its_message() {
+        let key = VerpKey::derive(b"installation");
         let uid = MessageUid(Uuid::from_u128(7));
-        let id = |shop| message_id(uid, shop, &from);
-        assert_eq!(
-            id("Nord licht>"),
-            "<00000000000000000000000000000007.nord-licht-@shop.example>"
-        );
-        assert_eq!(id(""), "<00000000000000000000000000000007@shop.example>");
+        let from = EmailAddress::parse("orders@shop.example").unwrap();
+        let id = message_id(&key.token(uid), "Nordlicht", &from);
+        assert!(id.len() <= 250 && clean_id(&id).is_some());
+        for quoted in [id.to_uppercase(), format!("Message-ID:\r\n {id}")] {
+            assert_eq!(key.find(&quoted), Some(uid));
+        }
+        let forged = message_id(&VerpKey::derive(b"other").token(uid), "Nordlicht", &from);
+        assert_eq!(key.find(&forged), None);
     }
 
     #[test]

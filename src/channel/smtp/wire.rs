@@ -15,6 +15,11 @@
 //!   replaced, a bare `250` completed, before the parser sees them.
 //! - `TCP_NODELAY` is on. With it off, a message costs 44 ms at relays that
 //!   delay their acknowledgements.
+//! - What the far side's machine does not acknowledge for a minute ends the
+//!   line (`TCP_USER_TIMEOUT`). Otherwise a dot in the system's buffer could
+//!   still be delivered a quarter of an hour after we are dead, when whoever
+//!   took over has already settled the doubt. A relay that has the dot and
+//!   thinks for ten minutes is not affected: its machine acknowledges.
 
 use crate::domain::smtp_reply::{REPLY_LINES_MAX, Reply, code_of, is_final};
 use lettre::transport::smtp::client::AsyncTokioStream;
@@ -24,6 +29,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -31,6 +37,9 @@ use tokio_rustls::client::TlsStream;
 
 /// Longest reply line kept, below the parser's own limit of 1,000.
 const LINE_BYTES_MAX: usize = 900;
+/// Longest time without an acknowledgement; far below the quiet period of a
+/// message in doubt.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
 /// What `lettre` writes after a message, in a write of its own. A stuffed
 /// body cannot contain it.
 const FINAL_DOT: &[u8] = b"\r\n.\r\n";
@@ -127,6 +136,8 @@ impl Wire {
     /// The socket does not take the option, i.e. it is already dead.
     pub(super) fn over(tcp: TcpStream) -> io::Result<Wire> {
         tcp.set_nodelay(true)?;
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
         Ok(Wire::of(Stream::Plain(tcp)))
     }
 
@@ -361,6 +372,17 @@ mod tests {
             panic!("plain");
         };
         assert!(tcp.nodelay().unwrap());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_dead_far_side_ends_the_line_within_a_minute() {
+        let (wire, _far) = pair().await;
+        let Stream::Plain(tcp) = &wire.stream else {
+            panic!("plain");
+        };
+        let limit = socket2::SockRef::from(tcp).tcp_user_timeout().unwrap();
+        assert_eq!(limit, Some(UNACKNOWLEDGED_MAX));
     }
 
     #[tokio::test]
