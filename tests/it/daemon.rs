@@ -1,6 +1,7 @@
 //! The whole program against real peers: what a shop lives through.
 
 mod bugs;
+mod doors;
 mod doubt;
 mod hours;
 mod life;
