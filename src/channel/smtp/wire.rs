@@ -11,7 +11,8 @@
 //!   buffer above us.
 //! - **Whether the dot began to leave is known** ([`Tap::dot_started`]): an
 //!   error before it is definite, after it is doubt.
-//! - **Replies are bounded and printable.** Lines are cut, foreign characters
+//! - **Replies are bounded and printable.** Lines are cut, all but the first
+//!   and the last of a reply of very many are dropped, foreign characters
 //!   replaced, a bare `250` completed, before the parser sees them.
 //! - `TCP_NODELAY` is on. With it off, a message costs 44 ms at relays that
 //!   delay their acknowledgements.
@@ -94,16 +95,21 @@ impl Tap {
         noticed.complete = false;
     }
 
-    fn heard(&self, line: &str) {
+    /// Notes a line; false for one that nobody has to see. The library parses
+    /// all it has at every line of a reply, so thousands of lines would keep a
+    /// processor busy for minutes.
+    fn heard(&self, line: &str) -> bool {
         let mut noticed = self.noticed();
         if noticed.complete {
             noticed.lines.clear();
         }
         noticed.complete = is_final(line);
         // The last line is always kept: it decides whether the reply is whole.
-        if noticed.lines.len() < REPLY_LINES_MAX || noticed.complete {
+        let is_kept = noticed.lines.len() < REPLY_LINES_MAX || noticed.complete;
+        if is_kept {
             noticed.lines.push(line.to_owned());
         }
+        is_kept
     }
 
     fn noticed(&self) -> MutexGuard<'_, Noticed> {
@@ -228,7 +234,9 @@ impl Wire {
                     if text.len() == 3 {
                         text.push(' ');
                     }
-                    self.tap.heard(&text);
+                    if !self.tap.heard(&text) {
+                        continue;
+                    }
                     self.up.clear();
                     self.up_at = 0;
                     self.up.extend_from_slice(text.as_bytes());

@@ -1,6 +1,7 @@
 //! Conversations with a relay that misbehaves at every step.
 
 mod door;
+mod lies;
 mod relays;
 mod reuse;
 mod steps;
