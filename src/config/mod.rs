@@ -41,6 +41,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
+pub use channels::is_loopback;
 pub use environment::{Environment, environment};
 pub use layers::DEFAULTS;
 pub use load::LoadArgs;

@@ -7,6 +7,7 @@ mod hours;
 mod life;
 mod privacy;
 mod relay;
+mod sender;
 mod serve;
 mod story;
 mod texts;

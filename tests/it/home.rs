@@ -55,6 +55,8 @@ host = "127.0.0.1"
 security = "plain"
 from = "Fern & Kettle <orders@fernkettle.example>"
 unsubscribe = "unsubscribe@fernkettle.example"
+# Nobody answers there: no test asks the world.
+dns = "127.0.0.1:9"
 [email.bounces]
 address = "bounces@fernkettle.example"
 [delay]

@@ -1,7 +1,7 @@
 //! The matters one by one.
 
 use super::places::{size, state_folder};
-use super::{Found, Item};
+use super::{Found, Item, sender};
 use crate::app::addresses::{AddressKey, key_path};
 use crate::app::hold_file;
 use crate::channel::Channel;
@@ -298,6 +298,7 @@ async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
         }
         Err(problem) => found.add(failed(RELAY, problem))?,
     }
+    sender::look(config, offline, found).await?;
     Ok(())
 }
 
