@@ -12,7 +12,7 @@
 //! on hold for a person; a relay with wrong credentials or one that is away is
 //! left alone for a while and burns no messages.
 
-use crate::app::lane::{self, Done, End};
+use crate::app::lane::{self, Done, End, LaneBroke};
 use crate::app::{App, AppError, hold_file};
 use crate::domain::ids::{RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
@@ -20,7 +20,7 @@ use crate::domain::message::Landing;
 use crate::domain::outcome::{Deferral, Outcome};
 use crate::domain::time::{Instant, Length};
 use crate::store::sqlite::lock::DeliveryLock;
-use crate::store::types::Claimed;
+use crate::store::types::{Claimed, GiveBack};
 use crate::store::write::deliver::Claim;
 use crate::store::write::operate::NewHold;
 use crate::store::write::settle::Swept;
@@ -49,6 +49,8 @@ pub struct DeliveryReport {
     pub deferred: usize,
     pub failed: usize,
     pub in_doubt: usize,
+    /// Texts that wait for a decent hour where their recipient lives.
+    pub out_of_hours: usize,
     /// Claimed, then not sent because the facts or a brake said so.
     pub not_sent: usize,
     /// Messages that no template could render, with the reason.
@@ -61,6 +63,7 @@ impl DeliveryReport {
         self.deferred += other.deferred;
         self.failed += other.failed;
         self.in_doubt += other.in_doubt;
+        self.out_of_hours += other.out_of_hours;
         self.not_sent += other.not_sent;
         self.unrenderable.extend(other.unrenderable);
     }
@@ -72,6 +75,7 @@ impl DeliveryReport {
                 Landing::Failed { .. } => self.failed += 1,
                 Landing::InDoubt { .. } => self.in_doubt += 1,
             },
+            End::OutOfHours => self.out_of_hours += 1,
             End::NotSent | End::Failed(_) => self.not_sent += 1,
             End::Unrenderable(why) => {
                 self.failed += 1;
@@ -85,6 +89,7 @@ impl DeliveryReport {
 struct Outlet {
     work: mpsc::Sender<Claimed>,
     sessions: usize,
+    per_minute: u32,
     pace: Arc<DefaultDirectRateLimiter>,
     /// Claimed, not yet handed to a lane.
     waiting: VecDeque<Claimed>,
@@ -118,7 +123,7 @@ pub struct Delivery {
     app: App,
     worker: WorkerId,
     outlets: BTreeMap<ChannelName, Outlet>,
-    done: mpsc::UnboundedReceiver<Done>,
+    done: mpsc::UnboundedReceiver<Result<Done, LaneBroke>>,
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
     last_sent_at: Option<Instant>,
@@ -150,18 +155,27 @@ impl Delivery {
             let (work, inbox) = mpsc::channel(sessions * 2);
             let inbox = Arc::new(Mutex::new(inbox));
             for _ in 0..sessions {
-                lanes.spawn(lane::run(
+                let lane = lane::run(
                     app.clone(),
                     worker,
                     name.as_str().to_owned(),
                     channel.open(),
                     inbox.clone(),
                     done_in.clone(),
-                ));
+                );
+                let broken = done_in.clone();
+                lanes.spawn(async move {
+                    // A lane answers every message it was given; one that
+                    // panicked cannot, and nobody may wait for it.
+                    if tokio::spawn(lane).await.is_err() {
+                        let _ = broken.send(Err(LaneBroke));
+                    }
+                });
             }
             let outlet = Outlet {
                 work,
                 sessions,
+                per_minute: channel.per_minute(),
                 pace: Arc::new(limiter(channel.per_minute())),
                 waiting: VecDeque::new(),
                 n_out: 0,
@@ -259,6 +273,9 @@ impl Delivery {
                 biased;
                 done = self.done.recv() => {
                     let Some(done) = done else { break };
+                    let Ok(done) = done else {
+                        return Err(AppError::LaneBroke);
+                    };
                     if let Some(outlet) = self.outlets.get_mut(&done.channel) {
                         outlet.n_out = outlet.n_out.saturating_sub(1);
                     }
@@ -325,7 +342,7 @@ impl Delivery {
         let limit = if cold {
             self.app.settings().pace.first.max(1)
         } else {
-            self.room()
+            self.room(&channels)
         };
         let ask = Claim {
             by: self.worker,
@@ -353,11 +370,14 @@ impl Delivery {
 
     /// Enough that no lane waits for a claim, little enough that a lease is
     /// used long before it is over.
-    fn room(&self) -> u32 {
-        let lanes: usize = self.outlets.values().map(|outlet| outlet.sessions).sum();
+    fn room(&self, channels: &[ChannelName]) -> u32 {
+        let asked = || channels.iter().filter_map(|name| self.outlets.get(name));
+        let lanes: usize = asked().map(|outlet| outlet.sessions).sum();
         let lanes = u32::try_from(lanes).unwrap_or(u32::MAX).saturating_mul(16);
-        let paced = self.app.settings().pace.per_minute / 2;
-        lanes.min(paced).max(1)
+        // All of them may be for the slowest channel.
+        let slowest = asked().map(|outlet| outlet.per_minute).min();
+        let paced = self.app.settings().pace.per_minute;
+        lanes.min(slowest.unwrap_or(paced).min(paced) / 2).max(1)
     }
 
     /// Gives back what was claimed for parked channels, or for all.
@@ -373,7 +393,7 @@ impl Delivery {
         if !leases.is_empty() {
             self.app
                 .store
-                .give_back(self.worker, leases, None, self.app.now())
+                .give_back(self.worker, leases, GiveBack::Unused, self.app.now())
                 .await?;
         }
         Ok(())
@@ -395,7 +415,7 @@ impl Delivery {
                 tracing::error!(message_no = done.no.0, kind = %done.kind, "cannot be rendered: {why}");
                 return Ok(());
             }
-            End::NotSent => return Ok(()),
+            End::NotSent | End::OutOfHours => return Ok(()),
         };
         let evidence = outcome.evidence();
         tracing::info!(

@@ -12,10 +12,10 @@ use crate::channel::{Envelope, Mail, Payload, Session, Text};
 use crate::domain::contact::{EmailAddress, PhoneNumber};
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
-use crate::domain::message::{Flight, Landing, land};
+use crate::domain::message::{Flight, Landing, earliest_send, land};
 use crate::domain::outcome::Outcome;
 use crate::domain::statement::hex;
-use crate::store::types::{Claimed, Mark, Record};
+use crate::store::types::{Claimed, GiveBack, Mark, Record};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,11 @@ pub struct Done {
     pub end: End,
 }
 
+/// A lane's task ended by a panic, perhaps in the middle of a message: what
+/// it was sending is in doubt for whoever takes it over.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneBroke;
+
 /// How it ended, as far as this worker is concerned.
 #[derive(Debug)]
 pub enum End {
@@ -43,6 +48,8 @@ pub enum End {
     },
     /// Not sent: its facts moved, it was held, suppressed or withdrawn.
     NotSent,
+    /// Too early or too late for a text where its recipient lives.
+    OutOfHours,
     /// It cannot be rendered, and says why.
     Unrenderable(String),
     /// The store failed; the process has to decide what that means.
@@ -65,7 +72,7 @@ pub async fn run(
     relay: String,
     mut session: Box<dyn Session>,
     inbox: Inbox,
-    done: mpsc::UnboundedSender<Done>,
+    done: mpsc::UnboundedSender<Result<Done, LaneBroke>>,
 ) {
     let mut unrecorded: Option<(Claimed, Outcome)> = None;
     loop {
@@ -97,7 +104,7 @@ pub async fn run(
         let record = async {
             if let Some((claimed, outcome)) = unrecorded.take() {
                 let report = record(&app, worker, claimed, outcome).await;
-                let _ = done.send(report);
+                let _ = done.send(Ok(report));
             }
         };
         let mark = async {
@@ -114,7 +121,7 @@ pub async fn run(
             }
             Ok(None) => {}
             Err(report) => {
-                let _ = done.send(*report);
+                let _ = done.send(Ok(*report));
             }
         }
     }
@@ -243,34 +250,39 @@ async fn mark(
     claimed: Claimed,
     prepared: Result<Prepared, String>,
 ) -> Result<Option<(Claimed, Envelope)>, Box<Done>> {
-    let lease = vec![(claimed.no, claimed.epoch)];
+    let unsent = async |claimed: Claimed, why: GiveBack, end: End| {
+        let lease = vec![(claimed.no, claimed.epoch)];
+        let given = app.store.give_back(worker, lease, why, app.now()).await;
+        let end = match given {
+            Ok(_) => end,
+            Err(error) => End::Failed(error.into()),
+        };
+        Err(Box::new(report(&claimed, end)))
+    };
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(why) => {
-            let given = app
-                .store
-                .give_back(worker, lease, Some(why.clone()), app.now())
-                .await;
-            let end = match given {
-                Ok(_) => End::Unrenderable(why),
-                Err(error) => End::Failed(error.into()),
-            };
-            return Err(Box::new(report(&claimed, end)));
+            let end = End::Unrenderable(why.clone());
+            return unsent(claimed, GiveBack::Unrenderable(why), end).await;
         }
     };
+    // The planner chose a decent hour, but a gateway that asked for patience,
+    // a hold, a person's late yes or a stopped daemon may have moved it.
+    let now = app.now();
+    let opens = earliest_send(claimed.channel, &app.policy().sms.hours, claimed.zone, now);
+    if opens > now {
+        return unsent(claimed, GiveBack::PutOff(opens), End::OutOfHours).await;
+    }
     // The file first: it must work when the database does not.
     let held = hold_file::is_held(&app.settings().state_dir);
     let marked = if held {
         Ok(false)
     } else {
-        app.store.mark(worker, prepared.mark, app.now()).await
+        app.store.mark(worker, prepared.mark, now).await
     };
     match marked {
         Ok(true) => Ok(Some((claimed, prepared.envelope))),
-        Ok(false) => match app.store.give_back(worker, lease, None, app.now()).await {
-            Ok(_) => Err(Box::new(report(&claimed, End::NotSent))),
-            Err(error) => Err(Box::new(report(&claimed, End::Failed(error.into())))),
-        },
+        Ok(false) => unsent(claimed, GiveBack::Unused, End::NotSent).await,
         Err(error) => Err(Box::new(report(&claimed, End::Failed(error.into())))),
     }
 }

@@ -171,6 +171,12 @@ pub enum AppError {
          back the file {path} from your backup"
     )]
     WrongAddressKey { path: String },
+    /// A bug: a message may be half sent, and only the next start settles it.
+    #[error(
+        "a sending task broke off (the panic is in the log above); what it was sending is \
+         settled as in doubt at the next start"
+    )]
+    LaneBroke,
     #[error("{0}")]
     Refused(String),
 }
@@ -178,6 +184,10 @@ pub enum AppError {
 impl AppError {
     /// The process must not go on.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, AppError::Store(error) if error.is_fatal())
+        match self {
+            AppError::Store(error) => error.is_fatal(),
+            AppError::LaneBroke => true,
+            _ => false,
+        }
     }
 }

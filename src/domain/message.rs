@@ -12,10 +12,12 @@
 //! The functions here are pure; the store writes what they answer in guarded
 //! statements.
 
-use super::kinds::Kind;
+use super::kinds::{ChannelName, Kind};
 use super::outcome::{Deferral, Outcome, Refusal};
+use super::quiet_hours::SendHours;
 use super::retry::RetryPolicy;
 use super::time::{Instant, Length};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -201,6 +203,16 @@ pub fn land(
             }
             Landing::Again { due_at, counts }
         }
+    }
+}
+
+/// The earliest moment from `now` on at which a message may go over its
+/// channel: texts keep to `hours` in the recipient's zone, mails may always go.
+/// Asked when a text is planned and again right before it is sent.
+pub fn earliest_send(channel: ChannelName, hours: &SendHours, zone: Tz, now: Instant) -> Instant {
+    match channel {
+        ChannelName::Email => now,
+        ChannelName::Sms => hours.earliest(now, zone),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::reason::{Verdict, Wake};
 use crate::domain::statement::MessageFacts;
 use crate::domain::time::Instant;
+use chrono_tz::Tz;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -189,11 +190,24 @@ pub struct Claimed {
     pub planned_at: Instant,
     pub due_since: Instant,
     pub not_after: Instant,
+    /// The recipient's: hours of texts are counted in it.
+    pub zone: Tz,
     pub recipient: String,
     pub facts: MessageFacts,
     /// Uids of earlier messages about the same order over the same channel,
     /// oldest first, for threading.
     pub thread: Vec<MessageUid>,
+}
+
+/// Why a lease goes back unsent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GiveBack {
+    /// Nobody gets to it now; it is queued as it was.
+    Unused,
+    /// Queued again, but not due before this.
+    PutOff(Instant),
+    /// No template renders it, for the reason given: it has failed.
+    Unrenderable(String),
 }
 
 /// The intent to send, recorded before the last byte can leave.

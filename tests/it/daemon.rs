@@ -1,6 +1,9 @@
 //! The whole program against real peers: what a shop lives through.
 
+mod bugs;
 mod doubt;
+mod hours;
+mod life;
 mod privacy;
 mod relay;
 mod serve;

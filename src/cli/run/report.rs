@@ -24,7 +24,8 @@ pub(super) fn print_report(app: &App, report: &RunReport) {
     let mut parts = vec![format!("{} sent", d.sent)];
     for (n, words) in [
         (d.deferred, "put off by the relay, tried again later"),
-        (report.later, "go out later"),
+        // The rest waits for its hour: the planner's, or a text's at night.
+        (report.later.saturating_sub(d.deferred), "go out later"),
         (d.failed, "failed"),
         (d.in_doubt, "in doubt: may have gone out"),
     ] {
@@ -105,6 +106,7 @@ pub(super) fn report_json(report: &RunReport) -> serde_json::Value {
         "failed_messages": report.failed,
         "sent": report.delivery.sent,
         "deferred": report.delivery.deferred,
+        "out_of_hours": report.delivery.out_of_hours,
         "failed": report.delivery.failed,
         "in_doubt": report.delivery.in_doubt,
         "quiet": report.review.quiet,

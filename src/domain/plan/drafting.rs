@@ -9,7 +9,7 @@ use super::{Draft, OrderPlan};
 use crate::domain::assess::day_after;
 use crate::domain::ids::MessageNo;
 use crate::domain::kinds::{ChannelName, Kind};
-use crate::domain::message::MessageState;
+use crate::domain::message::{MessageState, earliest_send};
 use crate::domain::notice_key::{Mode, notice_key};
 use crate::domain::order::{PastNotice, Situation};
 use crate::domain::policy::Policy;
@@ -220,11 +220,6 @@ fn due_at(
     };
     // Put off, it would name a day that is over.
     let at = if at < true_until { at } else { now };
-    match channel {
-        ChannelName::Email => at,
-        ChannelName::Sms => policy
-            .sms
-            .hours
-            .earliest(at, s.order.contact.zone.unwrap_or(zone)),
-    }
+    let recipients = s.order.contact.zone.unwrap_or(zone);
+    earliest_send(channel, &policy.sms.hours, recipients, at)
 }

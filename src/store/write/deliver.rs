@@ -1,6 +1,7 @@
 //! Delivering: claim, mark, record. Every statement carries its guards, and a
 //! row that does not come back lost one of them.
 
+use crate::domain::contact::parse_zone;
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::{CLAIMS_TOGETHER_MAX, CLAIMS_WITHOUT_OUTCOME_MAX, Landing};
@@ -9,7 +10,7 @@ use crate::domain::statement::{MessageFacts, hex};
 use crate::domain::time::Instant;
 use crate::domain::told::Basis;
 use crate::store::codec::{eta_columns, json, uid_from_column};
-use crate::store::types::{Claimed, Mark, Record, StoreError};
+use crate::store::types::{Claimed, GiveBack, Mark, Record, StoreError};
 use serde::Serialize;
 use sqlx::sqlite::SqliteConnection;
 use std::collections::{HashMap, HashSet};
@@ -64,8 +65,11 @@ WHERE id IN (SELECT order_id FROM notices WHERE message_no IN (SELECT value FROM
 
 const READ_CLAIMED: &str = "
 SELECT m.no, m.uid, m.epoch, m.channel, m.kind, m.mode, m.run_no, m.counted, m.doubts,
-  m.planned_at, m.due_since, m.not_after, p.recipient, p.facts
+  m.planned_at, m.due_since, m.not_after, p.recipient, p.facts, k.zone,
+  (SELECT max(o.zone_used) FROM notices n JOIN orders o ON o.id = n.order_id
+    WHERE n.message_no = m.no) AS zone_used
 FROM messages m JOIN message_private p ON p.message_no = m.no
+LEFT JOIN contacts k ON k.id = m.contact_id
 WHERE m.no IN (SELECT value FROM json_each($1))
 ORDER BY m.due_at, m.no";
 
@@ -95,6 +99,8 @@ struct ClaimedRow {
     not_after: i64,
     recipient: String,
     facts: String,
+    zone: Option<String>,
+    zone_used: Option<String>,
 }
 
 fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
@@ -194,6 +200,12 @@ pub async fn claim(c: &mut SqliteConnection, ask: &Claim) -> Result<Vec<Claimed>
                 planned_at: Instant(row.planned_at),
                 due_since: Instant(row.due_since),
                 not_after: Instant(row.not_after),
+                // As the planner has it: the customer's own, else the order's.
+                zone: row
+                    .zone
+                    .or(row.zone_used)
+                    .and_then(|name| parse_zone(&name).ok())
+                    .unwrap_or(chrono_tz::UTC),
                 facts: serde_json::from_str(&row.facts).map_err(|_| corrupt("facts"))?,
                 thread: by_message.remove(&row.no).unwrap_or_default(),
                 recipient: row.recipient,
@@ -628,7 +640,7 @@ pub async fn write_told(c: &mut SqliteConnection, said: &[Said<'_>]) -> Result<(
 
 const GIVE_BACK: &str = "
 UPDATE messages AS m SET state = CASE WHEN $3 IS NULL THEN 'queued' ELSE 'failed' END,
-  owner = NULL, lease_until = NULL, settled_by = $3,
+  owner = NULL, lease_until = NULL, settled_by = $3, due_at = coalesce($5, m.due_at),
   claims = CASE WHEN $3 IS NULL THEN max(m.claims - 1, 0) ELSE m.claims END,
   ended_at = CASE WHEN $3 IS NULL THEN NULL ELSE $4 END
 FROM json_each($1) AS j
@@ -655,10 +667,15 @@ pub async fn give_back(
     c: &mut SqliteConnection,
     by: WorkerId,
     leases: &[(MessageNo, i64)],
-    reason: Option<&str>,
+    why: &GiveBack,
     now: Instant,
 ) -> Result<u64, StoreError> {
     let doing = failed("give leases back");
+    let (reason, due_at) = match why {
+        GiveBack::Unused => (None, None),
+        GiveBack::PutOff(until) => (None, Some(until.0)),
+        GiveBack::Unrenderable(reason) => (Some(reason.as_str()), None),
+    };
     let rows: Vec<LeaseRow> = leases
         .iter()
         .map(|(no, epoch)| LeaseRow {
@@ -671,6 +688,7 @@ pub async fn give_back(
         .bind(by.0)
         .bind(reason)
         .bind(now.0)
+        .bind(due_at)
         .fetch_all(&mut *c)
         .await
         .map_err(&doing)?;

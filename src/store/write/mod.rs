@@ -15,7 +15,7 @@ use crate::store::read::ReadStore;
 use crate::store::sqlite::lock::{LockAttempt, try_lock};
 use crate::store::sqlite::{open, writer::Writer};
 use crate::store::types::{
-    Claimed, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,
+    Claimed, GiveBack, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,
 };
 use std::path::{Path, PathBuf};
 
@@ -213,17 +213,17 @@ impl Store {
         self.writer.record(by, record, now).await
     }
 
-    /// Gives leases back that will not be used; their messages are queued
-    /// again, or failed for the reason given (they cannot be rendered).
+    /// Gives leases back that will not be used. Answers how many were still
+    /// this worker's.
     pub async fn give_back(
         &self,
         by: WorkerId,
         leases: Vec<(MessageNo, i64)>,
-        failed: Option<String>,
+        why: GiveBack,
         now: Instant,
     ) -> Result<u64, StoreError> {
         alone!(self, "give leases back", c => {
-            deliver::give_back(c, by, &leases, failed.as_deref(), now).await
+            deliver::give_back(c, by, &leases, &why, now).await
         })
     }
 

@@ -159,7 +159,15 @@ struct DoubtRow {
 }
 
 const DOUBTS: &str = "
-SELECT m.no, m.kind, m.doubts,
+SELECT m.no, m.kind,
+  -- Doubts about the same word said under an earlier number count: no customer
+  -- gets a third copy because the first two were planned apart.
+  m.doubts + coalesce((SELECT max(e.doubts) FROM notices mine
+    JOIN notices past ON past.order_id = mine.order_id AND past.channel = mine.channel
+      AND past.mode = mine.mode AND past.kind = mine.kind
+      AND past.discriminator = mine.discriminator AND past.message_no < mine.message_no
+    JOIN messages e ON e.no = past.message_no
+    WHERE mine.message_no = m.no AND e.settled_by = 'assumed'), 0) AS doubts,
   NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = m.no AND n.fact_version <> o.fact_version) AND m.not_after >= $1
     AS still_true

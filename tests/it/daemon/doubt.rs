@@ -1,47 +1,19 @@
 //! What ends a doubt, with a clock of our own: the quiet period is longer
 //! than anybody wants to wait for a test.
 
-use std::sync::Arc;
-
-use backorderd::app::App;
-use backorderd::app::deliver::Delivery;
 use backorderd::clock::Clock;
-use backorderd::clock::Ids;
 use backorderd::clock::SettableClock;
 use backorderd::clock::SystemClock;
 use backorderd::domain::time::Length;
-use backorderd::store::sqlite::lock::LockAttempt;
-use backorderd::wiring;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
+use super::life::Lives;
 use crate::home::Home;
 use crate::home::but;
 use crate::home::in_days;
 use crate::home::teapots;
 use crate::support::ledger_smtp::LedgerSmtp;
 use crate::support::ledger_smtp::Manners;
-
-/// A daemon's next life at the clock's time: reviews, delivers, ends.
-async fn live_once(home: &Home, clock: &SettableClock) {
-    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let app: App = wiring::app_with(&home.config(), clock, Ids::seeded(1))
-        .await
-        .expect("a wired program");
-    app.review_due("review", "test", None)
-        .await
-        .expect("a review");
-    let Ok(LockAttempt::Taken(lock)) = app.store.try_delivery_lock() else {
-        panic!("nobody else sends");
-    };
-    let (mut delivery, _) = Delivery::start(app, lock).await.expect("open lanes");
-    let stop = CancellationToken::new();
-    delivery
-        .drain(None, &stop, |_| ())
-        .await
-        .expect("a delivery");
-    delivery.stop().await;
-}
 
 fn states(home: &Home) -> Vec<String> {
     home.rows::<(String, String, Option<String>, i64)>(
@@ -80,13 +52,8 @@ fn after_the_quiet_period_what_must_arrive_goes_once_more_and_courtesy_is_assume
     let [delayed, sooner] = before;
     home.import(&[but(delayed, late), but(sooner, near)]);
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let clock = SettableClock::at(SystemClock.now());
-    runtime.block_on(live_once(&home, &clock));
+    let lives = Lives::from(SettableClock::at(SystemClock.now()));
+    lives.once(&home);
     assert_eq!(silent.accepted().len(), 2);
     assert_eq!(
         states(&home),
@@ -97,12 +64,12 @@ fn after_the_quiet_period_what_must_arrive_goes_once_more_and_courtesy_is_assume
     // The relay is itself again, and nobody hurries.
     let relay = LedgerSmtp::start(Manners::default());
     home.set("EMAIL__PORT", &relay.port().to_string());
-    clock.advance(Length::mins(14));
-    runtime.block_on(live_once(&home, &clock));
+    lives.clock.advance(Length::mins(14));
+    lives.once(&home);
     assert_eq!(relay.accepted().len(), 0, "too early");
 
-    clock.advance(Length::mins(2));
-    runtime.block_on(live_once(&home, &clock));
+    lives.clock.advance(Length::mins(2));
+    lives.once(&home);
     let second = relay.accepted();
     assert_eq!(second.len(), 1);
     assert_eq!(second[0].recipients, ["customer-1042@accept.example"]);
@@ -121,8 +88,8 @@ fn after_the_quiet_period_what_must_arrive_goes_once_more_and_courtesy_is_assume
     assert_eq!(told(&home), ["possible", "accepted", "possible", "assumed"]);
 
     // And then there is silence.
-    clock.advance(Length::mins(20));
-    runtime.block_on(live_once(&home, &clock));
+    lives.clock.advance(Length::mins(20));
+    lives.once(&home);
     assert_eq!(relay.accepted().len(), 1);
 }
 
@@ -135,21 +102,16 @@ fn a_second_doubt_about_what_must_arrive_is_assumed_and_not_tried_a_third_time()
     let home = Home::live(silent.port(), "");
     home.import(&[teapots("1042", in_days(20))]);
     home.import(&[teapots("1042", in_days(31))]);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let clock = SettableClock::at(SystemClock.now());
+    let lives = Lives::from(SettableClock::at(SystemClock.now()));
     for (n_copies, state) in [
         (1, "delay in_doubt answer 1"),
         (2, "delay in_doubt answer 2"),
         (2, "delay sent assumed 2"),
         (2, "delay sent assumed 2"),
     ] {
-        runtime.block_on(live_once(&home, &clock));
+        lives.once(&home);
         assert_eq!(silent.accepted().len(), n_copies);
         assert_eq!(states(&home), [state]);
-        clock.advance(Length::mins(16));
+        lives.clock.advance(Length::mins(16));
     }
 }

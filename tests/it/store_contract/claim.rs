@@ -7,6 +7,7 @@ use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::notice_key::Mode;
 use backorderd::domain::row::Row;
 use backorderd::domain::time::Length;
+use backorderd::store::types::GiveBack;
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::operate::NewHold;
 
@@ -198,7 +199,7 @@ async fn every_scope_of_hold_keeps_its_messages_and_its_release_lets_them_go(sta
         let leases = claimed.iter().map(|m| (m.no, m.epoch)).collect();
         stage
             .store
-            .give_back(worker(1), leases, None, at(MONDAY))
+            .give_back(worker(1), leases, GiveBack::Unused, at(MONDAY))
             .await
             .unwrap();
         assert!(
@@ -242,7 +243,7 @@ async fn nobody_on_the_do_not_write_list_is_claimed(stage: Stage) {
     let leases = both.iter().map(|m| (m.no, m.epoch)).collect();
     stage
         .store
-        .give_back(worker(1), leases, None, at(MONDAY))
+        .give_back(worker(1), leases, GiveBack::Unused, at(MONDAY))
         .await
         .unwrap();
     stage

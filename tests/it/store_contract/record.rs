@@ -11,7 +11,7 @@ use backorderd::domain::outcome::Deferral;
 use backorderd::domain::quantity::Quantity;
 use backorderd::domain::row::{Row, RowShipment};
 use backorderd::domain::time::Length;
-use backorderd::store::types::Claimed;
+use backorderd::store::types::{Claimed, GiveBack};
 
 /// A confirmation of order 1042 that is being sent by worker 1.
 async fn submitted(stage: &Stage) -> Claimed {
@@ -332,14 +332,14 @@ async fn a_lease_given_back_is_queued_again_at_once(stage: Stage) {
         let foreign = stage.store.give_back(
             worker(2),
             vec![(message.no, message.epoch)],
-            None,
+            GiveBack::Unused,
             at(MONDAY),
         );
         assert_eq!(foreign.await.unwrap(), 0);
         let back = stage.store.give_back(
             worker(1),
             vec![(message.no, message.epoch)],
-            None,
+            GiveBack::Unused,
             at(MONDAY),
         );
         assert_eq!(back.await.unwrap(), 1, "it counts no claim, however often");
@@ -354,17 +354,25 @@ async fn what_cannot_be_rendered_fails_with_its_reason(stage: Stage) {
     stage.review(MONDAY).await;
     let message = stage.claim(1, MONDAY).await.remove(0);
     let leases = vec![(message.no, message.epoch)];
-    let failed = Some("the template names nothing we know".to_owned());
+    let failed = "the template names nothing we know".to_owned();
     assert_eq!(
         stage
             .store
-            .give_back(worker(1), leases, failed.clone(), at(MONDAY))
+            .give_back(
+                worker(1),
+                leases,
+                GiveBack::Unrenderable(failed.clone()),
+                at(MONDAY)
+            )
             .await
             .unwrap(),
         1
     );
     let row = stage.message(message.no).await;
-    assert_eq!((row.state, row.settled_by), (MessageState::Failed, failed));
+    assert_eq!(
+        (row.state, row.settled_by),
+        (MessageState::Failed, Some(failed))
+    );
     let s = stage.situation("1042", MONDAY).await;
     assert!(!s.notices[0].in_flight && !s.notices[0].in_queue && s.notices[0].key.is_some());
 }

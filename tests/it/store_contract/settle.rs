@@ -2,12 +2,13 @@
 
 use super::props::{MONDAY, at, deferred, doubt, email_hash, eta, teapots, worker};
 use super::stage::Stage;
-use backorderd::domain::kinds::ChannelName;
+use backorderd::domain::kinds::{ChannelName, Kind};
 use backorderd::domain::message::MessageState;
 use backorderd::domain::outcome::Deferral;
-use backorderd::domain::row::Row;
+use backorderd::domain::quantity::Quantity;
+use backorderd::domain::row::{Row, RowShipment};
 use backorderd::domain::time::Length;
-use backorderd::store::types::{Claimed, RunState};
+use backorderd::store::types::{Claimed, GiveBack, RunState};
 use backorderd::store::write::operate::NewHold;
 
 /// When the quiet period of a doubt recorded at [`MONDAY`] is over.
@@ -25,6 +26,7 @@ promises![
     a_second_doubt_is_assumed,
     a_doubt_about_a_courtesy_is_assumed_at_once,
     a_doubt_whose_facts_moved_on_is_not_repeated_and_stays_possible,
+    the_same_word_planned_anew_after_a_doubt_is_not_said_a_third_time,
     a_doubt_that_is_too_old_to_be_true_is_not_repeated,
     what_grew_too_old_is_looked_at_again,
     queued_mail_to_a_suppressed_address_is_taken_back,
@@ -51,7 +53,12 @@ async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(sta
     let others = claimed[2].clone();
     stage
         .store
-        .give_back(worker(1), vec![(others.no, others.epoch)], None, at(MONDAY))
+        .give_back(
+            worker(1),
+            vec![(others.no, others.epoch)],
+            GiveBack::Unused,
+            at(MONDAY),
+        )
         .await
         .unwrap();
     let mine = stage.submit(2, MONDAY).await.remove(0);
@@ -160,6 +167,40 @@ async fn a_doubt_whose_facts_moved_on_is_not_repeated_and_stays_possible(stage: 
     // Whoever may believe the old date hears the new one.
     stage.review("2026-02-17 10:00").await;
     assert_eq!(stage.claim(1, "2026-02-17 10:00").await.len(), 1);
+}
+
+async fn the_same_word_planned_anew_after_a_doubt_is_not_said_a_third_time(stage: Stage) {
+    stage.told_teapots().await;
+    let with_parcel = |name: &str| Row {
+        shipped: Some(Quantity::pieces(1)),
+        shipments: vec![RowShipment {
+            key: "P1".to_owned(),
+            shipped_at: None,
+            carrier: None,
+            tracking_numbers: vec!["1Z999".to_owned()],
+            tracking_url: None,
+            estimate_on: None,
+        }],
+        product_name: Some(name.to_owned()),
+        ..teapots("L1", "1042")
+    };
+    let [ships, renamed] = ["Enamel teapot", "Enamel teapot, blue"].map(with_parcel);
+    stage.announce(&[ships], "2026-02-17 10:00").await;
+    stage.review("2026-02-17 10:10").await;
+    let first = stage.land(1, doubt(), "2026-02-17 10:10").await.remove(0);
+    assert_eq!(first.kind, Kind::Shipped);
+    // Its words are outdated by something else than the parcel.
+    stage.announce(&[renamed], "2026-02-17 10:15").await;
+    let once = stage.store.settle_doubts(at("2026-02-17 10:25")).await;
+    assert_eq!(once.unwrap().once_more, 0);
+    stage.review("2026-02-17 10:25").await;
+    let second = stage.land(1, doubt(), "2026-02-17 10:25").await.remove(0);
+    assert_eq!(second.kind, Kind::Shipped, "it must arrive: said again");
+    assert_ne!(first.no, second.no);
+    let twice = stage.store.settle_doubts(at("2026-02-17 10:40")).await;
+    let twice = twice.unwrap();
+    assert_eq!((twice.once_more, twice.assumed), (0, 1));
+    assert!(stage.review("2026-02-17 10:40").await.messages.is_empty());
 }
 
 async fn a_doubt_that_is_too_old_to_be_true_is_not_repeated(stage: Stage) {
