@@ -7,7 +7,8 @@
 use crate::app::{App, AppError, Settings, Viewer};
 use crate::domain::eta::Eta;
 use crate::domain::mirror::{
-    EtaChange, MergeRules, Mirror, MirrorChanges, merge, order_key, reclaim, sku_claims,
+    EtaChange, MergeRules, Mirror, MirrorChanges, keep_known_wishes, merge, order_key, reclaim,
+    sku_claims,
 };
 use crate::domain::order::EtaOrigin;
 use crate::domain::row::{Row, SkuEta};
@@ -133,12 +134,23 @@ impl App {
         for _ in 0..OVERTAKEN_MAX {
             let now = self.now();
             let (mirror, revision) = self.viewer.read_mirror(rows).await?;
-            let changes = merge(rows, &mirror, &merge_rules(settings, intake.announce, now));
+            let rules = merge_rules(settings, intake.announce, now);
+            let mut changes = merge(rows, &mirror, &rules);
             let hashes = changes
                 .orders
                 .iter()
                 .map(|o| (o.key.clone(), self.viewer.key.contact(&o.contact, &o.key)))
                 .collect::<HashMap<_, _>>();
+            let unsaid: Vec<&str> = changes
+                .orders
+                .iter()
+                .filter(|o| !o.said.is_complete())
+                .map(|o| hashes[&o.key].contact.as_str())
+                .collect();
+            let known = self.viewer.read.wishes(shop_id, &unsaid).await?;
+            keep_known_wishes(&mut changes.orders, known, |o| {
+                hashes[&o.key].contact.clone()
+            });
             let input = MirrorInput {
                 shop_id,
                 source: intake.source.clone(),

@@ -8,10 +8,12 @@
 
 mod claims;
 mod line;
+mod wishes;
 
 use self::line::line_change;
 pub use self::line::row_hash;
 pub use claims::{Claim, Claims, EtaChange, reclaim, sku_claims};
+pub use wishes::{SaidWishes, Wishes, keep_known_wishes};
 
 use super::contact::Contact;
 use super::eta::Eta;
@@ -98,7 +100,10 @@ pub struct MirrorCounts {
 pub struct OrderChange {
     pub key: String,
     pub number: String,
+    /// As of the rows and the stored order; [`keep_known_wishes`] adds what is
+    /// known of the contact from other orders.
     pub contact: Contact,
+    pub said: SaidWishes,
     pub ordered_at: Option<Instant>,
     pub ordered_on: NaiveDate,
     pub zone: Tz,
@@ -254,6 +259,7 @@ fn order_change(
         key: order_key(row).to_owned(),
         number: row.order_number.clone(),
         contact: stored.map_or_else(no_contact, |stored| stored.contact.clone()),
+        said: SaidWishes::default(),
         ordered_at: row.ordered_at,
         ordered_on,
         zone,
@@ -296,6 +302,8 @@ fn absorb(order: &mut OrderChange, row: &Row) {
     take(&mut contact.country, &row.country);
     contact.sms_consent = row.sms_consent.unwrap_or(contact.sms_consent);
     contact.preferred = row.preferred.unwrap_or(contact.preferred);
+    take(&mut order.said.sms_consent, &row.sms_consent);
+    take(&mut order.said.preferred, &row.preferred);
     take(&mut order.view_url, &row.view_url);
     take(&mut order.cancel_url, &row.cancel_url);
     order.customer_deleted |= row.customer_deleted;

@@ -1,6 +1,7 @@
 //! Rows against what is stored, case by case.
 
 use super::*;
+use crate::domain::contact::Preference;
 use crate::domain::policy::Policy;
 use crate::domain::row::RowStatus;
 use crate::domain::time::Length;
@@ -248,4 +249,100 @@ fn an_older_push_is_ignored_and_a_file_never() {
         1
     );
     assert_eq!(merge(&[older], &mirror, &rules()).lines.len(), 1);
+}
+
+#[test]
+fn what_a_row_leaves_out_about_wishes_is_what_is_known_of_the_contact() {
+    use Preference::{Both, Email, Sms};
+    let wishes = |sms_consent, preferred| Wishes {
+        sms_consent,
+        preferred,
+    };
+    // Said by the row, known of the contact, known of the order's customer
+    // before; what comes out.
+    for (sentence, said, contact, order, expected) in [
+        ("never seen", (None, None), None, None, (false, Email)),
+        (
+            "a first word",
+            (Some(true), Some(Sms)),
+            None,
+            None,
+            (true, Sms),
+        ),
+        (
+            "a new order, nothing said",
+            (None, None),
+            Some(wishes(true, Both)),
+            None,
+            (true, Both),
+        ),
+        (
+            "a new order, half said",
+            (None, Some(Email)),
+            Some(wishes(true, Sms)),
+            None,
+            (true, Email),
+        ),
+        (
+            "a no is a word",
+            (Some(false), None),
+            Some(wishes(true, Both)),
+            None,
+            (false, Both),
+        ),
+        (
+            "the order's own, nothing said",
+            (None, None),
+            Some(wishes(true, Sms)),
+            Some(wishes(true, Sms)),
+            (true, Sms),
+        ),
+        (
+            "a repaired address takes its wishes along",
+            (None, None),
+            None,
+            Some(wishes(true, Sms)),
+            (true, Sms),
+        ),
+        (
+            "an address that is somebody's keeps theirs",
+            (None, None),
+            Some(wishes(false, Email)),
+            Some(wishes(true, Sms)),
+            (false, Email),
+        ),
+    ] {
+        let mut mirror = Mirror::default();
+        if let Some(before) = order {
+            mirror = after(&merge(&[row("1", "1042", None)], &mirror, &rules()));
+            let stored = mirror.orders.get_mut("1042").unwrap();
+            stored.contact.sms_consent = before.sms_consent;
+            stored.contact.preferred = before.preferred;
+        }
+        let mut named = row("1", "1042", Some("2026-03-06"));
+        (named.sms_consent, named.preferred) = said;
+        let mut changes = merge(&[named], &mirror, &rules());
+        let known = contact.map(|known| ("anna".to_owned(), known));
+        keep_known_wishes(&mut changes.orders, known.into_iter().collect(), |_| {
+            "anna".to_owned()
+        });
+        let found = &changes.orders[0].contact;
+        assert_eq!((found.sms_consent, found.preferred), expected, "{sentence}");
+    }
+}
+
+#[test]
+fn orders_of_one_contact_in_one_file_know_what_the_other_said() {
+    let mut first = row("1", "1042", None);
+    (first.sms_consent, first.preferred) = (Some(true), Some(Preference::Sms));
+    let rows = [first, row("2", "1043", None), row("3", "1044", None)];
+    let mut changes = merge(&rows, &Mirror::default(), &rules());
+    let whose = |o: &OrderChange| if o.key == "1044" { "bert" } else { "anna" }.to_owned();
+    keep_known_wishes(&mut changes.orders, HashMap::new(), whose);
+    let consents: Vec<bool> = changes
+        .orders
+        .iter()
+        .map(|o| o.contact.sms_consent)
+        .collect();
+    assert_eq!(consents, [true, true, false]);
 }
