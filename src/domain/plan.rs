@@ -19,6 +19,7 @@ mod whole_order;
 use self::drafting::{draft, retain_companions};
 use self::owed::Owed;
 use self::waking::wake;
+pub(super) use self::whole_order::next_word_on;
 use self::whole_order::state;
 
 use super::assess::{Assessment, Trigger, assess};
@@ -103,7 +104,7 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
     out.verdicts
         .extend(views.iter().flat_map(|view| view.quiet.iter().cloned()));
     let milestone = if waits {
-        due_milestone(s, policy, now, &mut owed, &mut out)
+        due_milestone(s, &views, policy, now, &mut owed, &mut out)
     } else {
         None
     };
@@ -150,6 +151,7 @@ fn await_tracking(s: &Situation, policy: &Policy, views: &mut [Assessment]) {
 /// The milestone an update is owed for; a satisfied one leaves its verdict.
 fn due_milestone(
     s: &Situation,
+    views: &[Assessment],
     policy: &Policy,
     now: Instant,
     owed: &mut Owed,
@@ -181,6 +183,13 @@ fn due_milestone(
         return None;
     }
     let promised = order.next_word_by.is_some_and(|day| day <= milestone.on);
+    // An update that can name no line's date, not even that there is none,
+    // would say nothing: the date lies in the past, is not believed, or is
+    // about to be news. Each of these has its own verdict.
+    let has_something_to_say = views.iter().any(|view| view.promise.is_some());
+    if !promised && !has_something_to_say {
+        return None;
+    }
     if !promised {
         let from = milestone.at.minus(policy.courtesy.gap);
         let recent = s

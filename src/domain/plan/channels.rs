@@ -30,8 +30,13 @@ pub(super) fn reachable_channels(s: &Situation, policy: &Policy) -> Vec<ChannelN
 
 /// Channels this kind should take: the customer's wish where it can be met,
 /// e-mail as the default, a text where nothing else reaches somebody who must
-/// hear it.
-pub(super) fn wanted_channels(s: &Situation, policy: &Policy, kind: Kind) -> Vec<ChannelName> {
+/// hear it or was promised to.
+pub(super) fn wanted_channels(
+    s: &Situation,
+    policy: &Policy,
+    kind: Kind,
+    promised: bool,
+) -> Vec<ChannelName> {
     let reachable = reachable_channels(s, policy);
     let has = |channel| reachable.contains(&channel);
     let texts = policy.sms.kinds.contains(&kind);
@@ -41,7 +46,7 @@ pub(super) fn wanted_channels(s: &Situation, policy: &Policy, kind: Kind) -> Vec
         _ => vec![ChannelName::Email],
     };
     let out: Vec<ChannelName> = wish.into_iter().filter(|c| has(*c)).collect();
-    if out.is_empty() && kind.must_arrive() {
+    if out.is_empty() && (kind.must_arrive() || promised) {
         reachable
     } else {
         out

@@ -42,7 +42,7 @@ pub(super) fn draft(
             .find(|n| n.key.as_deref() == Some(key.as_str()))
     };
 
-    let mut channels = wanted_channels(s, policy, kind);
+    let mut channels = wanted_channels(s, policy, kind, owed.promised);
     // A channel on which this failed is not tried again; must-arrive kinds
     // take the other one.
     let came_back = |channel| {

@@ -5,11 +5,12 @@ use crate::domain::assess::Assessment;
 use crate::domain::eta::Eta;
 use crate::domain::kinds::Kind;
 use crate::domain::milestones::{Milestone, first_from};
-use crate::domain::order::Situation;
+use crate::domain::order::{Order, Situation};
 use crate::domain::policy::Policy;
 use crate::domain::quantity::Quantity;
 use crate::domain::statement::{Change, LineStatement, ShipmentStatement, Statement};
 use crate::domain::time::Instant;
+use chrono::NaiveDate;
 
 /// Builds the statement of the whole order.
 pub(super) fn state(
@@ -55,12 +56,7 @@ pub(super) fn state(
         })
         .collect();
     let no_date = lines.iter().any(|line| line.promise == Some(Eta::Unknown));
-    let next_word_by = no_date
-        .then(|| {
-            let from = now.plus(policy.courtesy.gap);
-            first_from(order.ordered_on, order.zone, &policy.updates, from).map(|m| m.on)
-        })
-        .flatten();
+    let next_word_by = no_date.then(|| next_word_on(order, policy, now)).flatten();
     let ships = lines.iter().any(|line| line.shipped_now.is_positive());
     Statement {
         order: order.id,
@@ -85,4 +81,14 @@ pub(super) fn state(
         view_url: order.view_url.clone(),
         cancel_url: order.cancel_url.clone(),
     }
+}
+
+/// The day by which the next word follows a message said at `said_at`, if
+/// nothing else is said before: that of the first milestone it does not
+/// satisfy. A milestone inside the courtesy gap is not said any more, so
+/// naming its day would be a promise nobody keeps; with milestones on day 14
+/// and 28 a word on day 10 promises one on day 28.
+pub fn next_word_on(order: &Order, policy: &Policy, said_at: Instant) -> Option<NaiveDate> {
+    let from = said_at.plus(policy.courtesy.gap);
+    first_from(order.ordered_on, order.zone, &policy.updates, from).map(|m| m.on)
 }
