@@ -4,8 +4,7 @@
 //! taken as accepted when it falls due and time jumps to the next wake-up. So
 //! a forecast can never disagree with the program about the rules.
 
-use super::bundle::bundle;
-use super::contact::Locale;
+use super::bundle::hold_back;
 use super::ids::MessageNo;
 use super::kinds::{ChannelName, Kind};
 use super::message::MessageState;
@@ -35,7 +34,6 @@ pub fn forecast(
     situation: &Situation,
     policy: &Policy,
     mode: Mode,
-    default_locale: &Locale,
     now: Instant,
     until: Instant,
 ) -> Vec<Forecast> {
@@ -52,15 +50,8 @@ pub fn forecast(
         });
     }
     for step in 0..STEPS_MAX {
-        let mut plans = [plan(&s, policy, mode, at)];
-        bundle(
-            std::slice::from_ref(&s),
-            &mut plans,
-            policy,
-            default_locale,
-            at,
-        );
-        let [planned] = plans;
+        let mut planned = plan(&s, policy, mode, at);
+        hold_back(&mut planned, &s.courtesy_sent_at, policy, at);
         for draft in &planned.drafts {
             let listed = alive.iter().any(|n| n.key.as_ref() == Some(&draft.key));
             if draft.due_at <= until && !listed {
@@ -91,17 +82,24 @@ fn land_what_is_alive(
     mode: Mode,
     now: Instant,
 ) -> Vec<PastNotice> {
+    // What may have been said is taken as said.
+    let assume = |s: &mut Situation| {
+        let told = s.lines.iter_mut().flat_map(|line| line.told.iter_mut());
+        for entry in told.filter(|entry| entry.basis == Basis::Possible) {
+            entry.basis = Basis::Assumed;
+        }
+    };
+    if !s.notices.iter().any(|n| n.in_queue || n.in_flight) {
+        assume(s);
+        return Vec::new();
+    }
     let dropped = plan(s, policy, mode, now).supersede;
     let (mut alive, past) = std::mem::take(&mut s.notices)
         .into_iter()
         .partition::<Vec<PastNotice>, _>(|n| n.in_queue || n.in_flight);
     alive.retain(|n| !dropped.contains(&n.message));
     s.notices = past;
-    // What may have been said is taken as said.
-    let told = s.lines.iter_mut().flat_map(|line| line.told.iter_mut());
-    for entry in told.filter(|entry| entry.basis == Basis::Possible) {
-        entry.basis = Basis::Assumed;
-    }
+    assume(s);
     // What is taken as said is not drafted anew; that it is said counts all
     // the same, or a milestone of the same day would come on top of it.
     let drafts = plan(s, policy, mode, now).drafts;
@@ -161,7 +159,8 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         channel: draft.channel,
         discriminator: draft.discriminator.clone(),
         key: Some(draft.key.clone()),
-        facts_hash: draft.statement.facts_hash(),
+        // Compared with queued messages only.
+        facts_hash: String::new(),
         state: MessageState::Sent,
         in_queue: false,
         in_flight: false,

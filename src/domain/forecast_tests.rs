@@ -1,7 +1,7 @@
 //! The forecast against the planner that really runs.
 
 use super::{Forecast, forecast};
-use crate::domain::contact::{Locale, Preference};
+use crate::domain::contact::Preference;
 use crate::domain::fixtures::{Story, at, day, said};
 use crate::domain::notice_key::Mode;
 use crate::domain::reason::Wake;
@@ -9,9 +9,8 @@ use crate::domain::time::Instant;
 use crate::domain::told::Basis;
 
 fn foreseen_raw(story: &Story, now: &str, until: &str) -> Vec<Forecast> {
-    let locale = Locale::parse("en").unwrap();
     let (now, until) = (at(now), at(until));
-    forecast(&story.s, &story.policy, Mode::Live, &locale, now, until)
+    forecast(&story.s, &story.policy, Mode::Live, now, until)
 }
 
 fn foreseen(story: &Story, now: &str, until: &str) -> Vec<String> {

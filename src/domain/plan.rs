@@ -115,10 +115,11 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         (Some(kind), Some(statement)) => {
             draft(s, policy, mode, now, *kind, statement, &owed, &mut out);
         }
-        _ => {
+        _ if queued().next().is_some() => {
             let current = state(s, &views, Kind::Update, None, policy, now);
             retain_companions(s, &current, &mut out);
         }
+        _ => {}
     }
     if out.verdicts.is_empty() {
         let reason = if waits {

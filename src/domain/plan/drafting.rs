@@ -33,7 +33,9 @@ pub(super) fn draft(
     out: &mut OrderPlan,
 ) {
     let discriminator = owed.discriminator(kind);
-    let hash = statement.facts_hash();
+    // Only a queued message is compared by its facts.
+    let has_queue = s.notices.iter().any(|n| n.in_queue);
+    let hash = has_queue.then(|| statement.facts_hash());
     let key_on = |channel| notice_key(&s.order.key, kind, &discriminator, channel, mode, 0);
     let holds_key = |channel| {
         let key = key_on(channel);
@@ -83,7 +85,7 @@ pub(super) fn draft(
         let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == *channel;
         let flying = s.notices.iter().find(in_the_way);
         let reason = match (past, flying) {
-            (Some(past), _) if past.in_queue && past.facts_hash == hash => {
+            (Some(past), _) if past.in_queue && Some(&past.facts_hash) == hash.as_ref() => {
                 out.keep.push(past.message);
                 Some(Reason::Queued {
                     message: past.message,
