@@ -126,11 +126,7 @@ impl App {
         intake: &Intake,
     ) -> Result<MirrorChanges, AppError> {
         let settings = self.settings();
-        let shop = &settings.shop;
-        let shop_id = self
-            .store
-            .ensure_shop(&settings.shop_key, &shop.name, shop.zone.name())
-            .await?;
+        let shop_id = self.shop_id().await?;
         for _ in 0..OVERTAKEN_MAX {
             let now = self.now();
             let (mirror, revision) = self.viewer.read_mirror(rows).await?;
@@ -171,6 +167,16 @@ impl App {
         Err(StoreError::Overtaken.into())
     }
 
+    /// The shop of the settings, written down if it is not yet.
+    async fn shop_id(&self) -> Result<i64, AppError> {
+        let settings = self.settings();
+        let shop = &settings.shop;
+        Ok(self
+            .store
+            .ensure_shop(&settings.shop_key, &shop.name, shop.zone.name())
+            .await?)
+    }
+
     /// Writes a dates file; answers the lines whose date changed.
     ///
     /// # Errors
@@ -206,12 +212,7 @@ impl App {
         by: &str,
     ) -> Result<Vec<EtaChange>, AppError> {
         use crate::domain::mirror::Claim;
-        let settings = self.settings();
-        let shop = &settings.shop;
-        let shop_id = self
-            .store
-            .ensure_shop(&settings.shop_key, &shop.name, shop.zone.name())
-            .await?;
+        let shop_id = self.shop_id().await?;
         let keys = |wanted: &str| -> Vec<&str> {
             set.iter()
                 .filter(|(scope, ..)| *scope == wanted)
