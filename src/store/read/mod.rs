@@ -6,6 +6,7 @@ pub mod lists;
 pub mod mirror;
 pub mod scopes;
 pub mod situations;
+pub mod wishes;
 
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
