@@ -373,10 +373,66 @@ impl Group {
 
     fn refuse(self, error: &StoreError) {
         for (_, _, _, answer) in self.records {
-            let _ = answer.send(Err(error.again()));
+            let _ = answer.send(Err(once_more(error)));
         }
         for (_, _, _, answer) in self.marks {
-            let _ = answer.send(Err(error.again()));
+            let _ = answer.send(Err(once_more(error)));
         }
+    }
+}
+
+/// The same answer for one more of a group.
+fn once_more(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Statement { doing, source } => StoreError::Statement {
+            doing,
+            source: source.clone(),
+        },
+        StoreError::CommitFailed { doing, source } => StoreError::CommitFailed {
+            doing,
+            source: source.clone(),
+        },
+        // Marks and records find nothing out that is an error.
+        _ => StoreError::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::engine::SqliteEngine;
+    use crate::store::sqlite::open;
+    use crate::store::statement::run;
+    use sqlx::Executor;
+
+    async fn try_out(writer: &Writer, sql: &'static str) -> Result<(), StoreError> {
+        let verb = writer.alone("try", Wakes::Nobody, move |c| {
+            Box::pin(async move {
+                run!(c, sql)?;
+                Ok(())
+            })
+        });
+        verb.await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_verb_and_the_writer_lives_on() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("b.sqlite");
+        let mut conn = open::writer(&path).await.unwrap();
+        // The engine's own word for a disk with nothing left.
+        conn.execute("PRAGMA max_page_count = 1").await.unwrap();
+        let writer = Writer::one(SqliteEngine(conn));
+        let full = "INSERT INTO meta (name, value) VALUES ('x', hex(zeroblob(9000000)))";
+        for _ in 0..2 {
+            let refused = try_out(&writer, full).await.unwrap_err();
+            assert!(!refused.is_fatal(), "{refused}");
+        }
+        try_out(
+            &writer,
+            "INSERT INTO meta (name, value) VALUES ('y', 'small')",
+        )
+        .await
+        .unwrap();
     }
 }
