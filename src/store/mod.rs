@@ -19,6 +19,7 @@
 //! pragmas, the writer with its group commit, the delivery lock.
 
 pub mod codec;
+pub mod conn;
 pub mod read;
 pub mod sqlite;
 pub mod types;
