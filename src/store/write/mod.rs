@@ -1,10 +1,12 @@
 //! The writing handle and its verbs, one file per movement of the story.
 
 pub mod deliver;
+pub mod locks;
 pub mod mirror;
 pub mod operate;
 pub mod review;
 pub mod settle;
+pub(crate) mod statement;
 
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
