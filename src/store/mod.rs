@@ -22,8 +22,10 @@ pub mod codec;
 pub mod conn;
 pub mod read;
 pub mod sqlite;
+pub(crate) mod statement;
 pub mod types;
 pub mod write;
+pub mod writer;
 
 pub use read::ReadStore;
 pub use types::StoreError;

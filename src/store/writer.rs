@@ -253,11 +253,12 @@ enum Failed {
 }
 
 /// Runs the work in a transaction until it is committed or has its answer.
-async fn transact<E: Engine, T>(
+async fn transact<E: Engine, A, T>(
     engine: &mut E,
     doing: &'static str,
     wakes: Wakes,
-    work: impl for<'c, 'e> Fn(&'c mut Conn<'e>) -> Work<'c, T>,
+    asked: &A,
+    work: impl for<'c, 'e> Fn(&'c mut Conn<'e>, &'c A) -> Work<'c, T>,
 ) -> Result<T, Failed> {
     let mut tries = 0;
     loop {
@@ -265,7 +266,7 @@ async fn transact<E: Engine, T>(
         let halt = match engine.begin().await {
             // A connection could not be had, however long it was tried.
             Err(source) => return Err(Failed::Taken(Halt::from(source).while_trying(doing))),
-            Ok(mut conn) => match work(&mut conn).await {
+            Ok(mut conn) => match work(&mut conn, asked).await {
                 Err(halt) => halt,
                 Ok(value) => match engine.commit(wakes == Wakes::Others).await {
                     Committed::Yes => return Ok(value),
@@ -291,7 +292,7 @@ async fn transact<E: Engine, T>(
 
 /// `false`: the task must stop.
 async fn run_alone(engine: &mut impl Engine, job: Alone) -> bool {
-    let done = transact(engine, job.doing, job.wakes, |conn| (job.verb)(conn)).await;
+    let done = transact(engine, job.doing, job.wakes, &job.verb, |conn, verb| verb(conn)).await;
     let (answer, goes_on) = match done {
         Ok(value) => (Ok(value), true),
         Err(Failed::Taken(error)) => (Err(error), true),
@@ -309,8 +310,8 @@ async fn run_group(engine: &mut impl Engine, group: Group) -> bool {
         return true;
     }
     let doing = "record what was sent";
-    let done = transact(engine, doing, Wakes::Nobody, |conn| {
-        Box::pin(record_and_mark(conn, &group))
+    let done = transact(engine, doing, Wakes::Nobody, &group, |conn, group| {
+        Box::pin(record_and_mark(conn, group))
     });
     match done.await {
         Ok((recorded, marked)) => {

@@ -25,7 +25,7 @@
 
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::write::statement::{column, run};
+use crate::store::statement::{column, run};
 
 /// What SQLite does in place of locking.
 const ONE_WRITER: &str = "SELECT 1";

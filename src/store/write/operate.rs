@@ -7,7 +7,7 @@ use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::write::locks;
 use crate::store::write::review::take_back::take_back;
-use crate::store::write::statement::{Halt, column, run};
+use crate::store::statement::{Halt, column, run};
 
 /// A hold to place.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use crate::store::write::locks;
 use crate::store::write::operate::release;
 use crate::store::write::review::runs::decide_run;
 use crate::store::write::review::take_back::{take_back, wake};
-use crate::store::write::statement::{Halt, column, rows, run};
+use crate::store::statement::{Halt, column, rows, run};
 
 /// How long after its lease a message that is being sent is left to a worker
 /// who may be alive: longer than any conversation with a relay takes (waiting

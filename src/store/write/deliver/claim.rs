@@ -16,7 +16,7 @@ use crate::store::codec::json;
 use crate::store::conn::{Conn, sql, statements};
 use crate::store::types::{Claimed, StoreError};
 use crate::store::write::locks;
-use crate::store::write::statement::{Halt, column, rows, run, value};
+use crate::store::statement::{Halt, column, rows, run, value};
 use std::collections::HashMap;
 use uuid::Uuid;
 

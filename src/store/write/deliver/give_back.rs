@@ -7,7 +7,7 @@ use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::types::GiveBack;
 use crate::store::write::locks;
-use crate::store::write::statement::{Halt, column, run};
+use crate::store::statement::{Halt, column, run};
 use serde::Serialize;
 
 const GIVE_BACK: &str = "

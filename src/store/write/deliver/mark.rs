@@ -7,7 +7,7 @@ use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::types::Mark;
-use crate::store::write::statement::{column, run};
+use crate::store::statement::{column, run};
 use serde::Serialize;
 use std::collections::HashSet;
 

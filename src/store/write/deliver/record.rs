@@ -10,7 +10,7 @@ use crate::domain::told::Basis;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::types::Record;
-use crate::store::write::statement::{column, run};
+use crate::store::statement::{column, run};
 use serde::Serialize;
 use std::collections::HashSet;
 

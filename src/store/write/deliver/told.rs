@@ -8,7 +8,7 @@ use crate::domain::time::Instant;
 use crate::domain::told::Basis;
 use crate::store::codec::{eta_columns, json};
 use crate::store::conn::{Conn, statements};
-use crate::store::write::statement::run;
+use crate::store::statement::run;
 use serde::Serialize;
 
 /// What a message said, and how sure we are.

@@ -10,7 +10,7 @@ use crate::domain::time::Instant;
 use crate::store::codec::{eta_columns, json};
 use crate::store::conn::{Conn, statements};
 use crate::store::write::operate::audit;
-use crate::store::write::statement::{Halt, run};
+use crate::store::statement::{Halt, run};
 use serde::Serialize;
 
 /// A date set for an order, a line or a SKU; `None` takes it away.

@@ -4,7 +4,7 @@ use super::MirrorInput;
 use crate::domain::mirror::LineChange;
 use crate::store::codec::{eta_columns, json};
 use crate::store::conn::{Conn, statements};
-use crate::store::write::statement::run;
+use crate::store::statement::run;
 use serde::Serialize;
 
 /// Orders that lose a line to another order are reviewed too.

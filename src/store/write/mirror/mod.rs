@@ -24,7 +24,7 @@ use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::types::StoreError;
 use crate::store::write::locks;
-use crate::store::write::statement::{Halt, column, run, value};
+use crate::store::statement::{Halt, column, run, value};
 use serde::Serialize;
 use std::collections::HashMap;
 

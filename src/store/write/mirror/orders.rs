@@ -5,7 +5,7 @@ use crate::domain::contact::{Contact, Country, EmailAddress, PhoneNumber};
 use crate::domain::mirror::OrderChange;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::write::statement::run;
+use crate::store::statement::run;
 use serde::Serialize;
 use std::collections::HashMap;
 

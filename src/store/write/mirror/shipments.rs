@@ -4,7 +4,7 @@ use super::{CHUNK, MirrorInput};
 use crate::domain::mirror::ShipmentChange;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::write::statement::run;
+use crate::store::statement::run;
 use serde::Serialize;
 use std::collections::HashMap;
 

@@ -17,7 +17,7 @@ use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::types::{PlannedOrder, Review, ReviewWritten, StoreError};
 use crate::store::write::locks;
-use crate::store::write::statement::{Halt, column, rows, run};
+use crate::store::statement::{Halt, column, rows, run};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;

@@ -7,7 +7,7 @@ use crate::store::conn::{Conn, statements};
 use crate::store::types::{NewRun, RunState};
 use crate::store::write::locks;
 use crate::store::write::operate::audit;
-use crate::store::write::statement::{Halt, column, run, value};
+use crate::store::statement::{Halt, column, run, value};
 
 const BEGIN_RUN: &str = "
 INSERT INTO runs (job, due, mode, state, started_at, by)
