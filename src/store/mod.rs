@@ -25,7 +25,7 @@ pub mod place;
 pub mod postgres;
 pub mod read;
 pub mod sqlite;
-mod statement;
+pub(crate) mod statement;
 pub mod types;
 pub mod watch;
 pub mod write;
@@ -50,4 +50,33 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/scopes.rs", read::scopes::STATEMENTS),
     ("read/situations.rs", read::situations::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
+    ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
+    (
+        "write/deliver/give_back.rs",
+        write::deliver::give_back::STATEMENTS,
+    ),
+    ("write/deliver/mark.rs", write::deliver::mark::STATEMENTS),
+    ("write/deliver/mod.rs", write::deliver::STATEMENTS),
+    (
+        "write/deliver/record.rs",
+        write::deliver::record::STATEMENTS,
+    ),
+    ("write/deliver/told.rs", write::deliver::told::STATEMENTS),
+    ("write/locks.rs", write::locks::STATEMENTS),
+    ("write/mirror/claims.rs", write::mirror::claims::STATEMENTS),
+    ("write/mirror/lines.rs", write::mirror::lines::STATEMENTS),
+    ("write/mirror/mod.rs", write::mirror::STATEMENTS),
+    ("write/mirror/orders.rs", write::mirror::orders::STATEMENTS),
+    (
+        "write/mirror/shipments.rs",
+        write::mirror::shipments::STATEMENTS,
+    ),
+    ("write/operate.rs", write::operate::STATEMENTS),
+    ("write/review/commit.rs", write::review::commit::STATEMENTS),
+    ("write/review/runs.rs", write::review::runs::STATEMENTS),
+    (
+        "write/review/take_back.rs",
+        write::review::take_back::STATEMENTS,
+    ),
+    ("write/settle.rs", write::settle::STATEMENTS),
 ];

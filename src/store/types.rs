@@ -73,6 +73,22 @@ impl StoreError {
     pub fn is_fatal(&self) -> bool {
         matches!(self, StoreError::CommitFailed { .. } | StoreError::Closed)
     }
+
+    /// The same answer for one more who waits for it.
+    pub(crate) fn again(&self) -> StoreError {
+        match self {
+            StoreError::Statement { doing, source } => StoreError::Statement {
+                doing,
+                source: source.clone(),
+            },
+            StoreError::CommitFailed { doing, source } => StoreError::CommitFailed {
+                doing,
+                source: source.clone(),
+            },
+            StoreError::Overtaken => StoreError::Overtaken,
+            _ => StoreError::Closed,
+        }
+    }
 }
 
 /// One order's part of a review, ready to be committed.

@@ -253,11 +253,12 @@ enum Failed {
 }
 
 /// Runs the work in a transaction until it is committed or has its answer.
-async fn transact<E: Engine, T>(
+async fn transact<E: Engine, A, T>(
     engine: &mut E,
     doing: &'static str,
     wakes: Wakes,
-    work: impl for<'c, 'e> Fn(&'c mut Conn<'e>) -> Work<'c, T>,
+    asked: &A,
+    work: impl for<'c, 'e> Fn(&'c mut Conn<'e>, &'c A) -> Work<'c, T>,
 ) -> Result<T, Failed> {
     let mut tries = 0;
     loop {
@@ -265,7 +266,7 @@ async fn transact<E: Engine, T>(
         let halt = match engine.begin().await {
             // A connection could not be had, however long it was tried.
             Err(source) => return Err(Failed::Taken(Halt::from(source).while_trying(doing))),
-            Ok(mut conn) => match work(&mut conn).await {
+            Ok(mut conn) => match work(&mut conn, asked).await {
                 Err(halt) => halt,
                 Ok(value) => match engine.commit(wakes == Wakes::Others).await {
                     Committed::Yes => return Ok(value),
@@ -278,8 +279,8 @@ async fn transact<E: Engine, T>(
             },
         };
         let rolled_back = engine.roll_back().await;
-        let again = tries < TRIES_MAX
-            && matches!(&halt, Halt::Engine(e) if engine.is_worth_another_try(e));
+        let again =
+            tries < TRIES_MAX && matches!(&halt, Halt::Engine(e) if engine.is_worth_another_try(e));
         if !rolled_back {
             return Err(Failed::Stuck(halt.while_trying(doing)));
         }
@@ -291,7 +292,10 @@ async fn transact<E: Engine, T>(
 
 /// `false`: the task must stop.
 async fn run_alone(engine: &mut impl Engine, job: Alone) -> bool {
-    let done = transact(engine, job.doing, job.wakes, |conn| (job.verb)(conn)).await;
+    let done = transact(engine, job.doing, job.wakes, &job.verb, |conn, verb| {
+        verb(conn)
+    })
+    .await;
     let (answer, goes_on) = match done {
         Ok(value) => (Ok(value), true),
         Err(Failed::Taken(error)) => (Err(error), true),
@@ -309,8 +313,8 @@ async fn run_group(engine: &mut impl Engine, group: Group) -> bool {
         return true;
     }
     let doing = "record what was sent";
-    let done = transact(engine, doing, Wakes::Nobody, |conn| {
-        Box::pin(record_and_mark(conn, &group))
+    let done = transact(engine, doing, Wakes::Nobody, &group, |conn, group| {
+        Box::pin(record_and_mark(conn, group))
     });
     match done.await {
         Ok((recorded, marked)) => {
@@ -373,27 +377,11 @@ impl Group {
 
     fn refuse(self, error: &StoreError) {
         for (_, _, _, answer) in self.records {
-            let _ = answer.send(Err(once_more(error)));
+            let _ = answer.send(Err(error.again()));
         }
         for (_, _, _, answer) in self.marks {
-            let _ = answer.send(Err(once_more(error)));
+            let _ = answer.send(Err(error.again()));
         }
-    }
-}
-
-/// The same answer for one more of a group.
-fn once_more(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Statement { doing, source } => StoreError::Statement {
-            doing,
-            source: source.clone(),
-        },
-        StoreError::CommitFailed { doing, source } => StoreError::CommitFailed {
-            doing,
-            source: source.clone(),
-        },
-        // Marks and records find nothing out that is an error.
-        _ => StoreError::Closed,
     }
 }
 

@@ -20,8 +20,7 @@ SELECT h.line_id, h.eta_from, h.eta_to, h.source, h.at
 FROM eta_history h JOIN order_lines l ON l.id = h.line_id
 WHERE l.order_id = $1 ORDER BY h.at, h.line_id, h.seq";
 
-const VERDICTS: &str =
-    "SELECT at, run_no, verdict FROM verdicts WHERE order_id = $1 ORDER BY id";
+const VERDICTS: &str = "SELECT at, run_no, verdict FROM verdicts WHERE order_id = $1 ORDER BY id";
 
 const REJECTED: &str = "
 SELECT source, at_line, reason, at FROM rejected_rows

@@ -195,8 +195,7 @@ impl ReadStore {
         &self,
         no: MessageNo,
     ) -> Result<Option<(String, MessageFacts)>, StoreError> {
-        let found: Option<(String, String)> =
-            ask!(self, "read a message", maybe_row, FACTS, no.0);
+        let found: Option<(String, String)> = ask!(self, "read a message", maybe_row, FACTS, no.0);
         found
             .map(|(recipient, facts)| Ok((recipient, facts_of(no, &facts)?)))
             .transpose()

@@ -13,6 +13,7 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::conn::{Conn, statements};
 use crate::store::place::Place;
+use crate::store::statement::{maybe, value};
 use crate::store::types::StoreError;
 use crate::store::watch::{Pulse, Watch};
 use crate::store::{postgres, sqlite};
@@ -99,8 +100,7 @@ const META: &str = "SELECT value FROM meta WHERE name = $1";
 const TICK: &str = "SELECT last_due FROM job_ticks WHERE job = $1";
 const NEXT_DUE: &str = "SELECT min(due_at) FROM messages \
     WHERE state = 'queued' AND held = FALSE AND mode = $1";
-const NEXT_REVIEW: &str =
-    "SELECT min(next_review_at) FROM orders WHERE next_review_at IS NOT NULL";
+const NEXT_REVIEW: &str = "SELECT min(next_review_at) FROM orders WHERE next_review_at IS NOT NULL";
 statements![META, TICK, NEXT_DUE, NEXT_REVIEW];
 
 impl ReadStore {
@@ -151,7 +151,9 @@ impl ReadStore {
         Ok(match &self.place {
             Place::Sqlite(path) => Watch::sqlite(sqlite::open::watch(path).await?),
             Place::Postgres(server) => {
-                let listening = postgres::listen::start(server, self.pulse.clone());
+                let listening = postgres::listen::start(server, self.pulse.clone())
+                    .await
+                    .map_err(reading("listen for changes"))?;
                 Watch::postgres(self.pulse.clone(), listening)
             }
         })

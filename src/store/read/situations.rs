@@ -174,8 +174,7 @@ ORDER BY m.sent_at";
 
 const DUE: &str =
     "SELECT id FROM orders WHERE next_review_at <= $1 ORDER BY next_review_at, id LIMIT $2";
-const OPEN: &str =
-    "SELECT id FROM orders WHERE closed_at IS NULL AND id > $1 ORDER BY id LIMIT $2";
+const OPEN: &str = "SELECT id FROM orders WHERE closed_at IS NULL AND id > $1 ORDER BY id LIMIT $2";
 
 statements![
     ORDERS, LINES, TOLD, SHIPMENTS, NOTICES, PAUSES, SUPPRESSED, COURTESIES, DUE, OPEN,
