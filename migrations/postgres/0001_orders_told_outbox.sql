@@ -326,7 +326,7 @@ CREATE TABLE holds (
 -- its holds by their key.
 CREATE VIEW held_orders AS
   SELECT o.id AS order_id, h.id AS hold_id
-  FROM orders o CROSS JOIN holds h ON
+  FROM orders o JOIN holds h ON
     (h.scope = 'order' AND h.key = o.order_key)
     OR (h.scope = 'customer' AND h.key = CAST(o.contact_id AS TEXT))
     OR (h.scope = 'sku'
