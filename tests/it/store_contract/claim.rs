@@ -289,7 +289,7 @@ async fn a_message_claimed_again_and_again_without_an_outcome_is_left_alone(stag
         assert_eq!(stage.claim(round, MONDAY).await.len(), 1, "{round}");
         let swept = stage
             .store
-            .sweep(worker(round + 1), at(MONDAY))
+            .sweep(worker(round + 1), stage.certainly_dead())
             .await
             .unwrap();
         assert_eq!(

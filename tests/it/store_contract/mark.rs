@@ -195,7 +195,8 @@ async fn what_grew_too_old_after_the_claim_is_not_sent(stage: Stage) {
 
 async fn a_second_try_is_a_second_attempt(stage: Stage) {
     claimed(&stage).await;
-    stage.store.sweep(worker(2), at(MONDAY)).await.unwrap();
+    let sweep = stage.store.sweep(worker(2), stage.certainly_dead());
+    assert_eq!(sweep.await.unwrap().queued, 1);
     let first = stage.submit(2, MONDAY).await.remove(0);
     assert_eq!(first.epoch, 2);
     assert!(stage.record(2, &first, doubt(), MONDAY).await);
