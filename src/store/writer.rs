@@ -279,8 +279,8 @@ async fn transact<E: Engine, A, T>(
             },
         };
         let rolled_back = engine.roll_back().await;
-        let again = tries < TRIES_MAX
-            && matches!(&halt, Halt::Engine(e) if engine.is_worth_another_try(e));
+        let again =
+            tries < TRIES_MAX && matches!(&halt, Halt::Engine(e) if engine.is_worth_another_try(e));
         if !rolled_back {
             return Err(Failed::Stuck(halt.while_trying(doing)));
         }
@@ -292,7 +292,10 @@ async fn transact<E: Engine, A, T>(
 
 /// `false`: the task must stop.
 async fn run_alone(engine: &mut impl Engine, job: Alone) -> bool {
-    let done = transact(engine, job.doing, job.wakes, &job.verb, |conn, verb| verb(conn)).await;
+    let done = transact(engine, job.doing, job.wakes, &job.verb, |conn, verb| {
+        verb(conn)
+    })
+    .await;
     let (answer, goes_on) = match done {
         Ok(value) => (Ok(value), true),
         Err(Failed::Taken(error)) => (Err(error), true),

@@ -97,11 +97,7 @@ pub fn are_needed(c: &Conn<'_>) -> bool {
 
 /// Waits for orders, and the orders of messages, and keeps them until the
 /// transaction ends. What is read afterwards stays true.
-pub async fn orders(
-    c: &mut Conn<'_>,
-    orders: &[i64],
-    messages: &[i64],
-) -> Result<(), sqlx::Error> {
+pub async fn orders(c: &mut Conn<'_>, orders: &[i64], messages: &[i64]) -> Result<(), sqlx::Error> {
     if are_needed(c) && !(orders.is_empty() && messages.is_empty()) {
         run!(c, LOCK_ORDERS, json(&orders), json(&messages))?;
     }
@@ -119,7 +115,12 @@ pub async fn orders_and_neighbours(
         return orders(c, &[], messages).await;
     }
     if are_needed(c) {
-        run!(c, LOCK_ORDERS_AND_NEIGHBOURS, json(&messages), json(&refused))?;
+        run!(
+            c,
+            LOCK_ORDERS_AND_NEIGHBOURS,
+            json(&messages),
+            json(&refused)
+        )?;
     }
     Ok(())
 }
@@ -133,10 +134,7 @@ pub async fn open_orders(c: &mut Conn<'_>) -> Result<(), sqlx::Error> {
 }
 
 /// Those of the messages whose orders could be locked without waiting.
-pub async fn orders_at_once(
-    c: &mut Conn<'_>,
-    messages: Vec<i64>,
-) -> Result<Vec<i64>, sqlx::Error> {
+pub async fn orders_at_once(c: &mut Conn<'_>, messages: Vec<i64>) -> Result<Vec<i64>, sqlx::Error> {
     if !are_needed(c) || messages.is_empty() {
         return Ok(messages);
     }

@@ -13,8 +13,8 @@ use crate::domain::mirror::{EtaChange, MirrorChanges};
 use crate::domain::notice_key::Mode;
 use crate::domain::time::{Instant, Length};
 use crate::store::read::ReadStore;
-use crate::store::sqlite::lock::{LockAttempt, try_lock};
 use crate::store::sqlite::engine::SqliteEngine;
+use crate::store::sqlite::lock::{LockAttempt, try_lock};
 use crate::store::sqlite::open;
 use crate::store::types::{
     Claimed, GiveBack, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,

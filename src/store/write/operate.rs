@@ -5,9 +5,9 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
+use crate::store::statement::{Halt, column, run};
 use crate::store::write::locks;
 use crate::store::write::review::take_back::take_back;
-use crate::store::statement::{Halt, column, run};
 
 /// A hold to place.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ use crate::domain::time::{Instant, Length};
 use crate::domain::told::Basis;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
+use crate::store::statement::{Halt, column, rows, run};
 use crate::store::types::{RunState, StoreError};
 use crate::store::write::deliver::TOUCH_DOWN;
 use crate::store::write::deliver::told::{Said, write_told};
@@ -20,7 +21,6 @@ use crate::store::write::locks;
 use crate::store::write::operate::release;
 use crate::store::write::review::runs::decide_run;
 use crate::store::write::review::take_back::{take_back, wake};
-use crate::store::statement::{Halt, column, rows, run};
 
 /// How long after its lease a message that is being sent is left to a worker
 /// who may be alive: longer than any conversation with a relay takes (waiting
@@ -192,12 +192,7 @@ async fn land(c: &mut Conn<'_>, messages: &[i64], in_queue: bool) -> Result<(), 
 }
 
 /// Writes into the ledger what messages said.
-async fn tell(
-    c: &mut Conn<'_>,
-    messages: &[i64],
-    basis: Basis,
-    now: Instant,
-) -> Result<(), Halt> {
+async fn tell(c: &mut Conn<'_>, messages: &[i64], basis: Basis, now: Instant) -> Result<(), Halt> {
     let stored: Vec<(i64, String)> = rows!(c, FACTS, json(&messages))?;
     let facts = stored
         .into_iter()

@@ -14,9 +14,9 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, sql, statements};
+use crate::store::statement::{Halt, column, rows, run, value};
 use crate::store::types::{Claimed, StoreError};
 use crate::store::write::locks;
-use crate::store::statement::{Halt, column, rows, run, value};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -95,7 +95,13 @@ const HAS_ANY: &str = "
 SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1)
   OR EXISTS (SELECT 1 FROM messages WHERE state = 'submitting' AND owner = $1)";
 
-statements![PICK | PICK_AMONG_OTHERS, LEASE, READ_CLAIMED, READ_THREADS, HAS_ANY];
+statements![
+    PICK | PICK_AMONG_OTHERS,
+    LEASE,
+    READ_CLAIMED,
+    READ_THREADS,
+    HAS_ANY
+];
 
 #[derive(sqlx::FromRow)]
 struct ClaimedRow {

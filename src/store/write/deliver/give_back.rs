@@ -5,9 +5,9 @@ use crate::domain::ids::{MessageNo, WorkerId};
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
+use crate::store::statement::{Halt, column, run};
 use crate::store::types::GiveBack;
 use crate::store::write::locks;
-use crate::store::statement::{Halt, column, run};
 use serde::Serialize;
 
 const GIVE_BACK: &str = "

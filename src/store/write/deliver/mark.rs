@@ -6,8 +6,8 @@ use crate::domain::statement::hex;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::types::Mark;
 use crate::store::statement::{column, run};
+use crate::store::types::Mark;
 use serde::Serialize;
 use std::collections::HashSet;
 

@@ -9,8 +9,8 @@ use crate::domain::time::Instant;
 use crate::domain::told::Basis;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::types::Record;
 use crate::store::statement::{column, run};
+use crate::store::types::Record;
 use serde::Serialize;
 use std::collections::HashSet;
 

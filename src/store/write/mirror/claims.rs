@@ -9,8 +9,8 @@ use crate::domain::order::EtaOrigin;
 use crate::domain::time::Instant;
 use crate::store::codec::{eta_columns, json};
 use crate::store::conn::{Conn, statements};
-use crate::store::write::operate::audit;
 use crate::store::statement::{Halt, run};
+use crate::store::write::operate::audit;
 use serde::Serialize;
 
 /// A date set for an order, a line or a SKU; `None` takes it away.

@@ -22,9 +22,9 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
+use crate::store::statement::{Halt, column, run, value};
 use crate::store::types::StoreError;
 use crate::store::write::locks;
-use crate::store::statement::{Halt, column, run, value};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -106,19 +106,19 @@ statements![
 ];
 
 /// See [`crate::store::Store::ensure_shop`].
-pub async fn ensure_shop(
-    c: &mut Conn<'_>,
-    key: &str,
-    name: &str,
-    zone: &str,
-) -> Result<i64, Halt> {
+pub async fn ensure_shop(c: &mut Conn<'_>, key: &str, name: &str, zone: &str) -> Result<i64, Halt> {
     Ok(value!(c, ENSURE_SHOP, key, name, zone)?)
 }
 
 /// Moves the revision on, or reports that somebody else did.
 async fn advance_revision(c: &mut Conn<'_>, read_at: i64) -> Result<(), Halt> {
     run!(c, FIRST_REVISION)?;
-    let moved = run!(c, ADVANCE_REVISION, read_at.to_string(), (read_at + 1).to_string())?;
+    let moved = run!(
+        c,
+        ADVANCE_REVISION,
+        read_at.to_string(),
+        (read_at + 1).to_string()
+    )?;
     if moved == 1 {
         Ok(())
     } else {

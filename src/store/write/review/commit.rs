@@ -15,9 +15,9 @@ use crate::domain::reason::{Verdict, Wake};
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
+use crate::store::statement::{Halt, column, rows, run};
 use crate::store::types::{PlannedOrder, Review, ReviewWritten, StoreError};
 use crate::store::write::locks;
-use crate::store::statement::{Halt, column, rows, run};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -204,7 +204,12 @@ pub async fn commit(
     leave_entangled(&mut fresh, &taken, &shared);
     let is_stale = |o: &&PlannedOrder| !fresh.current.contains(&o.order.0);
     let mut out = ReviewWritten {
-        stale: review.orders.iter().filter(is_stale).map(|o| o.order).collect(),
+        stale: review
+            .orders
+            .iter()
+            .filter(is_stale)
+            .map(|o| o.order)
+            .collect(),
         ..ReviewWritten::default()
     };
     let superseded = fresh.superseded();
@@ -398,7 +403,13 @@ async fn insert_messages(
     run!(c, INSERT_NOTICES, json(&notices), mode.as_str())?;
     let holds_run = review.held && !out.messages.is_empty();
     let state = if holds_run { "held" } else { "planned" };
-    run!(c, COUNT_MESSAGES, review.run.0, out.messages.len() as i64, state)?;
+    run!(
+        c,
+        COUNT_MESSAGES,
+        review.run.0,
+        out.messages.len() as i64,
+        state
+    )?;
     Ok(())
 }
 
@@ -442,7 +453,13 @@ async fn look_again(c: &mut Conn<'_>, fresh: &Fresh<'_>, now: Instant) -> Result
         })
         .collect();
     if !verdicts.is_empty() {
-        run!(c, INSERT_VERDICTS, json(&verdicts), fresh.review.run.0, now.0)?;
+        run!(
+            c,
+            INSERT_VERDICTS,
+            json(&verdicts),
+            fresh.review.run.0,
+            now.0
+        )?;
     }
     run!(c, NEXT_LOOK, &document, now.0)?;
     Ok(())

@@ -4,10 +4,10 @@ use super::take_back::{take_back, wake, withdraw};
 use crate::domain::ids::RunNo;
 use crate::domain::time::Instant;
 use crate::store::conn::{Conn, statements};
+use crate::store::statement::{Halt, column, run, value};
 use crate::store::types::{NewRun, RunState};
 use crate::store::write::locks;
 use crate::store::write::operate::audit;
-use crate::store::statement::{Halt, column, run, value};
 
 const BEGIN_RUN: &str = "
 INSERT INTO runs (job, due, mode, state, started_at, by)

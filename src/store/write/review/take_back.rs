@@ -3,8 +3,8 @@
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::write::deliver::WAKE_BY_MESSAGE;
 use crate::store::statement::{column, run};
+use crate::store::write::deliver::WAKE_BY_MESSAGE;
 
 const TAKE_BACK: &str = "
 UPDATE messages SET state = $2, ended_at = $3, settled_by = $4
