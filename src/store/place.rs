@@ -85,7 +85,10 @@ mod tests {
             ("sqlite:///var/lib/b.db", "/var/lib/b.db"),
             ("/var/lib/b.db", "/var/lib/b.db"),
             ("b.db", "b.db"),
-            ("postgres://shop@db.example/b", "postgres://shop@db.example:5432/b"),
+            (
+                "postgres://shop@db.example/b",
+                "postgres://shop@db.example:5432/b",
+            ),
             (
                 "postgresql://shop:hunter2@db.example:5433/b?sslmode=verify-full",
                 "postgres://shop@db.example:5433/b",
@@ -109,7 +112,10 @@ mod tests {
             ("sqlite:", "sqlite: needs"),
             ("sqlite::memory:", "sqlite: needs"),
             ("postgres://shop:hunter2@db.example", "postgres: needs"),
-            ("postgres://shop:hunter2@db.example:no/b", "postgres: the address"),
+            (
+                "postgres://shop:hunter2@db.example:no/b",
+                "postgres: the address",
+            ),
             (
                 "postgres://shop:hunter2@db.example/b?sslmod=verify-full",
                 "postgres: the option sslmod is not known",

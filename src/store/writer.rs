@@ -384,3 +384,43 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::engine::SqliteEngine;
+    use crate::store::sqlite::open;
+    use crate::store::statement::run;
+    use sqlx::Executor;
+
+    async fn try_out(writer: &Writer, sql: &'static str) -> Result<(), StoreError> {
+        let verb = writer.alone("try", Wakes::Nobody, move |c| {
+            Box::pin(async move {
+                run!(c, sql)?;
+                Ok(())
+            })
+        });
+        verb.await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_verb_and_the_writer_lives_on() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("b.sqlite");
+        let mut conn = open::writer(&path).await.unwrap();
+        // The engine's own word for a disk with nothing left.
+        conn.execute("PRAGMA max_page_count = 1").await.unwrap();
+        let writer = Writer::one(SqliteEngine(conn));
+        let full = "INSERT INTO meta (name, value) VALUES ('x', hex(zeroblob(9000000)))";
+        for _ in 0..2 {
+            let refused = try_out(&writer, full).await.unwrap_err();
+            assert!(!refused.is_fatal(), "{refused}");
+        }
+        try_out(
+            &writer,
+            "INSERT INTO meta (name, value) VALUES ('y', 'small')",
+        )
+        .await
+        .unwrap();
+    }
+}

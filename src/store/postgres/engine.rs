@@ -77,10 +77,11 @@ impl PostgresEngine {
         let given_up = Instant::now() + AWAY_MAX;
         let mut pause = PAUSE_FIRST;
         loop {
+            let xid = self.xid.clone();
             let told: Result<Option<String>, sqlx::Error> = match self.connected().await {
                 Ok(session) if session.timeline != timeline => return Committed::Unknown(lost),
                 Ok(session) => {
-                    let asked = sqlx::query_scalar(FATE).bind(&self.xid);
+                    let asked = sqlx::query_scalar(FATE).bind(xid);
                     asked.fetch_one(&mut session.conn).await
                 }
                 Err(error) => Err(error),
@@ -195,7 +196,10 @@ fn is_away(error: &sqlx::Error) -> bool {
         _ => database_error(error).is_some_and(|e| {
             let code = e.code();
             code.starts_with("08")
-                || ["57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03"].contains(&code)
+                || [
+                    "57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03",
+                ]
+                .contains(&code)
         }),
     }
 }

@@ -37,7 +37,11 @@ const SCHEMA: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
 /// What this engine does not know.
 const NOT_HERE: &str = "SELECT 1";
 
-statements![NOT_HERE | PROMISES, NOT_HERE | HAS_SCHEMA, NOT_HERE | SCHEMA];
+statements![
+    NOT_HERE | PROMISES,
+    NOT_HERE | HAS_SCHEMA,
+    NOT_HERE | SCHEMA
+];
 
 #[derive(sqlx::FromRow)]
 struct Promises {
@@ -164,9 +168,7 @@ async fn migrate(server: &Server) -> Result<(), StoreError> {
 pub async fn readers(server: &Server) -> Result<PgPool, StoreError> {
     let options = server.reading();
     // By hand first: a pool reports a failing open only as a timeout.
-    let mut probe = connect(&options)
-        .await
-        .map_err(|e| open_error(server, e))?;
+    let mut probe = connect(&options).await.map_err(|e| open_error(server, e))?;
     let found = refuse_newer(&mut probe, server).await?;
     let _ = probe.close().await;
     if found == 0 {
@@ -233,9 +235,18 @@ mod tests {
         }
         type Spoil = fn(&mut Promises);
         let cases: [(Spoil, &str); 5] = [
-            (|p| p.version = 130_011, "PostgreSQL 14 or newer is needed, this is 13"),
-            (|p| p.encoding = "SQL_ASCII".to_owned(), "its encoding is SQL_ASCII"),
-            (|p| p.synchronous_commit = "off".to_owned(), "synchronous_commit is off"),
+            (
+                |p| p.version = 130_011,
+                "PostgreSQL 14 or newer is needed, this is 13",
+            ),
+            (
+                |p| p.encoding = "SQL_ASCII".to_owned(),
+                "its encoding is SQL_ASCII",
+            ),
+            (
+                |p| p.synchronous_commit = "off".to_owned(),
+                "synchronous_commit is off",
+            ),
             (|p| p.fsync = "off".to_owned(), "fsync is off"),
             (|p| p.timeline = None, "it is a standby"),
         ];

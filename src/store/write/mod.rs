@@ -12,15 +12,17 @@ use crate::domain::kinds::ChannelName;
 use crate::domain::mirror::{EtaChange, MirrorChanges};
 use crate::domain::notice_key::Mode;
 use crate::domain::time::{Instant, Length};
+use crate::store::place::Place;
+use crate::store::postgres::engine::PostgresEngine;
 use crate::store::read::ReadStore;
 use crate::store::sqlite::engine::SqliteEngine;
-use crate::store::sqlite::lock::{LockAttempt, try_lock};
-use crate::store::sqlite::open;
+use crate::store::sqlite::lock::{DeliveryLock, LockAttempt, try_lock};
 use crate::store::types::{
     Claimed, GiveBack, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,
 };
+use crate::store::watch::Pulse;
 use crate::store::writer::{Wakes, Writer};
-use std::path::{Path, PathBuf};
+use crate::store::{postgres, sqlite};
 use std::sync::Arc;
 
 /// May change what is remembered. Clones share the writer.
@@ -28,7 +30,7 @@ use std::sync::Arc;
 pub struct Store {
     read: ReadStore,
     writer: Writer,
-    path: PathBuf,
+    place: Place,
 }
 
 /// Hands a verb to the writer: what it needs is kept behind its back, so that
@@ -50,17 +52,28 @@ macro_rules! alone {
 }
 
 impl Store {
-    /// Opens (creating and migrating) the database file at `path`.
+    /// Opens the database at `place` and brings its schema forward; a file is
+    /// created where there is none.
     ///
     /// # Errors
-    /// See [`open::writer`].
-    pub async fn open(path: &Path) -> Result<Store, StoreError> {
-        let conn = open::writer(path).await?;
-        let read = ReadStore::open(path).await?;
+    /// It cannot be opened or written, its schema is newer than this program,
+    /// or the server does not keep what we promise.
+    pub async fn open(place: &Place) -> Result<Store, StoreError> {
+        let pulse = Pulse::default();
+        let writer = match place {
+            Place::Sqlite(path) => Writer::one(SqliteEngine(sqlite::open::writer(path).await?)),
+            Place::Postgres(server) => {
+                let engine = async || {
+                    let session = postgres::open::writer(server).await?;
+                    Ok(PostgresEngine::new(server.clone(), session, pulse.clone()))
+                };
+                Writer::two(engine().await?, engine().await?)
+            }
+        };
         Ok(Store {
-            read,
-            writer: Writer::one(SqliteEngine(conn)),
-            path: path.to_owned(),
+            read: ReadStore::open_with(place, pulse).await?,
+            writer,
+            place: place.clone(),
         })
     }
 
@@ -68,16 +81,20 @@ impl Store {
         &self.read
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Tries to become the process that sends; see [`crate::store::sqlite::lock`].
+    /// Any number may send from a server: there it is always ours.
     ///
     /// # Errors
     /// The lock file cannot be made.
     pub fn try_delivery_lock(&self) -> std::io::Result<LockAttempt> {
-        try_lock(&self.path)
+        match &self.place {
+            Place::Sqlite(path) => try_lock(path),
+            Place::Postgres(_) => Ok(LockAttempt::Taken(DeliveryLock::not_needed())),
+        }
     }
 
     /// Writes nothing, durably: answers whether the disk takes commits.
