@@ -15,7 +15,7 @@ use backorderd::domain::outcome::Outcome;
 use backorderd::domain::plan::plan;
 use backorderd::domain::policy::Policy;
 use backorderd::domain::row::Row;
-use backorderd::domain::time::{Instant, Length};
+use backorderd::domain::time::Instant;
 use backorderd::store::read::lists::MessageFilter;
 use backorderd::store::read::situations::ReadSituation;
 use backorderd::store::types::{
@@ -276,15 +276,6 @@ impl Stage {
             .await
             .expect("a committed import");
         counts
-    }
-
-    /// When whoever held something on Monday is certainly dead: at once where
-    /// only one delivers, after leases and conversations where many do.
-    pub fn certainly_dead(&self) -> Instant {
-        match self.back_end() {
-            BackEnd::Sqlite => at(MONDAY),
-            BackEnd::Postgres => at(MONDAY).plus(Length::mins(17)),
-        }
     }
 
     // ---- deciding ----
