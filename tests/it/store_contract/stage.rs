@@ -32,6 +32,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -71,7 +72,11 @@ fn address(url: &str) -> Place {
 /// Where a case's database is.
 enum Ground {
     Sqlite(tempfile::TempDir),
-    Postgres { fresh: Database, empty: Database },
+    Postgres {
+        fresh: Database,
+        /// Made when it is asked for: it takes its time.
+        empty: OnceCell<Database>,
+    },
 }
 
 impl Ground {
@@ -87,7 +92,7 @@ impl Ground {
             BackEnd::Sqlite => Ground::Sqlite(tempfile::tempdir().expect("a directory")),
             BackEnd::Postgres => Ground::Postgres {
                 fresh: Database::fresh().await,
-                empty: Database::empty().await,
+                empty: OnceCell::new(),
             },
         }
     }
@@ -95,7 +100,9 @@ impl Ground {
     async fn clear(self: Arc<Ground>) {
         if let Some(Ground::Postgres { fresh, empty }) = Arc::into_inner(self) {
             fresh.drop().await;
-            empty.drop().await;
+            if let Some(empty) = empty.into_inner() {
+                empty.drop().await;
+            }
         }
     }
 }
@@ -158,10 +165,12 @@ impl Stage {
     }
 
     /// Where one can be made: there is nothing of ours yet.
-    pub fn empty_place(&self) -> Place {
+    pub async fn empty_place(&self) -> Place {
         match &*self.ground {
             Ground::Sqlite(dir) => Place::Sqlite(dir.path().join("fresh.sqlite")),
-            Ground::Postgres { empty, .. } => address(&empty.url()),
+            Ground::Postgres { empty, .. } => {
+                address(&empty.get_or_init(Database::empty).await.url())
+            }
         }
     }
 
