@@ -6,7 +6,7 @@
 //! was given: after the answer the number of messages being sent must not rise.
 
 use super::props::{
-    MONDAY, accepted, address, ask, at, doubt, email_hash, eta, mark_of, refused, teapots, worker,
+    MONDAY, address, ask, at, doubt, email_hash, eta, mark_of, refused, teapots, worker,
 };
 use super::stage::{Stage, overtaken};
 use backorderd::domain::contact::EmailAddress;
