@@ -10,7 +10,9 @@ use crate::app::{App, Channels, Pace, Reach, Settings, Viewer};
 use crate::channel::folder::FolderChannel;
 use crate::channel::settings::FolderSettings;
 use crate::channel::sms::generic::GenericSmsChannel;
+use crate::channel::sms::kannel::KannelChannel;
 use crate::channel::sms::twilio::TwilioChannel;
+use crate::channel::sms::vonage::VonageChannel;
 use crate::channel::smtp::SmtpChannel;
 use crate::channel::{Channel, ChannelProblem, tls};
 use crate::clock::{Clock, Ids, SettableClock, SystemClock};
@@ -135,17 +137,20 @@ pub fn channels(config: &Config) -> Result<Channels, ChannelProblem> {
         .filter(|_| !sandbox || config.sandbox.phone.is_some());
     match gateway {
         Some(SmsGatewaySettings::Twilio(settings)) => {
-            out.insert(
-                ChannelName::Sms,
-                Arc::new(TwilioChannel::new(settings.clone())?),
-            );
+            let channel = TwilioChannel::new(settings.clone())?;
+            out.insert(ChannelName::Sms, Arc::new(channel));
+        }
+        Some(SmsGatewaySettings::Vonage(settings)) => {
+            let channel = VonageChannel::new(settings.clone())?;
+            out.insert(ChannelName::Sms, Arc::new(channel));
+        }
+        Some(SmsGatewaySettings::Kannel(settings)) => {
+            let channel = KannelChannel::new(settings.clone())?;
+            out.insert(ChannelName::Sms, Arc::new(channel));
         }
         Some(SmsGatewaySettings::Generic(settings)) => {
-            let settings = (**settings).clone();
-            out.insert(
-                ChannelName::Sms,
-                Arc::new(GenericSmsChannel::new(settings)?),
-            );
+            let channel = GenericSmsChannel::new((**settings).clone())?;
+            out.insert(ChannelName::Sms, Arc::new(channel));
         }
         Some(SmsGatewaySettings::Folder) | None if sandbox && config.policy.sms.enabled => {
             out.insert(ChannelName::Sms, folder(ChannelName::Sms));

@@ -16,7 +16,7 @@ use super::reader::{Read, Reader};
 use super::secrets::Vault;
 use super::sms::{self, Gateway, Sms};
 use super::units::Wrong;
-use super::{policy, shop};
+use super::{policy, shop, web};
 use crate::domain::contact::{Country, EmailAddress, PhoneNumber};
 use crate::domain::schedule::CronPlan;
 use crate::domain::time::Instant;
@@ -106,7 +106,8 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         first: pace.wanted("first", 0, whole(0..=1_000)),
     };
     let email = channels::read(reader, &shop.profile, &vault, pace.per_minute);
-    let sms = sms::read(reader, &vault);
+    let web = web::read(reader);
+    let sms = sms::read(reader, &vault, web.as_ref());
     let texts = sms.gateway != Gateway::None;
     let policy = policy::read(reader, texts, shop.country);
     let jobs = jobs(reader, shop.profile.zone, args.now);
@@ -144,6 +145,8 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         sender: email.sender,
         email: email.relay,
         sms: sms.settings,
+        sms_hook: sms.hook,
+        web,
         policy,
         pace,
         jobs,
@@ -239,7 +242,7 @@ fn check_together(reader: &Reader, mode: ConfiguredMode, email: &Email, sms: &Sm
             .section("email")
             .need("host", &sandbox.place("email"), "\"smtp.shop.example\"");
     }
-    let has_gateway = matches!(sms.gateway, Gateway::Twilio | Gateway::Generic);
+    let has_gateway = sms.gateway.is_real();
     if sandbox.entry("phone").is_some() && !has_gateway {
         sandbox.refuse(
             "phone",

@@ -2,7 +2,10 @@
 //! the program needs.
 
 use super::reader::Shown;
-use crate::channel::settings::{GenericSmsSettings, SenderIdentity, SmtpSettings, TwilioSettings};
+use crate::channel::settings::{
+    GenericSmsSettings, HookSettings, KannelSettings, SenderIdentity, SmtpSettings, TwilioSettings,
+    VonageSettings,
+};
 use crate::domain::contact::{Country, EmailAddress, Locale, PhoneNumber};
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
@@ -11,6 +14,7 @@ use crate::domain::shop::ShopProfile;
 use crate::domain::time::Instant;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug)]
@@ -35,6 +39,11 @@ pub struct Config {
     /// `None` without a gateway, and with [`SecretUse::LeaveOut`] for those
     /// that need a secret; `policy.sms.enabled` says what is configured.
     pub sms: Option<SmsGatewaySettings>,
+    /// How requests of the gateway are proved; `None` where it makes none, and
+    /// with [`SecretUse::LeaveOut`].
+    pub sms_hook: Option<HookSettings>,
+    /// The daemon's own web address; off without.
+    pub web: Option<WebSettings>,
     pub policy: Policy,
     pub pace: PaceSettings,
     pub jobs: Vec<JobSettings>,
@@ -92,7 +101,17 @@ pub enum SmsGatewaySettings {
     /// Into the sandbox folder.
     Folder,
     Twilio(TwilioSettings),
+    Vonage(VonageSettings),
+    Kannel(KannelSettings),
     Generic(Box<GenericSmsSettings>),
+}
+
+/// Where the daemon can be reached by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSettings {
+    pub listen: SocketAddr,
+    /// The same as the outside world sees it, without a slash at the end.
+    pub public_url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
