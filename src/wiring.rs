@@ -95,7 +95,8 @@ pub fn settings(config: &Config) -> Settings {
 /// # Errors
 /// Every problem of every file at once.
 pub fn templates(config: &Config) -> Result<TemplateSet, TemplateProblems> {
-    TemplateSet::load(config.templates_dir.as_deref(), &config.shop)
+    let set = TemplateSet::load(config.templates_dir.as_deref(), &config.shop)?;
+    Ok(set.transliterating(config.policy.sms.transliterate))
 }
 
 /// The ways out in the configured mode. In the sandbox, what has no sandbox

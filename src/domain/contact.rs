@@ -141,6 +141,7 @@ pub struct PhoneNumber {
     e164: String,
     /// ISO 3166 country of the number, where the numbering plan tells it.
     country: Option<Country>,
+    takes_texts: bool,
 }
 
 impl PhoneNumber {
@@ -176,7 +177,12 @@ impl PhoneNumber {
             .id()
             .and_then(|id| Country::parse(id.as_ref()).ok());
         let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
-        Ok(PhoneNumber { e164, country })
+        let kind = number.number_type(&phonenumber::metadata::DATABASE);
+        Ok(PhoneNumber {
+            e164,
+            country,
+            takes_texts: takes_texts(kind),
+        })
     }
 
     /// The number in E.164, for a gateway.
@@ -186,6 +192,13 @@ impl PhoneNumber {
 
     pub fn country(&self) -> Option<Country> {
         self.country
+    }
+
+    /// Whether a phone that shows texts may be behind it. Fixed lines and
+    /// service numbers cannot; where a country's plan does not tell them from
+    /// mobiles (North America), or does not know, the gateway has to say.
+    pub fn takes_texts(&self) -> bool {
+        self.takes_texts
     }
 
     /// Key before hashing, as with addresses.
@@ -198,6 +211,29 @@ impl PhoneNumber {
         let digits = &self.e164[1..];
         let (head, tail) = (&digits[..digits.len().min(2)], &digits[digits.len() - 4..]);
         format!("+{head} ... {tail}")
+    }
+}
+
+fn takes_texts(kind: phonenumber::Type) -> bool {
+    use phonenumber::Type;
+    match kind {
+        Type::Mobile
+        | Type::FixedLineOrMobile
+        | Type::PersonalNumber
+        | Type::Voip
+        | Type::Unknown => true,
+        Type::FixedLine
+        | Type::TollFree
+        | Type::PremiumRate
+        | Type::SharedCost
+        | Type::Pager
+        | Type::Uan
+        | Type::Emergency
+        | Type::Voicemail
+        | Type::ShortCode
+        | Type::StandardRate
+        | Type::Carrier
+        | Type::NoInternational => false,
     }
 }
 
@@ -504,6 +540,30 @@ mod tests {
         assert!(PhoneNumber::parse("call me", Some(de)).is_err());
         let masked = PhoneNumber::parse("+44 20 7946 0018", None).unwrap();
         assert_eq!(format!("{masked:?}"), "+44 ... 0018");
+    }
+
+    #[test]
+    fn fixed_lines_and_service_numbers_take_no_texts() {
+        for (number, expected) in [
+            ("+491713920012", true),
+            ("+447400123456", true),
+            ("+12125550147", true),
+            ("+442079460018", false),
+            ("+4930901820", false),
+            ("+18005550199", false),
+            ("+498001234567", false),
+            ("+449098790000", false),
+        ] {
+            let number = PhoneNumber::parse(number, None).unwrap();
+            assert_eq!(number.takes_texts(), expected, "{number}");
+        }
+        // Short codes are no numbers of anybody.
+        for code in ["60611", "+60611", "0060611"] {
+            assert!(
+                PhoneNumber::parse(code, Country::parse("US").ok()).is_err(),
+                "{code}"
+            );
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod retry;
 pub mod row;
 pub mod schedule;
 pub mod shop;
+pub mod sms_letters;
 pub mod sms_status;
 pub mod sms_text;
 pub mod statement;
