@@ -29,6 +29,7 @@ pub mod policy;
 pub mod quantity;
 pub mod quiet_hours;
 pub mod reason;
+pub mod receipt;
 pub mod reply_class;
 pub mod retry;
 pub mod row;
