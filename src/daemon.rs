@@ -98,7 +98,7 @@ pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<
     tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
 
     let beat = Arc::new(AtomicU64::new(0));
-    let (commits_in, commits) = watch::channel(0);
+    let (commits_in, commits) = watch::channel(());
     tokio::spawn(watch_commits(app.clone(), commits_in, stop.clone()));
     let reviewing = review_loop(
         app.clone(),
@@ -219,17 +219,23 @@ async fn wait(length: Duration, stop: &CancellationToken) -> bool {
 
 /// Says when anybody committed something, in this process or another. A task
 /// of its own, because a question to the database is never dropped half-way.
-async fn watch_commits(app: App, to: watch::Sender<i64>, stop: CancellationToken) {
+async fn watch_commits(app: App, to: watch::Sender<()>, stop: CancellationToken) {
+    let mut commits = None;
     while !wait(ASK_EVERY, &stop).await {
-        if let Ok(version) = app.viewer.read.data_version().await {
-            to.send_if_modified(|seen| std::mem::replace(seen, version) != version);
+        match &mut commits {
+            None => commits = app.viewer.read.watch().await.ok(),
+            Some(watch) => {
+                if watch.has_news().await.unwrap_or(false) {
+                    to.send_replace(());
+                }
+            }
         }
     }
 }
 
 /// Returns after [`LOOK_EVERY`], or sooner when there is news or it is time to
 /// stop.
-async fn news(commits: &mut watch::Receiver<i64>, stop: &CancellationToken) {
+async fn news(commits: &mut watch::Receiver<()>, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         _ = commits.changed() => {}
@@ -259,7 +265,7 @@ async fn start_timers(
 async fn review_loop(
     app: App,
     mut ticks: mpsc::Receiver<Tick>,
-    mut commits: watch::Receiver<i64>,
+    mut commits: watch::Receiver<()>,
     beat: Arc<AtomicU64>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
@@ -334,7 +340,7 @@ async fn nightly(app: &App, tick: Tick) -> Result<(), AppError> {
 async fn delivery_loop(
     app: App,
     mut delivery: Delivery,
-    mut commits: watch::Receiver<i64>,
+    mut commits: watch::Receiver<()>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let mut held = false;

@@ -5,7 +5,7 @@
 //! [`app`] builds what can write and send. Nothing is built as a side effect
 //! of anything else.
 
-use crate::app::addresses::AddressKey;
+use crate::app::addresses::{AddressKey, key_path};
 use crate::app::{App, Channels, Pace, Reach, Settings, Viewer};
 use crate::channel::folder::FolderChannel;
 use crate::channel::settings::FolderSettings;
@@ -16,7 +16,8 @@ use crate::channel::{Channel, ChannelProblem, tls};
 use crate::clock::{Clock, Ids, SettableClock, SystemClock};
 use crate::config::{Config, ConfiguredMode, DatabaseSettings, SmsGatewaySettings, policy_digest};
 use crate::domain::kinds::ChannelName;
-use crate::store::{ReadStore, Store, StoreError};
+use crate::store::place::PlaceError;
+use crate::store::{Place, ReadStore, Store, StoreError};
 use crate::template::TemplateProblems;
 use crate::template::TemplateSet;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ use std::sync::Arc;
 pub enum WiringError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     #[error(transparent)]
     App(#[from] crate::app::AppError),
     #[error(transparent)]
@@ -55,10 +58,70 @@ pub fn clock(config: &Config) -> Arc<dyn Clock> {
     }
 }
 
-/// The database file.
-pub fn database_path(config: &Config) -> &Path {
+/// Where the data is.
+///
+/// # Errors
+/// The address of a server cannot be read.
+pub fn place(config: &Config) -> Result<Place, WiringError> {
+    Ok(match &config.database {
+        DatabaseSettings::Sqlite { path } => Place::Sqlite(path.clone()),
+        DatabaseSettings::Postgres { url, password } => match (Place::parse(url)?, password) {
+            (Place::Postgres(server), Some(password)) => {
+                Place::Postgres(server.with_password(password))
+            }
+            (place, _) => place,
+        },
+    })
+}
+
+/// The database file; `None` when the data is on a server.
+pub fn database_file(config: &Config) -> Option<&Path> {
     match &config.database {
-        DatabaseSettings::Sqlite { path } => path,
+        DatabaseSettings::Sqlite { path } => Some(path),
+        DatabaseSettings::Postgres { .. } => None,
+    }
+}
+
+/// The database, for people.
+pub fn database_shown(config: &Config) -> String {
+    match &config.database {
+        DatabaseSettings::Sqlite { path } => path.display().to_string(),
+        DatabaseSettings::Postgres { url, .. } => url.clone(),
+    }
+}
+
+/// The key that hashes addresses: beside a database file, in the state folder
+/// for one on a server.
+pub fn address_key_path(config: &Config) -> PathBuf {
+    key_path(database_file(config).unwrap_or(&config.state_dir.join("backorderd")))
+}
+
+/// Opens the database for looking.
+///
+/// # Errors
+/// [`WiringError::NoDatabase`]; it cannot be read.
+pub async fn read_store(config: &Config) -> Result<ReadStore, WiringError> {
+    if let Some(path) = database_file(config).filter(|path| !path.exists()) {
+        let path = path.display().to_string();
+        return Err(WiringError::NoDatabase { path });
+    }
+    ReadStore::open(&place(config)?)
+        .await
+        .map_err(|error| match error {
+            StoreError::NoSchema { path } => WiringError::NoDatabase { path },
+            other => WiringError::Store(other),
+        })
+}
+
+/// For commands that change something and must not make a database.
+///
+/// # Errors
+/// [`WiringError::NoDatabase`].
+pub async fn require_database(config: &Config) -> Result<(), WiringError> {
+    match read_store(config).await {
+        // A writing command brings it forward.
+        Ok(_) | Err(WiringError::Store(StoreError::OlderSchema)) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -173,15 +236,10 @@ fn make_folder(path: &Path) -> Result<(), WiringError> {
 /// # Errors
 /// There is no database yet, or it cannot be read; a template is broken.
 pub async fn viewer(config: &Config) -> Result<Viewer, WiringError> {
-    let path = database_path(config);
-    if !path.exists() {
-        return Err(WiringError::NoDatabase {
-            path: path.display().to_string(),
-        });
-    }
-    let read = ReadStore::open(path).await?;
+    let read = read_store(config).await?;
     // Without a key nothing was ever hashed, and any key finds as little.
-    let key = AddressKey::read(path)?.unwrap_or_else(|| AddressKey::from_bytes([0; 32]));
+    let key = AddressKey::read(&address_key_path(config))?
+        .unwrap_or_else(|| AddressKey::from_bytes([0; 32]));
     Ok(Viewer {
         read,
         clock: clock(config),
@@ -210,13 +268,12 @@ pub async fn app_with(
     ids: Ids,
 ) -> Result<App, WiringError> {
     let templates = templates(config)?;
-    let path: PathBuf = database_path(config).to_owned();
     make_folder(&config.state_dir)?;
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = database_file(config).and_then(Path::parent) {
         make_folder(parent)?;
     }
-    let store = Store::open(&path).await?;
-    let key = AddressKey::ensure(&store, &ids).await?;
+    let store = Store::open(&place(config)?).await?;
+    let key = AddressKey::ensure(&store, &ids, &address_key_path(config)).await?;
     let viewer = Viewer {
         read: store.read().clone(),
         clock,

@@ -231,7 +231,7 @@ CREATE TABLE messages (
   template_version TEXT,
   content_hash     TEXT
 ) STRICT;
-CREATE INDEX messages_queued ON messages (due_at, no) WHERE state = 'queued' AND held = 0;
+CREATE INDEX messages_queued ON messages (due_at, no) WHERE state = 'queued' AND held = FALSE;
 CREATE INDEX messages_ageing ON messages (not_after) WHERE state = 'queued';
 CREATE INDEX messages_queued_by_address ON messages (address_hash, channel) WHERE state = 'queued';
 CREATE INDEX messages_poisonous ON messages (due_at) WHERE state = 'queued' AND claims > 2;
@@ -262,8 +262,8 @@ CREATE TABLE notices (
 CREATE INDEX notices_by_message ON notices (message_no);
 CREATE INDEX notices_by_order ON notices (order_id, message_no);
 -- Nothing overtakes: one queued and one in-flight notice per order and channel.
-CREATE UNIQUE INDEX notices_one_in_queue ON notices (order_id, channel, mode) WHERE in_queue = 1;
-CREATE UNIQUE INDEX notices_one_in_flight ON notices (order_id, channel, mode) WHERE in_flight = 1;
+CREATE UNIQUE INDEX notices_one_in_queue ON notices (order_id, channel, mode) WHERE in_queue = TRUE;
+CREATE UNIQUE INDEX notices_one_in_flight ON notices (order_id, channel, mode) WHERE in_flight = TRUE;
 
 -- Personal data of messages in one place, so that erasure has one place.
 CREATE TABLE message_private (

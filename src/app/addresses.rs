@@ -40,13 +40,12 @@ impl AddressKey {
         AddressKey(Arc::new(bytes))
     }
 
-    /// Reads the key beside `database`; absent when there is none.
+    /// Reads the key from its file; absent when there is none.
     ///
     /// # Errors
     /// The file exists and cannot be read or is damaged.
-    pub fn read(database: &Path) -> Result<Option<AddressKey>, AppError> {
-        let path = key_path(database);
-        match std::fs::read(&path) {
+    pub fn read(path: &Path) -> Result<Option<AddressKey>, AppError> {
+        match std::fs::read(path) {
             Ok(bytes) => match <[u8; 32]>::try_from(bytes.as_slice()) {
                 Ok(bytes) => Ok(Some(AddressKey::from_bytes(bytes))),
                 Err(_) => Err(AppError::WrongAddressKey {
@@ -61,15 +60,14 @@ impl AddressKey {
         }
     }
 
-    /// Reads or makes the key of a database and holds it against the stored
-    /// fingerprint.
+    /// Reads or makes the key of a database in its file and holds it against
+    /// the stored fingerprint. Who shares a database on a server shares the key.
     ///
     /// # Errors
     /// [`AppError::WrongAddressKey`]; the file cannot be written.
-    pub async fn ensure(store: &Store, ids: &Ids) -> Result<AddressKey, AppError> {
+    pub async fn ensure(store: &Store, ids: &Ids, path: &Path) -> Result<AddressKey, AppError> {
         let stored = store.read().meta("address_key_fingerprint").await?;
-        let path = key_path(store.path());
-        let key = match (AddressKey::read(store.path())?, &stored) {
+        let key = match (AddressKey::read(path)?, &stored) {
             (Some(key), _) => key,
             (None, Some(_)) => {
                 return Err(AppError::WrongAddressKey {
@@ -78,7 +76,7 @@ impl AddressKey {
             }
             (None, None) => {
                 let key = AddressKey::from_bytes(ids.key_bytes());
-                write_private(&path, key.0.as_slice()).map_err(|source| AppError::Io {
+                write_private(path, key.0.as_slice()).map_err(|source| AppError::Io {
                     doing: "write the address key",
                     source,
                 })?;

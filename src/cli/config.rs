@@ -95,7 +95,7 @@ impl Paths {
         Paths {
             configuration: config.file.as_ref().map(|p| p.display().to_string()),
             state_folder: config.state_dir.display().to_string(),
-            database: wiring::database_path(config).display().to_string(),
+            database: wiring::database_shown(config),
             hold_file: hold_file::path(&config.state_dir).display().to_string(),
             sandbox_folder: config.sandbox.folder.display().to_string(),
             templates: config

@@ -33,12 +33,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     if config.mode == ConfiguredMode::Sandbox {
         bail!("{}", still_sandbox(&config));
     }
-    let path = wiring::database_path(&config);
-    if !path.exists() {
-        // Going live with nothing to baseline would announce the first import.
-        let path = path.display().to_string();
-        return Err(wiring::WiringError::NoDatabase { path }.into());
-    }
+    // Going live with nothing to baseline would announce the first import.
+    wiring::require_database(&config).await?;
     let app = wiring::app(&config).await?;
     let zone = config.shop.zone;
     let today = app.viewer.today();

@@ -99,6 +99,8 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         base: &folders.base,
         secrets: args.secrets,
     };
+    let mut database = folders.database.clone();
+    places::database_password(reader, &vault, &mut database);
     let (sandbox_email, sandbox_phone) = sandbox(reader, shop.country);
     let pace = reader.section("pace");
     let pace = PaceSettings {
@@ -124,7 +126,6 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         state_dir,
         sandbox,
         templates,
-        database,
         ..
     } = folders;
     Config {

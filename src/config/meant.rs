@@ -9,6 +9,7 @@ use crate::domain::policy::Policy;
 use crate::domain::schedule::CronPlan;
 use crate::domain::shop::ShopProfile;
 use crate::domain::time::Instant;
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -82,9 +83,16 @@ pub struct SandboxSettings {
     pub phone: Option<PhoneNumber>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum DatabaseSettings {
-    Sqlite { path: PathBuf },
+    Sqlite {
+        path: PathBuf,
+    },
+    /// A server; the address holds no password.
+    Postgres {
+        url: String,
+        password: Option<SecretString>,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -11,10 +11,11 @@
 
 use super::LoadArgs;
 use super::forms::parsed;
-use super::meant::DatabaseSettings;
+use super::meant::{DatabaseSettings, SecretUse};
 use super::problem::{Place, Problem};
 use super::raw::quoted;
 use super::reader::Reader;
+use super::secrets::Vault;
 use super::units::Wrong;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
@@ -106,6 +107,22 @@ pub struct Folders {
     pub database: DatabaseSettings,
 }
 
+/// The password of a server. It is needed for looking as much as for writing,
+/// so a command that leaves secrets out reads it all the same.
+pub fn database_password(reader: &Reader, vault: &Vault<'_>, settings: &mut DatabaseSettings) {
+    let is_server = matches!(settings, DatabaseSettings::Postgres { .. });
+    let vault = Vault {
+        secrets: SecretUse::Load,
+        ..*vault
+    };
+    let found = vault
+        .where_used(is_server)
+        .read(&reader.section("database"), "password");
+    if let DatabaseSettings::Postgres { password, .. } = settings {
+        *password = found;
+    }
+}
+
 /// The folder of the file that was read.
 pub fn base_folder(args: &LoadArgs<'_>, file: Option<&Path>) -> PathBuf {
     match (file.and_then(Path::parent), args.home) {
@@ -143,13 +160,12 @@ pub fn folders(reader: &Reader, args: &LoadArgs<'_>, base: PathBuf) -> Folders {
         .unwrap_or_else(|| DatabaseSettings::Sqlite {
             path: state_dir.join(DATABASE_FILE),
         });
-    let DatabaseSettings::Sqlite { path: file } = &database;
     let from = section.entry("url").and_then(|entry| entry.origin.words());
-    reader.show_as(
-        "database.url",
-        quoted(&format!("sqlite:{}", file.display())),
-        from,
-    );
+    let shown = match &database {
+        DatabaseSettings::Sqlite { path } => format!("sqlite:{}", path.display()),
+        DatabaseSettings::Postgres { url, .. } => url.clone(),
+    };
+    reader.show_as("database.url", quoted(&shown), from);
 
     let templates = path("templates", "dir");
     let sandbox = path("sandbox", "folder").unwrap_or_else(|| state_dir.join("outbox"));
@@ -168,18 +184,22 @@ pub fn folders(reader: &Reader, args: &LoadArgs<'_>, base: PathBuf) -> Folders {
 }
 
 fn database(text: &str, base: &Path) -> Result<DatabaseSettings, Wrong> {
-    let cure = "write \"sqlite:\" and the path of a file, like \"sqlite:/var/lib/backorderd/backorderd.db\"";
+    let cure = "write \"sqlite:\" and the path of a file, like \"sqlite:/var/lib/backorderd/backorderd.db\", \
+                or \"postgres://user@host/database\"";
     let Some((scheme, rest)) = text.split_once(':') else {
         return Err(Wrong::new("this is not the address of a database", cure));
     };
-    if scheme != "sqlite" {
-        return Err(Wrong::new(
-            format!(
-                "there is no support for {scheme} databases; this version keeps its data in SQLite"
-            ),
+    match scheme {
+        "sqlite" => file(rest, base, cure),
+        "postgres" | "postgresql" => server(text, rest),
+        _ => Err(Wrong::new(
+            format!("there is no support for {scheme} databases, only for SQLite and PostgreSQL"),
             cure,
-        ));
+        )),
     }
+}
+
+fn file(rest: &str, base: &Path, cure: &str) -> Result<DatabaseSettings, Wrong> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() || path.starts_with(':') || path.ends_with('/') {
         return Err(Wrong::new(
@@ -192,5 +212,31 @@ fn database(text: &str, base: &Path) -> Result<DatabaseSettings, Wrong> {
     }
     Ok(DatabaseSettings::Sqlite {
         path: base.join(path),
+    })
+}
+
+fn server(text: &str, rest: &str) -> Result<DatabaseSettings, Wrong> {
+    let cure = "write \"postgres://user@host/database\", and behind it \"?sslmode=verify-full\" for a \
+                server elsewhere";
+    let address = rest.strip_prefix("//").unwrap_or_default();
+    let (address, options) = address.split_once('?').unwrap_or((address, ""));
+    let (who, name) = address.split_once('/').unwrap_or((address, ""));
+    if name.is_empty() {
+        return Err(Wrong::new("the name of a database is missing", cure));
+    }
+    let has_password = who
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.contains(':'))
+        || options.contains("password=");
+    if has_password {
+        return Err(Wrong::new(
+            "a password must not stand in the address",
+            "take it out and write password = { credential = \"database.password\" } or { file = \
+             \"secrets/database.password\" } below [database]",
+        ));
+    }
+    Ok(DatabaseSettings::Postgres {
+        url: text.to_owned(),
+        password: None,
     })
 }

@@ -11,19 +11,72 @@
 //! - no verb hands out a transaction, so none can be open across network I/O;
 //! - no database future is cancelled: writing verbs run in the writer's own
 //!   task, dropping the caller drops only the wait;
-//! - a failed commit ends the process: after it nobody knows what is on disk,
-//!   and the re-read database is the truth ([`StoreError::CommitFailed`]).
+//! - a commit of which nobody knows whether it happened ends the process, and
+//!   the re-read database is the truth ([`StoreError::CommitFailed`]).
 //!
-//! SQL texts stand in `read/` and `write/`, in the dialect both engines share
-//! as far as it goes; `sqlite/` keeps what is really different: opening,
-//! pragmas, the writer with its group commit, the delivery lock.
+//! Two engines, one text: SQL stands in `read/` and `write/`, in the dialect
+//! both share, and runs over [`conn::Conn`]. `sqlite/` and `postgres/` keep what
+//! is really different: opening, what a begin and a commit are, the delivery
+//! lock, hearing of commits.
 
 pub mod codec;
+pub mod conn;
+pub mod place;
+pub mod postgres;
 pub mod read;
 pub mod sqlite;
+pub(crate) mod statement;
 pub mod types;
+pub mod watch;
 pub mod write;
+mod writer;
 
+pub use place::Place;
 pub use read::ReadStore;
 pub use types::StoreError;
+pub use watch::Watch;
 pub use write::Store;
+
+/// Every statement of the store, by file.
+pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
+    ("postgres/engine.rs", postgres::engine::STATEMENTS),
+    ("postgres/open.rs", postgres::open::STATEMENTS),
+    ("read/figures.rs", read::figures::STATEMENTS),
+    ("read/histories.rs", read::histories::STATEMENTS),
+    ("read/lists.rs", read::lists::STATEMENTS),
+    ("read/mirror.rs", read::mirror::STATEMENTS),
+    ("read/mod.rs", read::STATEMENTS),
+    ("read/runs.rs", read::runs::STATEMENTS),
+    ("read/scopes.rs", read::scopes::STATEMENTS),
+    ("read/situations.rs", read::situations::STATEMENTS),
+    ("sqlite/open.rs", sqlite::open::STATEMENTS),
+    ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
+    (
+        "write/deliver/give_back.rs",
+        write::deliver::give_back::STATEMENTS,
+    ),
+    ("write/deliver/mark.rs", write::deliver::mark::STATEMENTS),
+    ("write/deliver/mod.rs", write::deliver::STATEMENTS),
+    (
+        "write/deliver/record.rs",
+        write::deliver::record::STATEMENTS,
+    ),
+    ("write/deliver/told.rs", write::deliver::told::STATEMENTS),
+    ("write/locks.rs", write::locks::STATEMENTS),
+    ("write/mirror/claims.rs", write::mirror::claims::STATEMENTS),
+    ("write/mirror/lines.rs", write::mirror::lines::STATEMENTS),
+    ("write/mirror/mod.rs", write::mirror::STATEMENTS),
+    ("write/mirror/orders.rs", write::mirror::orders::STATEMENTS),
+    (
+        "write/mirror/shipments.rs",
+        write::mirror::shipments::STATEMENTS,
+    ),
+    ("write/operate.rs", write::operate::STATEMENTS),
+    ("write/review/commit.rs", write::review::commit::STATEMENTS),
+    ("write/review/runs.rs", write::review::runs::STATEMENTS),
+    (
+        "write/review/take_back.rs",
+        write::review::take_back::STATEMENTS,
+    ),
+    ("write/settle.rs", write::settle::STATEMENTS),
+];

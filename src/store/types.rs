@@ -20,6 +20,12 @@ pub enum StoreError {
     /// Opening or preparing the database failed.
     #[error("cannot open the database {path}")]
     Open { path: String, source: sqlx::Error },
+    /// The server does not keep what we promise.
+    #[error("the database {path} cannot be used: {why}")]
+    Unfit { path: String, why: String },
+    /// There is a database, and nothing of ours in it.
+    #[error("there is nothing in the database {path} yet; `backorderd import FILE` makes it")]
+    NoSchema { path: String },
     /// Its schema is newer than this program.
     #[error(
         "the database was written by a newer backorderd (schema {found}, this program knows \
@@ -40,7 +46,7 @@ pub enum StoreError {
         doing: &'static str,
         source: Arc<sqlx::Error>,
     },
-    /// A commit failed: it is unknown what is on disk. The process must end
+    /// A commit failed: it is unknown what was written. The process must end
     /// and read the truth again.
     #[error("a commit failed while trying to {doing}")]
     CommitFailed {
@@ -66,6 +72,22 @@ impl StoreError {
     /// The process must not go on.
     pub fn is_fatal(&self) -> bool {
         matches!(self, StoreError::CommitFailed { .. } | StoreError::Closed)
+    }
+
+    /// The same answer for one more who waits for it.
+    pub(crate) fn again(&self) -> StoreError {
+        match self {
+            StoreError::Statement { doing, source } => StoreError::Statement {
+                doing,
+                source: source.clone(),
+            },
+            StoreError::CommitFailed { doing, source } => StoreError::CommitFailed {
+                doing,
+                source: source.clone(),
+            },
+            StoreError::Overtaken => StoreError::Overtaken,
+            _ => StoreError::Closed,
+        }
     }
 }
 

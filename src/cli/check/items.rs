@@ -2,7 +2,7 @@
 
 use super::places::{size, state_folder};
 use super::{Found, Item};
-use crate::app::addresses::{AddressKey, key_path};
+use crate::app::addresses::AddressKey;
 use crate::app::hold_file;
 use crate::channel::Channel;
 use crate::cli::present::{self, count, moment};
@@ -13,9 +13,9 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::{Instant, Length};
 use crate::store::read::lists::MessageFilter;
 use crate::store::sqlite::lock::LockAttempt;
-use crate::store::{ReadStore, Store, StoreError};
+use crate::store::{Place, ReadStore, Store, StoreError};
 use crate::template;
-use crate::wiring;
+use crate::wiring::{self, WiringError};
 use chrono::NaiveDate;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub async fn all(config: &Config, offline: bool, found: &mut Found) -> anyhow::R
     let read = store.as_ref().map(Store::read);
     found.add(mode(config, read, now).await)?;
     if let Some(store) = &store {
-        found.add(address_key(store).await)?;
+        found.add(address_key(config, store).await)?;
     }
     found.add(clock(config, read, now).await)?;
     let rules = format!("rules {} built in", chrono_tz::IANA_TZDB_VERSION);
@@ -70,16 +70,15 @@ async fn database(
     found: &mut Found,
 ) -> std::io::Result<Option<Store>> {
     const ITEM: &str = "database";
-    let path = wiring::database_path(config);
-    let shown = path.display();
-    if !path.exists() {
-        let item = Item::warn(ITEM, format!("there is none at {shown} yet"));
-        found.add(item.cure("backorderd import FILE makes it"))?;
-        return Ok(None);
-    }
-    match ReadStore::open(path).await {
+    let shown = wiring::database_shown(config);
+    match wiring::read_store(config).await {
         Ok(_) => {}
-        Err(error @ StoreError::OlderSchema) => {
+        Err(WiringError::NoDatabase { .. }) => {
+            let item = Item::warn(ITEM, format!("there is none at {shown} yet"));
+            found.add(item.cure("backorderd import FILE makes it"))?;
+            return Ok(None);
+        }
+        Err(WiringError::Store(error @ StoreError::OlderSchema)) => {
             found.add(Item::warn(ITEM, format!("{shown}: {error}")))?;
             return Ok(None);
         }
@@ -88,7 +87,11 @@ async fn database(
             return Ok(None);
         }
     }
-    let store = match Store::open(path).await {
+    let opened = match wiring::place(config) {
+        Ok(place) => Store::open(&place).await.map_err(WiringError::from),
+        Err(error) => Err(error),
+    };
+    let store = match opened {
         Ok(store) => store,
         Err(error) => {
             let item = failed(ITEM, error);
@@ -108,10 +111,13 @@ async fn database(
             return Ok(None);
         }
     };
-    let size = size(path);
+    let size = match store.place() {
+        Place::Sqlite(path) => format!("{}, ", size(path)),
+        Place::Postgres(_) => String::new(),
+    };
     found.add(Item::ok(
         ITEM,
-        format!("{shown}: {size}, {orders}, takes commits"),
+        format!("{shown}: {size}{orders}, takes commits"),
     ))?;
     Ok(Some(store))
 }
@@ -156,14 +162,14 @@ async fn mode(config: &Config, read: Option<&ReadStore>, now: Instant) -> Item {
     }
 }
 
-async fn address_key(store: &Store) -> Item {
+async fn address_key(config: &Config, store: &Store) -> Item {
     const ITEM: &str = "address key";
-    let path = key_path(store.path());
+    let path = wiring::address_key_path(config);
     match store.read().meta("address_key_fingerprint").await {
         Err(error) => failed(ITEM, error),
         Ok(None) => Item::ok(ITEM, "not needed yet; it is made with the first import"),
         // Compares; writes only where no fingerprint is stored.
-        Ok(Some(_)) => match AddressKey::ensure(store, &Ids::random()).await {
+        Ok(Some(_)) => match AddressKey::ensure(store, &Ids::random(), &path).await {
             Ok(_) => Item::ok(
                 ITEM,
                 format!("{} fits; back it up with the database", path.display()),
@@ -395,6 +401,12 @@ fn schedules(config: &Config, now: Instant) -> Vec<Item> {
 
 fn daemon(store: &Store) -> Item {
     const ITEM: &str = "daemon";
+    if let Place::Postgres(_) = store.place() {
+        return Item::ok(
+            ITEM,
+            "any number may send from a server; this asks none of them",
+        );
+    }
     match store.try_delivery_lock() {
         Ok(LockAttempt::HeldBy(Some(pid))) => {
             Item::ok(ITEM, format!("process {pid} sends from this database"))

@@ -1,7 +1,6 @@
 //! Folders and files: who else can read them.
 
 use super::Item;
-use crate::app::addresses::key_path;
 use crate::config::Config;
 use crate::wiring;
 use std::os::unix::fs::PermissionsExt;
@@ -28,12 +27,13 @@ pub fn state_folder(config: &Config) -> Item {
         )
         .cure(format!("chmod o-rwx {shown}"));
     }
-    let database = wiring::database_path(config);
     let mut open: Vec<PathBuf> = Vec::new();
     // Files in a closed folder are closed.
-    if database.parent() != Some(folder.as_path()) {
+    if let Some(database) = wiring::database_file(config)
+        && database.parent() != Some(folder.as_path())
+    {
         open.push(database.to_owned());
-        open.push(key_path(database));
+        open.push(wiring::address_key_path(config));
     }
     if !config.sandbox.folder.starts_with(folder) {
         open.push(config.sandbox.folder.clone());

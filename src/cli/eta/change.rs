@@ -8,7 +8,7 @@ use crate::cli::{Ended, Usage, pick};
 use crate::config::SecretUse;
 use crate::domain::eta::Eta;
 use crate::domain::mirror::{EtaChange, StoredLine};
-use crate::wiring::{self, WiringError};
+use crate::wiring;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -139,11 +139,7 @@ impl Covered {
 
 async fn app(context: &Context) -> anyhow::Result<App> {
     let config = context.config(SecretUse::LeaveOut)?;
-    let path = wiring::database_path(&config);
-    if !path.exists() {
-        let path = path.display().to_string();
-        return Err(WiringError::NoDatabase { path }.into());
-    }
+    wiring::require_database(&config).await?;
     Ok(wiring::app(&config).await?)
 }
 

@@ -7,8 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::present::{self, GOOD, WAITS, say, styled};
 use crate::config::Config;
 use crate::domain::time::Instant;
-use crate::store::ReadStore;
-use crate::wiring;
+use crate::wiring::{self, WiringError};
 use anyhow::{Context as _, bail};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -114,10 +113,10 @@ pub async fn remove(context: &Context, config: &Config) -> anyhow::Result<Ended>
     } else {
         format!("There is no hold file {shown}.\n")
     };
-    let database = wiring::database_path(config);
-    if database.exists() {
-        let n_holds = ReadStore::open(database).await?.holds().await?.len();
-        text.push_str(&super::still_held(config, n_holds));
+    match wiring::read_store(config).await {
+        Ok(read) => text.push_str(&super::still_held(config, read.holds().await?.len())),
+        Err(WiringError::NoDatabase { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
     say(&text)?;
     Ok(ended)

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::domain::kinds::ChannelName;
 use crate::store::ReadStore;
 use crate::store::types::HoldRow;
-use crate::wiring;
+use crate::wiring::{self, WiringError};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -32,14 +32,16 @@ struct NamedHold {
 }
 
 pub async fn run(context: &Context, config: &Config) -> anyhow::Result<Ended> {
-    let path = wiring::database_path(config);
     let mut holds = Vec::new();
-    if path.exists() {
-        let read = ReadStore::open(path).await?;
-        for hold in read.holds().await? {
-            let on = name(&read, config, &hold).await?;
-            holds.push(NamedHold { hold, on });
+    match wiring::read_store(config).await {
+        Ok(read) => {
+            for hold in read.holds().await? {
+                let on = name(&read, config, &hold).await?;
+                holds.push(NamedHold { hold, on });
+            }
         }
+        Err(WiringError::NoDatabase { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
     let file = hold_file::is_held(&config.state_dir).then(|| HoldFile {
         path: hold_file::path(&config.state_dir).display().to_string(),

@@ -8,7 +8,7 @@ use crate::cli::present::{capital, shell_word};
 use crate::config::Config;
 use crate::domain::kinds::ChannelName;
 use crate::store::Store;
-use crate::wiring::{self, WiringError};
+use crate::wiring;
 
 #[derive(Debug, clap::Args)]
 #[group(id = "scope", multiple = false)]
@@ -108,11 +108,7 @@ pub async fn resolve(
     config: &Config,
     asked: Option<&Asked>,
 ) -> anyhow::Result<(Scope, Store)> {
-    let path = wiring::database_path(config);
-    if !path.exists() {
-        let path = path.display().to_string();
-        return Err(WiringError::NoDatabase { path }.into());
-    }
+    wiring::require_database(config).await?;
     let scope = match asked {
         None => Scope::new("global", "", "everything".to_owned(), String::new()),
         Some(Asked::Channel(channel)) => Scope::new(
@@ -164,7 +160,7 @@ pub async fn resolve(
     if scope.key.is_empty() && scope.is_about_orders() {
         return Err(Usage(format!("--{} needs a value", scope.kind)).into());
     }
-    Ok((scope, Store::open(path).await?))
+    Ok((scope, Store::open(&wiring::place(config)?).await?))
 }
 
 #[cfg(test)]

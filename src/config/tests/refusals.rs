@@ -135,9 +135,19 @@ fn wrong_values_are_refused_with_place_and_cure() {
             "date_withdrawn",
         ),
         (
-            "[database]\nurl = \"postgres://db/x\"\n",
-            "2:7 database.url: there is no support for postgres databases; this version keeps its data in SQLite",
+            "[database]\nurl = \"mysql://db/x\"\n",
+            "2:7 database.url: there is no support for mysql databases, only for SQLite and PostgreSQL",
             "sqlite:/var",
+        ),
+        (
+            "[database]\nurl = \"postgres://shop@db\"\n",
+            "2:7 database.url: the name of a database is missing",
+            "postgres://user@host/database",
+        ),
+        (
+            "[database]\nurl = \"postgres://shop:hunter2@db/x\"\n",
+            "2:7 database.url: a password must not stand in the address",
+            "database.password",
         ),
         (
             "mode = \"life\"\n",

@@ -1,6 +1,6 @@
 //! What is stored about the orders and lines some rows name, for the merge.
 
-use super::{ReadStore, reading};
+use super::{ReadStore, ask};
 use crate::domain::contact::{
     Contact, Country, EmailAddress, Locale, PhoneNumber, Preference, parse_zone,
 };
@@ -9,6 +9,8 @@ use crate::domain::order::EtaOrigin;
 use crate::domain::quantity::Quantity;
 use crate::domain::time::Instant;
 use crate::store::codec::{day_from_column, eta_from_columns, json};
+use crate::store::conn::statements;
+use crate::store::statement::{maybe, rows};
 use crate::store::types::{ClaimRow, StoreError};
 use std::collections::HashMap;
 
@@ -81,7 +83,7 @@ SELECT l.line_key, o.order_key, l.row_hash, l.sku, l.qty_ordered, l.qty_shipped,
   l.source_eta_from, l.source_eta_to, l.source_reason, l.eta_from, l.eta_to, l.eta_origin,
   l.seen_waiting, l.updated_at
 FROM order_lines l JOIN orders o ON o.id = l.order_id
-WHERE l.shop_id = $1 AND l.line_key IN (SELECT value FROM json_each($2))";
+WHERE l.shop_id = $1 AND l.line_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
 
 const CLAIMED_LINES: &str = "
 SELECT l.line_key, o.order_key, l.row_hash, l.sku, l.qty_ordered, l.qty_shipped, l.qty_cancelled,
@@ -89,18 +91,33 @@ SELECT l.line_key, o.order_key, l.row_hash, l.sku, l.qty_ordered, l.qty_shipped,
   l.seen_waiting, l.updated_at
 FROM order_lines l JOIN orders o ON o.id = l.order_id
 -- The plus keeps the engine from walking all of the shop's lines.
-WHERE +l.shop_id = $1 AND l.seen_waiting = 1 AND o.closed_at IS NULL AND l.id IN (
-  SELECT id FROM order_lines WHERE sku IN (SELECT value FROM json_each($2))
+WHERE +l.shop_id = $1 AND l.seen_waiting = TRUE AND o.closed_at IS NULL AND l.id IN (
+  SELECT id FROM order_lines WHERE sku IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)
   UNION SELECT id FROM order_lines
-    WHERE shop_id = $1 AND line_key IN (SELECT value FROM json_each($3))
+    WHERE shop_id = $1 AND line_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($3) AS e)
   UNION SELECT s.id FROM orders p JOIN order_lines s ON s.order_id = p.id
-    WHERE p.shop_id = $1 AND p.order_key IN (SELECT value FROM json_each($4)))";
+    WHERE p.shop_id = $1 AND p.order_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($4) AS e))";
 
 const ORDER_COLUMNS: &str = "
 SELECT o.order_key, o.ordered_on, o.zone_used, k.name, k.email, k.phone, k.sms_consent,
   k.preferred, k.locale, k.zone, k.country
 FROM orders o JOIN contacts k ON k.id = o.contact_id
-WHERE o.shop_id = $1 AND o.order_key IN (SELECT value FROM json_each($2))";
+WHERE o.shop_id = $1 AND o.order_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
+
+const SHOP: &str = "SELECT id FROM shops WHERE key = $1";
+const ANY_ORDER: &str = "SELECT id FROM orders WHERE shop_id = $1 LIMIT 1";
+const CLAIMS: &str = "
+SELECT scope, key, eta_from, eta_to, reason, origin, by, confirmed_at
+FROM eta_claims WHERE shop_id = $1 ORDER BY scope, key";
+
+statements![
+    LINE_COLUMNS,
+    CLAIMED_LINES,
+    ORDER_COLUMNS,
+    SHOP,
+    ANY_ORDER,
+    CLAIMS,
+];
 
 /// The mirror and the revision it was read at.
 pub struct ReadMirror {
@@ -111,11 +128,7 @@ pub struct ReadMirror {
 impl ReadStore {
     /// The id of a shop by its key; absent before the first write.
     pub async fn shop_id(&self, key: &str) -> Result<Option<i64>, StoreError> {
-        sqlx::query_scalar("SELECT id FROM shops WHERE key = $1")
-            .bind(key)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(reading("find the shop"))
+        Ok(ask!(self, "find the shop", maybe, SHOP, key))
     }
 
     /// The stored state of the named orders and lines, with all claims. The
@@ -128,12 +141,7 @@ impl ReadStore {
         line_keys: &[&str],
     ) -> Result<ReadMirror, StoreError> {
         let revision = self.mirror_revision().await?;
-        let any: Option<i64> =
-            sqlx::query_scalar("SELECT id FROM orders WHERE shop_id = $1 LIMIT 1")
-                .bind(shop_id)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(reading("read the orders"))?;
+        let any: Option<i64> = ask!(self, "read the orders", maybe, ANY_ORDER, shop_id);
         let mut mirror = Mirror {
             is_empty: any.is_none(),
             ..Mirror::default()
@@ -143,13 +151,15 @@ impl ReadStore {
             return Ok(ReadMirror { mirror, revision });
         }
         for keys in order_keys.chunks(CHUNK) {
-            let rows: Vec<OrderRow> = sqlx::query_as(ORDER_COLUMNS)
-                .bind(shop_id)
-                .bind(json(&keys))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(reading("read the orders"))?;
-            for row in rows {
+            let found: Vec<OrderRow> = ask!(
+                self,
+                "read the orders",
+                rows,
+                ORDER_COLUMNS,
+                shop_id,
+                json(&keys)
+            );
+            for row in found {
                 let zone = parse_zone(&row.zone_used).unwrap_or(chrono_tz::UTC);
                 let ordered_on =
                     day_from_column(&row.ordered_on, "orders", &row.order_key, "ordered_on")?;
@@ -165,13 +175,15 @@ impl ReadStore {
             }
         }
         for keys in line_keys.chunks(CHUNK) {
-            let rows: Vec<LineRow> = sqlx::query_as(LINE_COLUMNS)
-                .bind(shop_id)
-                .bind(json(&keys))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(reading("read the order lines"))?;
-            insert_lines(&mut mirror.lines, rows)?;
+            let found: Vec<LineRow> = ask!(
+                self,
+                "read the order lines",
+                rows,
+                LINE_COLUMNS,
+                shop_id,
+                json(&keys)
+            );
+            insert_lines(&mut mirror.lines, found)?;
         }
         Ok(ReadMirror { mirror, revision })
     }
@@ -192,16 +204,18 @@ impl ReadStore {
         lines: &[&str],
         orders: &[&str],
     ) -> Result<HashMap<String, StoredLine>, StoreError> {
-        let rows: Vec<LineRow> = sqlx::query_as(CLAIMED_LINES)
-            .bind(shop_id)
-            .bind(json(&skus))
-            .bind(json(&lines))
-            .bind(json(&orders))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(reading("read the order lines"))?;
+        let found: Vec<LineRow> = ask!(
+            self,
+            "read the order lines",
+            rows,
+            CLAIMED_LINES,
+            shop_id,
+            json(&skus),
+            json(&lines),
+            json(&orders)
+        );
         let mut out = HashMap::new();
-        insert_lines(&mut out, rows)?;
+        insert_lines(&mut out, found)?;
         Ok(out)
     }
 
@@ -218,15 +232,9 @@ impl ReadStore {
             by: String,
             confirmed_at: i64,
         }
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT scope, key, eta_from, eta_to, reason, origin, by, confirmed_at \
-             FROM eta_claims WHERE shop_id = $1 ORDER BY scope, key",
-        )
-        .bind(shop_id)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(reading("read the dates people set"))?;
-        rows.into_iter()
+        let found: Vec<Row> = ask!(self, "read the dates people set", rows, CLAIMS, shop_id);
+        found
+            .into_iter()
             .map(|row| {
                 Ok(ClaimRow {
                     eta: eta_from_columns(row.eta_from, row.eta_to, "eta_claims", &row.key)?,

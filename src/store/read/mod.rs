@@ -2,28 +2,78 @@
 //! ask. A dry run is given one of these and nothing else.
 
 pub mod figures;
+pub mod histories;
 pub mod lists;
 pub mod mirror;
+pub mod runs;
 pub mod scopes;
 pub mod situations;
 
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
-use crate::store::sqlite::open;
+use crate::store::conn::{Conn, statements};
+use crate::store::place::Place;
+use crate::store::statement::{maybe, value};
 use crate::store::types::StoreError;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use std::path::Path;
+use crate::store::watch::{Pulse, Watch};
+use crate::store::{postgres, sqlite};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Postgres, Sqlite, Transaction};
 use std::sync::Arc;
-use tokio::sync::Mutex;
 
 /// Can look, and nothing else: its connections are read-only. Clones share
 /// them.
 #[derive(Clone)]
 pub struct ReadStore {
-    pub(crate) pool: SqlitePool,
-    /// Asked for changes and nothing else: what it notices is counted for each
-    /// connection by itself, so it must always be the same one.
-    watch: Arc<Mutex<SqliteConnection>>,
+    pool: Pool,
+    place: Place,
+    /// Commits of this process, where the engine does not show them by itself.
+    pulse: Pulse,
+}
+
+#[derive(Clone)]
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A connection from the pool for one question.
+pub(crate) enum Reader {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Reader {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Reader::Sqlite(conn) => Conn::Sqlite(conn),
+            Reader::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+}
+
+/// Several questions about one moment.
+pub(crate) enum Snapshot {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Snapshot {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Snapshot::Sqlite(tx) => Conn::Sqlite(tx),
+            Snapshot::Postgres(tx) => Conn::Postgres(tx),
+        }
+    }
+
+    pub(crate) async fn end(self) -> Result<(), sqlx::Error> {
+        match self {
+            Snapshot::Sqlite(tx) => tx.rollback().await,
+            Snapshot::Postgres(tx) => tx.rollback().await,
+        }
+    }
 }
 
 /// Maps a failed query to what was being attempted.
@@ -34,25 +84,84 @@ pub(crate) fn reading(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError
     }
 }
 
+/// One question on a connection of its own: what for, the shape of the answer
+/// (see [`crate::store::statement`]), text and parameters.
+macro_rules! ask {
+    ($self:expr, $doing:literal, $shape:ident, $sql:expr $(, $bind:expr)* $(,)?) => {{
+        let doing = $crate::store::read::reading($doing);
+        let mut reader = $self.reader().await.map_err(&doing)?;
+        let mut conn = reader.conn();
+        $shape!(&mut conn, $sql $(, $bind)*).map_err(&doing)?
+    }};
+}
+pub(crate) use ask;
+
+const META: &str = "SELECT value FROM meta WHERE name = $1";
+const TICK: &str = "SELECT last_due FROM job_ticks WHERE job = $1";
+const NEXT_DUE: &str = "SELECT min(due_at) FROM messages \
+    WHERE state = 'queued' AND held = FALSE AND mode = $1";
+const NEXT_REVIEW: &str = "SELECT min(next_review_at) FROM orders WHERE next_review_at IS NOT NULL";
+statements![META, TICK, NEXT_DUE, NEXT_REVIEW];
+
 impl ReadStore {
     /// Opens an existing database.
     ///
     /// # Errors
-    /// See [`open::readers`].
-    pub async fn open(path: &Path) -> Result<ReadStore, StoreError> {
+    /// There is none, or nothing of ours in it; its schema is newer or older
+    /// than this program's.
+    pub async fn open(place: &Place) -> Result<ReadStore, StoreError> {
+        ReadStore::open_with(place, Pulse::default()).await
+    }
+
+    pub(crate) async fn open_with(place: &Place, pulse: Pulse) -> Result<ReadStore, StoreError> {
+        let pool = match place {
+            Place::Sqlite(path) => Pool::Sqlite(sqlite::open::readers(path).await?),
+            Place::Postgres(server) => Pool::Postgres(postgres::open::readers(server).await?),
+        };
         Ok(ReadStore {
-            pool: open::readers(path).await?,
-            watch: Arc::new(Mutex::new(open::watch(path).await?)),
+            pool,
+            place: place.clone(),
+            pulse,
+        })
+    }
+
+    pub(crate) async fn reader(&self) -> Result<Reader, sqlx::Error> {
+        Ok(match &self.pool {
+            Pool::Sqlite(pool) => Reader::Sqlite(pool.acquire().await?),
+            Pool::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// What is read through it was true at one and the same moment.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, sqlx::Error> {
+        Ok(match &self.pool {
+            Pool::Sqlite(pool) => Snapshot::Sqlite(pool.begin().await?),
+            Pool::Postgres(pool) => Snapshot::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await?,
+            ),
+        })
+    }
+
+    /// Begins to look for commits, this process's and others'.
+    ///
+    /// # Errors
+    /// The database cannot be opened once more.
+    pub async fn watch(&self) -> Result<Watch, StoreError> {
+        Ok(match &self.place {
+            Place::Sqlite(path) => Watch::sqlite(sqlite::open::watch(path).await?),
+            Place::Postgres(server) => {
+                let listening = postgres::listen::start(server, self.pulse.clone())
+                    .await
+                    .map_err(reading("listen for changes"))?;
+                Watch::postgres(self.pulse.clone(), listening)
+            }
         })
     }
 
     /// A value kept beside the data.
     pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(reading("read a setting"))
+        Ok(ask!(self, "read a setting", maybe, META, name))
     }
 
     /// The mode the data is in; sandbox until somebody goes live.
@@ -66,64 +175,52 @@ impl ReadStore {
 
     /// The latest tick done of a job.
     pub async fn tick(&self, job: &str) -> Result<Option<Instant>, StoreError> {
-        let due: Option<i64> = sqlx::query_scalar("SELECT last_due FROM job_ticks WHERE job = $1")
-            .bind(job)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(reading("read a tick"))?;
+        let due: Option<i64> = ask!(self, "read a tick", maybe, TICK, job);
         Ok(due.map(Instant))
     }
 
     /// When the next message falls due, among those that may go out.
     pub async fn next_due(&self, mode: Mode) -> Result<Option<Instant>, StoreError> {
-        let due: Option<i64> = sqlx::query_scalar(
-            "SELECT min(due_at) FROM messages WHERE state = 'queued' AND held = 0 AND mode = $1",
-        )
-        .bind(mode.as_str())
-        .fetch_one(&self.pool)
-        .await
-        .map_err(reading("look for due messages"))?;
+        let due: Option<i64> = ask!(
+            self,
+            "look for due messages",
+            value,
+            NEXT_DUE,
+            mode.as_str()
+        );
         Ok(due.map(Instant))
     }
 
     /// When the next order wants to be looked at.
     pub async fn next_review(&self) -> Result<Option<Instant>, StoreError> {
-        let due: Option<i64> = sqlx::query_scalar(
-            "SELECT min(next_review_at) FROM orders WHERE next_review_at IS NOT NULL",
-        )
-        .fetch_one(&self.pool)
-        .await
-        .map_err(reading("look for due orders"))?;
+        let due: Option<i64> = ask!(self, "look for due orders", value, NEXT_REVIEW);
         Ok(due.map(Instant))
-    }
-
-    /// Rises when anybody commits, this process or another: cheap to ask often.
-    pub async fn data_version(&self) -> Result<i64, StoreError> {
-        let mut watch = self.watch.lock().await;
-        sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(&mut *watch)
-            .await
-            .map_err(reading("look for changes"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::store::Store;
+    use super::Reader;
+    use crate::store::{Place, Store};
     use std::borrow::Cow;
 
     /// The dry run's guarantee: not by discipline but by the engine.
     #[tokio::test]
     async fn a_reading_handle_cannot_write() {
         let place = tempfile::tempdir().unwrap();
-        let store = Store::open(&place.path().join("b.sqlite")).await.unwrap();
+        let store = Store::open(&Place::Sqlite(place.path().join("b.sqlite")))
+            .await
+            .unwrap();
         for sql in [
             "INSERT INTO meta (name, value) VALUES ('mode', 'live')",
             "UPDATE messages SET state = 'queued'",
             "DELETE FROM holds",
             "CREATE TABLE mine (id INTEGER)",
         ] {
-            let refused = sqlx::query(sql).execute(&store.read().pool).await;
+            let Reader::Sqlite(mut conn) = store.read().reader().await.unwrap() else {
+                panic!("a file")
+            };
+            let refused = sqlx::query(sql).execute(&mut *conn).await;
             let code = refused
                 .unwrap_err()
                 .as_database_error()

@@ -1,28 +1,38 @@
 //! What holds and dates set by people are about: how many orders and messages
 //! a scope covers, and what its key is called by people.
 
-use super::{ReadStore, reading};
+use super::{ReadStore, ask};
 use crate::domain::contact::{EmailAddress, PhoneNumber};
 use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
 use crate::store::codec::json;
+use crate::store::conn::statements;
+use crate::store::statement::{maybe_row, rows, value};
 use crate::store::types::StoreError;
 use std::collections::HashMap;
+
+const COUNT_HELD: &str = "
+SELECT count(DISTINCT o.id) FROM held_orders v JOIN holds h ON h.id = v.hold_id
+JOIN orders o ON o.id = v.order_id
+WHERE h.scope = $1 AND h.key = $2 AND o.closed_at IS NULL";
+
+const COUNT_QUEUED: &str = "
+SELECT count(*) FROM messages WHERE state = 'queued' AND held = FALSE AND mode = $1
+  AND (CAST($2 AS TEXT) IS NULL OR channel = $2)";
+
+const ORDER_NUMBERS: &str = "
+SELECT order_key, number FROM orders
+WHERE shop_id = $1 AND order_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
+
+const CONTACT: &str = "SELECT email, phone FROM contacts WHERE id = $1";
+
+statements![COUNT_HELD, COUNT_QUEUED, ORDER_NUMBERS, CONTACT];
 
 impl ReadStore {
     /// Open orders that a placed hold on an order, customer, SKU or supplier
     /// keeps silent.
     pub async fn count_held_orders(&self, scope: &str, key: &str) -> Result<u64, StoreError> {
-        let n: i64 = sqlx::query_scalar(
-            "SELECT count(DISTINCT o.id) FROM held_orders v JOIN holds h ON h.id = v.hold_id \
-             JOIN orders o ON o.id = v.order_id \
-             WHERE h.scope = $1 AND h.key = $2 AND o.closed_at IS NULL",
-        )
-        .bind(scope)
-        .bind(key)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(reading("count held orders"))?;
+        let n: i64 = ask!(self, "count held orders", value, COUNT_HELD, scope, key);
         Ok(u64::try_from(n).unwrap_or(0))
     }
 
@@ -33,15 +43,14 @@ impl ReadStore {
         mode: Mode,
         channel: Option<ChannelName>,
     ) -> Result<u64, StoreError> {
-        let n: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM messages WHERE state = 'queued' AND held = 0 AND mode = $1 \
-             AND ($2 IS NULL OR channel = $2)",
-        )
-        .bind(mode.as_str())
-        .bind(channel.map(ChannelName::as_str))
-        .fetch_one(&self.pool)
-        .await
-        .map_err(reading("count queued messages"))?;
+        let n: i64 = ask!(
+            self,
+            "count queued messages",
+            value,
+            COUNT_QUEUED,
+            mode.as_str(),
+            channel.map(ChannelName::as_str)
+        );
         Ok(u64::try_from(n).unwrap_or(0))
     }
 
@@ -51,27 +60,22 @@ impl ReadStore {
         shop_id: i64,
         keys: &[&str],
     ) -> Result<HashMap<String, String>, StoreError> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT order_key, number FROM orders \
-             WHERE shop_id = $1 AND order_key IN (SELECT value FROM json_each($2))",
-        )
-        .bind(shop_id)
-        .bind(json(&keys))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(reading("read order numbers"))?;
-        Ok(rows.into_iter().collect())
+        let found: Vec<(String, String)> = ask!(
+            self,
+            "read order numbers",
+            rows,
+            ORDER_NUMBERS,
+            shop_id,
+            json(&keys)
+        );
+        Ok(found.into_iter().collect())
     }
 
     /// A contact for lists: the masked address or number, by row number.
     pub async fn masked_contact(&self, id: i64) -> Result<Option<String>, StoreError> {
-        let row: Option<(Option<String>, Option<String>)> =
-            sqlx::query_as("SELECT email, phone FROM contacts WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(reading("read a contact"))?;
-        Ok(row.and_then(|(email, phone)| {
+        let found: Option<(Option<String>, Option<String>)> =
+            ask!(self, "read a contact", maybe_row, CONTACT, id);
+        Ok(found.and_then(|(email, phone)| {
             let email = email.and_then(|e| EmailAddress::parse(&e).ok());
             let phone = phone.and_then(|p| PhoneNumber::parse(&p, None).ok());
             email

@@ -5,7 +5,7 @@
 //! open.
 
 use super::mirror::ContactRow;
-use super::{ReadStore, reading};
+use super::{ReadStore, ask, reading};
 use crate::domain::contact::parse_zone;
 use crate::domain::ids::{ContactId, LineId, MessageNo, OrderId};
 use crate::domain::kinds::{ChannelName, Kind};
@@ -16,6 +16,8 @@ use crate::domain::quantity::Quantity;
 use crate::domain::time::{Instant, Length};
 use crate::domain::told::{Basis, Told};
 use crate::store::codec::{day_from_column, eta_from_columns, instant, json};
+use crate::store::conn::statements;
+use crate::store::statement::{column, rows};
 use crate::store::types::StoreError;
 use std::collections::HashMap;
 
@@ -61,7 +63,7 @@ SELECT o.id, o.order_key, o.number, o.contact_id, o.ordered_on, o.zone_used, o.f
   o.customer_deleted, k.email_hash, k.phone_hash, k.name, k.email, k.phone, k.sms_consent, k.preferred, k.locale,
   k.zone, k.country
 FROM orders o JOIN contacts k ON k.id = o.contact_id
-WHERE o.id IN (SELECT value FROM json_each($1)) ORDER BY o.id";
+WHERE o.id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) ORDER BY o.id";
 
 #[derive(sqlx::FromRow)]
 struct LineRow {
@@ -90,7 +92,7 @@ const LINES: &str = "
 SELECT id, order_id, line_key, sku, name, qty_ordered, qty_shipped, qty_cancelled,
   qty_shipped_told, qty_cancelled_told, shipped_changed_at, cancelled_changed_at, eta_from, eta_to,
   eta_origin, eta_changed_at, reason, first_seen_at, missing_since
-FROM order_lines WHERE seen_waiting = 1 AND order_id IN (SELECT value FROM json_each($1))
+FROM order_lines WHERE seen_waiting = TRUE AND order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
 ORDER BY id";
 
 #[derive(sqlx::FromRow)]
@@ -110,7 +112,7 @@ const TOLD: &str = "
 SELECT t.line_id, t.seq, t.message_no, t.promise_from, t.promise_to, t.eta_from, t.eta_to,
   t.basis, t.at
 FROM told t JOIN order_lines l ON l.id = t.line_id
-WHERE l.order_id IN (SELECT value FROM json_each($1)) AND t.mode = $2
+WHERE l.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND t.mode = $2
 ORDER BY t.line_id, t.seq";
 
 #[derive(sqlx::FromRow)]
@@ -125,7 +127,7 @@ struct ShipmentRow {
 
 const SHIPMENTS: &str = "
 SELECT order_id, key, carrier, numbers, url, estimate_on FROM shipments
-WHERE told_message IS NULL AND order_id IN (SELECT value FROM json_each($1))
+WHERE told_message IS NULL AND order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
 ORDER BY order_id, key";
 
 #[derive(sqlx::FromRow)]
@@ -150,37 +152,45 @@ const NOTICES: &str = "
 SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.facts_hash, m.state,
   n.in_queue, n.in_flight, n.milestone_days, m.due_at, m.not_after, m.sent_at
 FROM notices n JOIN messages m ON m.no = n.message_no
-WHERE n.order_id IN (SELECT value FROM json_each($1)) AND n.mode = $2 AND n.key IS NOT NULL
+WHERE n.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND n.mode = $2 AND n.key IS NOT NULL
 ORDER BY n.message_no";
 
 const PAUSES: &str = "
 SELECT v.order_id, h.scope, h.why, h.until
 FROM held_orders v JOIN holds h ON h.id = v.hold_id
-WHERE v.order_id IN (SELECT value FROM json_each($1)) ORDER BY h.id";
+WHERE v.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) ORDER BY h.id";
 
 const SUPPRESSED: &str = "
 SELECT k.id, s.channel FROM contacts k JOIN suppressions s
   ON (s.channel = 'email' AND s.address_hash = k.email_hash)
   OR (s.channel = 'sms' AND s.address_hash = k.phone_hash)
-WHERE k.id IN (SELECT value FROM json_each($1))";
+WHERE k.id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
 
 const COURTESIES: &str = "
 SELECT m.contact_id, m.sent_at FROM messages m
-WHERE m.contact_id IN (SELECT value FROM json_each($1)) AND m.mode = $2 AND m.sent_at > $3
+WHERE m.contact_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND m.mode = $2 AND m.sent_at > $3
   AND m.kind IN ('date_set', 'sooner', 'update') AND m.state IN ('sent', 'delivered')
 ORDER BY m.sent_at";
+
+const DUE: &str =
+    "SELECT id FROM orders WHERE next_review_at <= $1 ORDER BY next_review_at, id LIMIT $2";
+const OPEN: &str = "SELECT id FROM orders WHERE closed_at IS NULL AND id > $1 ORDER BY id LIMIT $2";
+
+statements![
+    ORDERS, LINES, TOLD, SHIPMENTS, NOTICES, PAUSES, SUPPRESSED, COURTESIES, DUE, OPEN,
+];
 
 impl ReadStore {
     /// Orders due for review at `now`, longest due first, at most `limit`.
     pub async fn due_orders(&self, now: Instant, limit: u32) -> Result<Vec<OrderId>, StoreError> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM orders WHERE next_review_at <= $1 ORDER BY next_review_at, id LIMIT $2",
-        )
-        .bind(now.0)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(reading("look for due orders"))?;
+        let ids: Vec<i64> = ask!(
+            self,
+            "look for due orders",
+            column,
+            DUE,
+            now.0,
+            i64::from(limit)
+        );
         Ok(ids.into_iter().map(OrderId).collect())
     }
 
@@ -190,14 +200,14 @@ impl ReadStore {
         after: OrderId,
         limit: u32,
     ) -> Result<Vec<OrderId>, StoreError> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM orders WHERE closed_at IS NULL AND id > $1 ORDER BY id LIMIT $2",
-        )
-        .bind(after.0)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(reading("list open orders"))?;
+        let ids: Vec<i64> = ask!(
+            self,
+            "list open orders",
+            column,
+            OPEN,
+            after.0,
+            i64::from(limit)
+        );
         Ok(ids.into_iter().map(OrderId).collect())
     }
 
@@ -211,53 +221,21 @@ impl ReadStore {
     ) -> Result<Vec<ReadSituation>, StoreError> {
         let doing = reading("read orders for review");
         let ids = json(&orders.iter().map(|o| o.0).collect::<Vec<_>>());
-        let mut tx = self.pool.begin().await.map_err(&doing)?;
-        let orders: Vec<OrderRow> = sqlx::query_as(ORDERS)
-            .bind(&ids)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&doing)?;
+        let mut snapshot = self.snapshot().await.map_err(&doing)?;
+        let c = &mut snapshot.conn();
+        let orders: Vec<OrderRow> = rows!(c, ORDERS, &ids).map_err(&doing)?;
         let contacts = json(&orders.iter().map(|o| o.contact_id).collect::<Vec<_>>());
-        let lines: Vec<LineRow> = sqlx::query_as(LINES)
-            .bind(&ids)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        let told: Vec<ToldRow> = sqlx::query_as(TOLD)
-            .bind(&ids)
-            .bind(mode.as_str())
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        let shipments: Vec<ShipmentRow> = sqlx::query_as(SHIPMENTS)
-            .bind(&ids)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        let notices: Vec<NoticeRow> = sqlx::query_as(NOTICES)
-            .bind(&ids)
-            .bind(mode.as_str())
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        let pauses: Vec<(i64, String, String, Option<i64>)> = sqlx::query_as(PAUSES)
-            .bind(&ids)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        let suppressed: Vec<(i64, String)> = sqlx::query_as(SUPPRESSED)
-            .bind(&contacts)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        let courtesies: Vec<(i64, i64)> = sqlx::query_as(COURTESIES)
-            .bind(&contacts)
-            .bind(mode.as_str())
-            .bind(now.minus(Length::days(14)).0)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(&doing)?;
-        tx.rollback().await.map_err(&doing)?;
+        let lines: Vec<LineRow> = rows!(c, LINES, &ids).map_err(&doing)?;
+        let told: Vec<ToldRow> = rows!(c, TOLD, &ids, mode.as_str()).map_err(&doing)?;
+        let shipments: Vec<ShipmentRow> = rows!(c, SHIPMENTS, &ids).map_err(&doing)?;
+        let notices: Vec<NoticeRow> = rows!(c, NOTICES, &ids, mode.as_str()).map_err(&doing)?;
+        let pauses: Vec<(i64, String, String, Option<i64>)> =
+            rows!(c, PAUSES, &ids).map_err(&doing)?;
+        let suppressed: Vec<(i64, String)> = rows!(c, SUPPRESSED, &contacts).map_err(&doing)?;
+        let since = now.minus(Length::days(14)).0;
+        let courtesies: Vec<(i64, i64)> =
+            rows!(c, COURTESIES, &contacts, mode.as_str(), since).map_err(&doing)?;
+        snapshot.end().await.map_err(&doing)?;
 
         let mut told_by_line = group(told, |t| t.line_id);
         let mut lines = group(lines, |l| l.order_id);

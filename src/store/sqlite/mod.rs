@@ -1,5 +1,6 @@
-//! What is really SQLite's own: opening, the writer, the delivery lock.
+//! What is really SQLite's own: opening, the writer's transactions, the
+//! delivery lock.
 
+pub mod engine;
 pub mod lock;
 pub mod open;
-pub mod writer;

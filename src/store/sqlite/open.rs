@@ -4,6 +4,7 @@
 //! connection; readers are read-only, opened after it because a read-only
 //! opener cannot create the WAL.
 
+use crate::store::conn::statements;
 use crate::store::types::StoreError;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
@@ -13,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -21,6 +23,19 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers open at once: pages, CLI and the loops of one daemon.
 const READERS_MAX: u32 = 4;
+
+const DATA_VERSION: &str = "PRAGMA data_version";
+const HAS_SCHEMA: &str = "SELECT EXISTS \
+    (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations')";
+const SCHEMA: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+
+/// What this engine's own words have no match for.
+const NOT_HERE: &str = "SELECT 1";
+statements![
+    DATA_VERSION | NOT_HERE,
+    HAS_SCHEMA | NOT_HERE,
+    SCHEMA | NOT_HERE,
+];
 
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -87,6 +102,21 @@ pub async fn watch(path: &Path) -> Result<SqliteConnection, StoreError> {
         .map_err(|e| open_error(path, e))
 }
 
+/// Rises with every commit of another connection.
+///
+/// # Errors
+/// The database cannot be asked.
+pub async fn data_version(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let version: i64 = sqlx::query_scalar(DATA_VERSION)
+        .fetch_one(conn)
+        .await
+        .map_err(|source| StoreError::Statement {
+            doing: "look for changes",
+            source: Arc::new(source),
+        })?;
+    Ok(version.unsigned_abs())
+}
+
 /// Opens read-only connections to an existing database.
 ///
 /// # Errors
@@ -117,20 +147,17 @@ fn known_version() -> i64 {
 
 /// The schema's version; 0 for an empty file.
 async fn refuse_newer(conn: &mut SqliteConnection, path: &Path) -> Result<i64, StoreError> {
-    let exists: Option<i64> = sqlx::query_scalar(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'",
-    )
-    .fetch_optional(&mut *conn)
-    .await
-    .map_err(|e| open_error(path, e))?;
-    if exists.is_none() {
-        return Ok(0);
-    }
-    let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+    let there: bool = sqlx::query_scalar(HAS_SCHEMA)
         .fetch_one(&mut *conn)
         .await
         .map_err(|e| open_error(path, e))?;
-    let found = found.unwrap_or(0);
+    if !there {
+        return Ok(0);
+    }
+    let found: i64 = sqlx::query_scalar(SCHEMA)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(|e| open_error(path, e))?;
     if found > known_version() {
         return Err(StoreError::NewerSchema {
             found,

@@ -1,6 +1,7 @@
 //! The writing handle and its verbs, one file per movement of the story.
 
 pub mod deliver;
+pub mod locks;
 pub mod mirror;
 pub mod operate;
 pub mod review;
@@ -10,45 +11,69 @@ use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::mirror::{EtaChange, MirrorChanges};
 use crate::domain::notice_key::Mode;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Length};
+use crate::store::place::Place;
+use crate::store::postgres::engine::PostgresEngine;
 use crate::store::read::ReadStore;
-use crate::store::sqlite::lock::{LockAttempt, try_lock};
-use crate::store::sqlite::{open, writer::Writer};
+use crate::store::sqlite::engine::SqliteEngine;
+use crate::store::sqlite::lock::{DeliveryLock, LockAttempt, try_lock};
 use crate::store::types::{
     Claimed, GiveBack, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,
 };
-use std::path::{Path, PathBuf};
+use crate::store::watch::Pulse;
+use crate::store::writer::{Wakes, Writer};
+use crate::store::{postgres, sqlite};
+use std::sync::Arc;
 
 /// May change what is remembered. Clones share the writer.
 #[derive(Clone)]
 pub struct Store {
     read: ReadStore,
     writer: Writer,
-    path: PathBuf,
+    place: Place,
 }
 
-/// Shorthand of the verbs' files: one transaction over owned arguments.
+/// Hands a verb to the writer: what it needs is kept behind its back, so that
+/// it can run again from its beginning, and is lent to each run by reference.
 macro_rules! alone {
-    ($self:expr, $doing:literal, $conn:ident => $body:expr) => {
+    ($self:expr, $doing:literal, $wakes:ident, [$($kept:ident),*], $conn:ident => $body:expr) => {{
+        let kept = Arc::new(($($kept,)*));
         $self
             .writer
-            .alone($doing, move |$conn| Box::pin(async move { $body }))
+            .alone($doing, Wakes::$wakes, move |$conn| {
+                let kept = kept.clone();
+                Box::pin(async move {
+                    let ($($kept,)*) = &*kept;
+                    $body.await
+                })
+            })
             .await
-    };
+    }};
 }
 
 impl Store {
-    /// Opens (creating and migrating) the database file at `path`.
+    /// Opens the database at `place` and brings its schema forward; a file is
+    /// created where there is none.
     ///
     /// # Errors
-    /// See [`open::writer`].
-    pub async fn open(path: &Path) -> Result<Store, StoreError> {
-        let conn = open::writer(path).await?;
-        let read = ReadStore::open(path).await?;
+    /// It cannot be opened or written, its schema is newer than this program,
+    /// or the server does not keep what we promise.
+    pub async fn open(place: &Place) -> Result<Store, StoreError> {
+        let pulse = Pulse::default();
+        let writer = match place {
+            Place::Sqlite(path) => Writer::one(SqliteEngine(sqlite::open::writer(path).await?)),
+            Place::Postgres(server) => {
+                let engine = async || {
+                    let session = postgres::open::writer(server).await?;
+                    Ok(PostgresEngine::new(server.clone(), session, pulse.clone()))
+                };
+                Writer::two(engine().await?, engine().await?)
+            }
+        };
         Ok(Store {
-            read,
-            writer: Writer::start(conn),
-            path: path.to_owned(),
+            read: ReadStore::open_with(place, pulse).await?,
+            writer,
+            place: place.clone(),
         })
     }
 
@@ -56,16 +81,20 @@ impl Store {
         &self.read
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Tries to become the process that sends; see [`crate::store::sqlite::lock`].
+    /// Any number may send from a server: there it is always ours.
     ///
     /// # Errors
     /// The lock file cannot be made.
     pub fn try_delivery_lock(&self) -> std::io::Result<LockAttempt> {
-        try_lock(&self.path)
+        match &self.place {
+            Place::Sqlite(path) => try_lock(path),
+            Place::Postgres(_) => Ok(LockAttempt::Taken(DeliveryLock::not_needed())),
+        }
     }
 
     /// Writes nothing, durably: answers whether the disk takes commits.
@@ -73,7 +102,8 @@ impl Store {
     /// # Errors
     /// It does not.
     pub async fn probe(&self, now: Instant) -> Result<(), StoreError> {
-        alone!(self, "write a probe", c => operate::put_meta(c, "probed_at", &now.0.to_string()).await)
+        let text = now.0.to_string();
+        alone!(self, "write a probe", Nobody, [text], c => operate::put_meta(c, "probed_at", text))
     }
 
     // ---- taking in what the shop says ----
@@ -81,12 +111,15 @@ impl Store {
     /// Makes sure the shop's row exists; answers its id.
     pub async fn ensure_shop(&self, key: &str, name: &str, zone: &str) -> Result<i64, StoreError> {
         let (key, name, zone) = (key.to_owned(), name.to_owned(), zone.to_owned());
-        alone!(self, "write the shop", c => mirror::ensure_shop(c, &key, &name, &zone).await)
+        alone!(self, "write the shop", Nobody, [key, name, zone], c => {
+            mirror::ensure_shop(c, key, name, zone)
+        })
     }
 
     /// Writes a source's changes in one transaction, all or nothing. Orders
     /// with a changed line or header become due for review and get new
-    /// versions; adopted lines get their baseline.
+    /// versions; adopted lines get their baseline. Once answered, nothing is
+    /// marked any more that states the facts from before.
     ///
     /// # Errors
     /// [`StoreError::Overtaken`] when the mirror changed since `revision` was
@@ -96,7 +129,9 @@ impl Store {
         input: mirror::MirrorInput,
         changes: MirrorChanges,
     ) -> Result<(), StoreError> {
-        alone!(self, "write the shop's rows", c => mirror::commit(c, &input, &changes).await)
+        alone!(self, "write the shop's rows", Others, [input, changes], c => {
+            mirror::commit(c, input, changes)
+        })
     }
 
     /// Sets or removes dates for orders, lines or SKUs and applies `lines`,
@@ -114,8 +149,8 @@ impl Store {
         now: Instant,
     ) -> Result<(), StoreError> {
         let by = by.to_owned();
-        alone!(self, "write dates", c => {
-            mirror::commit_claims(c, revision, &claims, &lines, mode, &by, now).await
+        alone!(self, "write dates", Others, [claims, lines, by], c => {
+            mirror::commit_claims(c, revision, claims, lines, mode, by, now)
         })
     }
 
@@ -123,7 +158,7 @@ impl Store {
 
     /// Records that a run begins; it has written nothing yet.
     pub async fn begin_run(&self, run: NewRun, now: Instant) -> Result<RunNo, StoreError> {
-        alone!(self, "record a run", c => review::begin_run(c, &run, now).await)
+        alone!(self, "record a run", Nobody, [run], c => review::runs::begin_run(c, run, now))
     }
 
     /// Writes one batch of a review, all or nothing: messages with their
@@ -138,7 +173,9 @@ impl Store {
         review: Review,
         now: Instant,
     ) -> Result<ReviewWritten, StoreError> {
-        alone!(self, "write a plan", c => review::commit(c, &review, now).await)
+        alone!(self, "write a plan", Others, [review], c => {
+            review::commit::commit(c, review, now)
+        })
     }
 
     /// Closes a run with its counts. An uneventful run of a timed job leaves
@@ -150,14 +187,16 @@ impl Store {
         quiet: String,
         tick: Option<(String, Instant)>,
     ) -> Result<(), StoreError> {
-        alone!(self, "close a run", c => review::end_run(c, run, orders, &quiet, tick).await)
+        alone!(self, "close a run", Nobody, [quiet, tick], c => {
+            review::runs::end_run(c, run, orders, quiet, tick.as_ref())
+        })
     }
 
     /// Stores a job's tick if it is newer than the stored one; `false` when
     /// somebody was there first.
     pub async fn store_tick(&self, job: &str, due: Instant) -> Result<bool, StoreError> {
         let job = job.to_owned();
-        alone!(self, "store a tick", c => review::store_tick(c, &job, due).await)
+        alone!(self, "store a tick", Nobody, [job], c => review::runs::store_tick(c, job, due))
     }
 
     /// A held run is approved, dropped or lapses. Approval releases its
@@ -173,14 +212,14 @@ impl Store {
         now: Instant,
     ) -> Result<Option<u64>, StoreError> {
         let (by, why) = (by.to_owned(), why.map(str::to_owned));
-        alone!(self, "decide on a run", c => {
-            review::decide_run(c, run, to, &by, why.as_deref(), now).await
+        alone!(self, "decide on a run", Others, [by, why], c => {
+            review::runs::decide_run(c, run, to, by, why.as_deref(), now)
         })
     }
 
     /// Makes every open order due for review at `now`; answers how many.
     pub async fn wake_all(&self, now: Instant) -> Result<u64, StoreError> {
-        alone!(self, "wake all orders", c => operate::wake_all(c, now).await)
+        alone!(self, "wake all orders", Others, [], c => operate::wake_all(c, now))
     }
 
     // ---- delivering ----
@@ -189,9 +228,10 @@ impl Store {
     /// true (no fact of their orders changed since they were planned) and not
     /// overtaking anything, oldest due first, and leases them to `by` until
     /// `lease_until`. Two callers never get the same message for overlapping
-    /// leases.
+    /// leases. Messages of orders that somebody is changing at this moment are
+    /// passed by.
     pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
-        alone!(self, "claim messages", c => deliver::claim(c, &ask).await)
+        alone!(self, "claim messages", Nobody, [ask], c => deliver::claim::claim(c, ask))
     }
 
     /// Records, durably, that sending begins. `false`: the message may not be
@@ -222,41 +262,39 @@ impl Store {
         why: GiveBack,
         now: Instant,
     ) -> Result<u64, StoreError> {
-        alone!(self, "give leases back", c => {
-            deliver::give_back(c, by, &leases, &why, now).await
+        alone!(self, "give leases back", Others, [leases, why], c => {
+            deliver::give_back::give_back(c, by, leases, why, now)
         })
     }
 
     // ---- settling ----
 
     /// Takes over what other workers left behind: leases go back to the queue,
-    /// messages that were being sent are in doubt. Only the holder of the
-    /// delivery lock may call it.
+    /// messages that were being sent are in doubt. On SQLite only the holder of
+    /// the delivery lock may call it, and everybody else is dead; on PostgreSQL
+    /// anybody may, now and then, and only leases that are long over count.
     pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<settle::Swept, StoreError> {
-        alone!(self, "take over unfinished work", c => settle::sweep(c, me, now).await)
+        alone!(self, "take over unfinished work", Others, [], c => settle::sweep(c, me, now))
     }
 
     /// Settles messages whose quiet period in doubt is over.
     pub async fn settle_doubts(&self, now: Instant) -> Result<settle::Settled, StoreError> {
-        alone!(self, "settle doubts", c => settle::settle_doubts(c, now).await)
+        alone!(self, "settle doubts", Others, [], c => settle::settle_doubts(c, now))
     }
 
     /// Takes queued messages back that are too old or whose address must not
     /// be written to, ends holds and held runs whose time is over, and wakes
     /// the orders concerned.
-    pub async fn tidy(
-        &self,
-        now: Instant,
-        lapse: crate::domain::time::Length,
-    ) -> Result<u64, StoreError> {
-        alone!(self, "tidy the queue", c => settle::tidy(c, now, lapse).await)
+    pub async fn tidy(&self, now: Instant, lapse: Length) -> Result<u64, StoreError> {
+        alone!(self, "tidy the queue", Others, [], c => settle::tidy(c, now, lapse))
     }
 
     // ---- operators ----
 
-    /// Places a hold; `false` when there is one already.
+    /// Places a hold; `false` when there is one already. Once answered, nothing
+    /// under it is marked.
     pub async fn hold(&self, hold: operate::NewHold, now: Instant) -> Result<bool, StoreError> {
-        alone!(self, "place a hold", c => operate::hold(c, &hold, now).await)
+        alone!(self, "place a hold", Others, [hold], c => operate::hold(c, hold, now))
     }
 
     /// Lifts a hold and wakes the orders it kept silent; `false` when there is
@@ -271,13 +309,14 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (scope, key, by) = (scope.to_owned(), key.to_owned(), by.to_owned());
         let why = why.map(str::to_owned);
-        alone!(self, "lift a hold", c => {
-            operate::release(c, &scope, &key, &by, why.as_deref(), now).await
+        alone!(self, "lift a hold", Others, [scope, key, by, why], c => {
+            operate::release(c, scope, key, by, why.as_deref(), now)
         })
     }
 
     /// Puts an address on the do-not-write list of a channel and wakes the
-    /// orders of whoever is reached there. Twice is once.
+    /// orders of whoever is reached there. Twice is once. Once answered,
+    /// nothing to it is marked.
     pub async fn suppress(
         &self,
         address_hash: &str,
@@ -286,13 +325,10 @@ impl Store {
         source: &str,
         now: Instant,
     ) -> Result<(), StoreError> {
-        let (hash, reason, source) = (
-            address_hash.to_owned(),
-            reason.to_owned(),
-            source.to_owned(),
-        );
-        alone!(self, "suppress an address", c => {
-            operate::suppress(c, &hash, channel, &reason, &source, now).await
+        let hash = address_hash.to_owned();
+        let (reason, source) = (reason.to_owned(), source.to_owned());
+        alone!(self, "suppress an address", Others, [hash, reason, source], c => {
+            operate::suppress(c, hash, channel, reason, source, now)
         })
     }
 
@@ -300,13 +336,15 @@ impl Store {
     /// record of who did it. What was queued in sandbox mode is taken back.
     pub async fn go_live(&self, by: &str, now: Instant) -> Result<u64, StoreError> {
         let by = by.to_owned();
-        alone!(self, "go live", c => operate::go_live(c, &by, now).await)
+        alone!(self, "go live", Others, [by], c => operate::go_live(c, by, now))
     }
 
     /// Puts a value beside the data (mode, digests, marks of first times).
     pub async fn put_meta(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let (name, value) = (name.to_owned(), value.to_owned());
-        alone!(self, "write a setting", c => operate::put_meta(c, &name, &value).await)
+        alone!(self, "write a setting", Nobody, [name, value], c => {
+            operate::put_meta(c, name, value)
+        })
     }
 
     /// An entry in the audit log.
@@ -320,8 +358,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (actor, verb, target) = (actor.to_owned(), verb.to_owned(), target.to_owned());
         let why = why.map(str::to_owned);
-        alone!(self, "write the audit log", c => {
-            operate::audit(c, &actor, &verb, &target, why.as_deref(), now).await
+        alone!(self, "write the audit log", Nobody, [actor, verb, target, why], c => {
+            operate::audit(c, actor, verb, target, why.as_deref(), now)
         })
     }
 }

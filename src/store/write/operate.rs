@@ -3,10 +3,11 @@
 use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
-use crate::store::types::StoreError;
-use crate::store::write::review::take_back;
-use sqlx::sqlite::SqliteConnection;
-use std::sync::Arc;
+use crate::store::codec::json;
+use crate::store::conn::{Conn, statements};
+use crate::store::statement::{Halt, column, run};
+use crate::store::write::locks;
+use crate::store::write::review::take_back::take_back;
 
 /// A hold to place.
 #[derive(Clone, Debug)]
@@ -20,197 +21,68 @@ pub struct NewHold {
     pub until: Option<Instant>,
 }
 
-fn failed(source: sqlx::Error) -> StoreError {
-    StoreError::Statement {
-        doing: "write an operator's act",
-        source: Arc::new(source),
-    }
-}
+const PUT_META: &str = "
+INSERT INTO meta (name, value) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
-pub async fn put_meta(c: &mut SqliteConnection, name: &str, value: &str) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO meta (name, value) VALUES ($1, $2) \
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(name)
-    .bind(value)
-    .execute(c)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
+const AUDIT: &str = "
+INSERT INTO audit (actor, verb, target, why, at) VALUES ($1, $2, $3, $4, $5)";
 
-pub async fn get_meta(c: &mut SqliteConnection, name: &str) -> Result<Option<String>, StoreError> {
-    sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
-        .bind(name)
-        .fetch_optional(c)
-        .await
-        .map_err(failed)
-}
+// Open orders that a hold keeps silent. Per scope, because the view
+// `held_orders` is made for the way from an order to its holds.
 
-pub async fn audit(
-    c: &mut SqliteConnection,
-    actor: &str,
-    verb: &str,
-    target: &str,
-    why: Option<&str>,
-    now: Instant,
-) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO audit (actor, verb, target, why, at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(actor)
-        .bind(verb)
-        .bind(target)
-        .bind(why)
-        .bind(now.0)
-        .execute(c)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
+const OF_KEY: &str = "
+SELECT id FROM orders
+WHERE closed_at IS NULL AND shop_id IN (SELECT s.id FROM shops s) AND order_key = $1";
 
-/// Bumps and wakes the orders a hold keeps silent. Per scope, because the
-/// view `held_orders` is made for the way from an order to its holds.
-fn wake_held(scope: &str) -> Option<&'static str> {
-    macro_rules! wake {
-        ($which:literal) => {
-            Some(concat!(
-                "UPDATE orders SET review_version = review_version + 1, next_review_at = $2 \
-                 WHERE closed_at IS NULL AND ",
-                $which
-            ))
-        };
-    }
-    match scope {
-        "order" => wake!("shop_id IN (SELECT id FROM shops) AND order_key = $1"),
-        "customer" => wake!("contact_id = CAST($1 AS INTEGER)"),
-        "sku" => wake!("id IN (SELECT order_id FROM order_lines WHERE sku = $1)"),
-        "supplier" => wake!("id IN (SELECT order_id FROM order_lines WHERE supplier = $1)"),
-        _ => None,
-    }
-}
+const OF_CUSTOMER: &str = "
+SELECT id FROM orders WHERE closed_at IS NULL AND contact_id = $1";
 
-async fn wake_under_hold(
-    c: &mut SqliteConnection,
-    scope: &str,
-    key: &str,
-    now: Instant,
-) -> Result<(), StoreError> {
-    let Some(sql) = wake_held(scope) else {
-        return Ok(());
-    };
-    sqlx::query(sql)
-        .bind(key)
-        .bind(now.0)
-        .execute(c)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
+const OF_SKU: &str = "
+SELECT id FROM orders
+WHERE closed_at IS NULL AND id IN (SELECT l.order_id FROM order_lines l WHERE l.sku = $1)";
 
-pub async fn hold(
-    c: &mut SqliteConnection,
-    hold: &NewHold,
-    now: Instant,
-) -> Result<bool, StoreError> {
-    let placed = sqlx::query(
-        "INSERT INTO holds (scope, key, by, why, since, until) VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (scope, key) DO NOTHING",
-    )
-    .bind(hold.scope)
-    .bind(&hold.key)
-    .bind(&hold.by)
-    .bind(&hold.why)
-    .bind(now.0)
-    .bind(hold.until.map(|until| until.0))
-    .execute(&mut *c)
-    .await
-    .map_err(failed)?;
-    if placed.rows_affected() == 0 {
-        return Ok(false);
-    }
-    wake_under_hold(c, hold.scope, &hold.key, now).await?;
-    let target = format!("{}:{}", hold.scope, hold.key);
-    audit(c, &hold.by, "hold", &target, Some(&hold.why), now).await?;
-    Ok(true)
-}
+const OF_SUPPLIER: &str = "
+SELECT id FROM orders
+WHERE closed_at IS NULL AND id IN (SELECT l.order_id FROM order_lines l WHERE l.supplier = $1)";
 
-pub async fn release(
-    c: &mut SqliteConnection,
-    scope: &str,
-    key: &str,
-    by: &str,
-    why: Option<&str>,
-    now: Instant,
-) -> Result<bool, StoreError> {
-    let lifted = sqlx::query("DELETE FROM holds WHERE scope = $1 AND key = $2")
-        .bind(scope)
-        .bind(key)
-        .execute(&mut *c)
-        .await
-        .map_err(failed)?;
-    if lifted.rows_affected() == 0 {
-        return Ok(false);
-    }
-    wake_under_hold(c, scope, key, now).await?;
-    audit(c, by, "release", &format!("{scope}:{key}"), why, now).await?;
-    Ok(true)
-}
+const OF_ADDRESS: &str = "
+SELECT id FROM orders
+WHERE closed_at IS NULL
+  AND contact_id IN (SELECT k.id FROM contacts k WHERE k.email_hash = $1 OR k.phone_hash = $1)";
 
-pub async fn suppress(
-    c: &mut SqliteConnection,
-    address_hash: &str,
-    channel: ChannelName,
-    reason: &str,
-    source: &str,
-    now: Instant,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO suppressions (address_hash, channel, reason, source, since) \
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-    )
-    .bind(address_hash)
-    .bind(channel.as_str())
-    .bind(reason)
-    .bind(source)
-    .bind(now.0)
-    .execute(&mut *c)
-    .await
-    .map_err(failed)?;
-    sqlx::query(
-        "UPDATE orders SET review_version = review_version + 1, next_review_at = $2 \
-         WHERE closed_at IS NULL AND contact_id IN \
-         (SELECT id FROM contacts WHERE email_hash = $1 OR phone_hash = $1)",
-    )
-    .bind(address_hash)
-    .bind(now.0)
-    .execute(c)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
+const WAKE: &str = "
+UPDATE orders SET review_version = review_version + 1, next_review_at = $2
+WHERE id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND closed_at IS NULL";
 
-pub async fn wake_all(c: &mut SqliteConnection, now: Instant) -> Result<u64, StoreError> {
-    let woken = sqlx::query(
-        "UPDATE orders SET review_version = review_version + 1, next_review_at = $1 \
-         WHERE closed_at IS NULL",
-    )
-    .bind(now.0)
-    .execute(c)
-    .await
-    .map_err(failed)?;
-    Ok(woken.rows_affected())
-}
+const WAKE_ALL: &str = "
+UPDATE orders SET review_version = review_version + 1, next_review_at = $1
+WHERE closed_at IS NULL";
+
+const HOLD: &str = "
+INSERT INTO holds (scope, key, by, why, since, until) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (scope, key) DO NOTHING";
+
+const RELEASE: &str = "DELETE FROM holds WHERE scope = $1 AND key = $2";
+
+const SUPPRESS: &str = "
+INSERT INTO suppressions (address_hash, channel, reason, source, since)
+VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+
+const QUEUED_IN_SANDBOX: &str = "
+SELECT no FROM messages WHERE state = 'queued' AND mode = 'sandbox'";
 
 const LIVE_BASELINE: &str = "
 INSERT INTO told (line_id, seq, promise_from, promise_to, eta_from, eta_to, basis, mode, at)
-SELECT l.id, l.told_seq + 1, l.eta_from, l.eta_to, l.eta_from, l.eta_to, 'baseline', 'live', $1
+SELECT l.id, l.told_seq + 1, l.eta_from, l.eta_to, l.eta_from, l.eta_to, 'baseline', 'live',
+  CAST($1 AS BIGINT)
 FROM order_lines l JOIN orders o ON o.id = l.order_id
-WHERE o.closed_at IS NULL AND l.seen_waiting = 1";
+WHERE o.closed_at IS NULL AND l.seen_waiting = TRUE";
 
 const LIVE_LINES: &str = "
 UPDATE order_lines SET told_seq = told_seq + 1, qty_shipped_told = qty_shipped,
   qty_cancelled_told = qty_cancelled
-WHERE seen_waiting = 1 AND order_id IN (SELECT id FROM orders WHERE closed_at IS NULL)";
+WHERE seen_waiting = TRUE AND order_id IN (SELECT o.id FROM orders o WHERE o.closed_at IS NULL)";
 
 /// Parcels of the time before are not news either.
 const LIVE_SHIPMENTS: &str = "
@@ -223,35 +95,151 @@ const LIVE_ORDERS: &str = "
 UPDATE orders SET adopted_at = $1, next_word_by = NULL, review_version = review_version + 1,
   next_review_at = $1 WHERE closed_at IS NULL";
 
-/// See [`crate::store::Store::go_live`].
-pub async fn go_live(c: &mut SqliteConnection, by: &str, now: Instant) -> Result<u64, StoreError> {
-    let queued: Vec<i64> =
-        sqlx::query_scalar("SELECT no FROM messages WHERE state = 'queued' AND mode = 'sandbox'")
-            .fetch_all(&mut *c)
-            .await
-            .map_err(failed)?;
+/// What a relay refused so far was the sandbox's address, not a customer's.
+const LIVE_ADDRESSES: &str = "DELETE FROM suppressions WHERE source = 'reply'";
+
+statements![
+    PUT_META,
+    AUDIT,
+    OF_KEY,
+    OF_CUSTOMER,
+    OF_SKU,
+    OF_SUPPLIER,
+    OF_ADDRESS,
+    WAKE,
+    WAKE_ALL,
+    HOLD,
+    RELEASE,
+    SUPPRESS,
+    QUEUED_IN_SANDBOX,
+    LIVE_BASELINE,
+    LIVE_LINES,
+    LIVE_SHIPMENTS,
+    LIVE_RUNS,
+    LIVE_ORDERS,
+    LIVE_ADDRESSES,
+];
+
+/// See [`crate::store::Store::put_meta`].
+pub async fn put_meta(c: &mut Conn<'_>, name: &str, value: &str) -> Result<(), Halt> {
+    run!(c, PUT_META, name, value)?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::audit`].
+pub async fn audit(
+    c: &mut Conn<'_>,
+    actor: &str,
+    verb: &str,
+    target: &str,
+    why: Option<&str>,
+    now: Instant,
+) -> Result<(), Halt> {
+    run!(c, AUDIT, actor, verb, target, why, now.0)?;
+    Ok(())
+}
+
+/// Open orders a hold keeps silent; none for a hold that stops sending only.
+async fn orders_under(c: &mut Conn<'_>, scope: &str, key: &str) -> Result<Vec<i64>, sqlx::Error> {
+    match scope {
+        "order" => column!(c, OF_KEY, key),
+        "customer" => match key.parse::<i64>() {
+            Ok(contact) => column!(c, OF_CUSTOMER, contact),
+            Err(_) => Ok(Vec::new()),
+        },
+        "sku" => column!(c, OF_SKU, key),
+        "supplier" => column!(c, OF_SUPPLIER, key),
+        _ => Ok(Vec::new()),
+    }
+}
+
+async fn wake(c: &mut Conn<'_>, orders: &[i64], now: Instant) -> Result<(), sqlx::Error> {
+    if !orders.is_empty() {
+        run!(c, WAKE, json(&orders), now.0)?;
+    }
+    Ok(())
+}
+
+/// See [`crate::store::Store::hold`].
+pub async fn hold(c: &mut Conn<'_>, hold: &NewHold, now: Instant) -> Result<bool, Halt> {
+    let orders = orders_under(c, hold.scope, &hold.key).await?;
+    locks::orders(c, &orders, &[]).await?;
+    let placed = run!(
+        c,
+        HOLD,
+        hold.scope,
+        &hold.key,
+        &hold.by,
+        &hold.why,
+        now.0,
+        hold.until.map(|until| until.0),
+    )?;
+    if placed == 0 {
+        return Ok(false);
+    }
+    wake(c, &orders, now).await?;
+    let target = format!("{}:{}", hold.scope, hold.key);
+    audit(c, &hold.by, "hold", &target, Some(&hold.why), now).await?;
+    Ok(true)
+}
+
+/// See [`crate::store::Store::release`].
+pub async fn release(
+    c: &mut Conn<'_>,
+    scope: &str,
+    key: &str,
+    by: &str,
+    why: Option<&str>,
+    now: Instant,
+) -> Result<bool, Halt> {
+    let orders = orders_under(c, scope, key).await?;
+    locks::orders(c, &orders, &[]).await?;
+    if run!(c, RELEASE, scope, key)? == 0 {
+        return Ok(false);
+    }
+    wake(c, &orders, now).await?;
+    audit(c, by, "release", &format!("{scope}:{key}"), why, now).await?;
+    Ok(true)
+}
+
+/// See [`crate::store::Store::suppress`].
+pub async fn suppress(
+    c: &mut Conn<'_>,
+    address_hash: &str,
+    channel: ChannelName,
+    reason: &str,
+    source: &str,
+    now: Instant,
+) -> Result<(), Halt> {
+    let orders: Vec<i64> = column!(c, OF_ADDRESS, address_hash)?;
+    locks::orders(c, &orders, &[]).await?;
+    let channel = channel.as_str();
+    run!(c, SUPPRESS, address_hash, channel, reason, source, now.0)?;
+    wake(c, &orders, now).await?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::wake_all`].
+pub async fn wake_all(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
+    locks::open_orders(c).await?;
+    Ok(run!(c, WAKE_ALL, now.0)?)
+}
+
+/// See [`crate::store::Store::go_live`]. Every open order is locked before
+/// anything is looked at: a plan made in the sandbox is either written by then,
+/// and its messages are taken back here, or finds its orders changed.
+pub async fn go_live(c: &mut Conn<'_>, by: &str, now: Instant) -> Result<u64, Halt> {
+    locks::open_orders(c).await?;
+    let queued: Vec<i64> = column!(c, QUEUED_IN_SANDBOX)?;
     take_back(c, &queued, "withdrawn", "sandbox ended", now).await?;
-    for sql in [LIVE_BASELINE, LIVE_ORDERS] {
-        sqlx::query(sql)
-            .bind(now.0)
-            .execute(&mut *c)
-            .await
-            .map_err(failed)?;
-    }
-    for sql in [LIVE_SHIPMENTS, LIVE_RUNS] {
-        sqlx::query(sql).execute(&mut *c).await.map_err(failed)?;
-    }
-    let lines = sqlx::query(LIVE_LINES)
-        .execute(&mut *c)
-        .await
-        .map_err(failed)?;
-    // What a relay refused so far was the sandbox's address, not a customer's.
-    sqlx::query("DELETE FROM suppressions WHERE source = 'reply'")
-        .execute(&mut *c)
-        .await
-        .map_err(failed)?;
+    run!(c, LIVE_BASELINE, now.0)?;
+    run!(c, LIVE_ORDERS, now.0)?;
+    run!(c, LIVE_SHIPMENTS)?;
+    run!(c, LIVE_RUNS)?;
+    let lines = run!(c, LIVE_LINES)?;
+    run!(c, LIVE_ADDRESSES)?;
     put_meta(c, "mode", Mode::Live.as_str()).await?;
     put_meta(c, "live_since", &now.0.to_string()).await?;
     audit(c, by, "live", "shop", None, now).await?;
-    Ok(lines.rows_affected())
+    Ok(lines)
 }

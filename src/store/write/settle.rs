@@ -1,25 +1,143 @@
 //! Settling what is open: the work of the dead, doubts, and what grew too old.
+//!
+//! Several processes may settle at once. Each looks, locks the orders of what it
+//! found, and changes only what is still as it was found: what another settled
+//! in between does not come back from the statement and has no consequences
+//! here.
 
-use crate::domain::ids::RunNo;
-use crate::domain::ids::{MessageNo, WorkerId};
+use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::Kind;
 use crate::domain::message::{CLAIMS_WITHOUT_OUTCOME_MAX, QUIET_PERIOD, Settlement, settle_doubt};
 use crate::domain::statement::MessageFacts;
 use crate::domain::time::{Instant, Length};
 use crate::domain::told::Basis;
 use crate::store::codec::json;
+use crate::store::conn::{Conn, statements};
+use crate::store::statement::{Halt, column, rows, run};
 use crate::store::types::{RunState, StoreError};
-use crate::store::write::deliver::{Said, write_told};
-use crate::store::write::review::{decide_run, take_back, wake};
-use sqlx::sqlite::SqliteConnection;
-use std::sync::Arc;
+use crate::store::write::deliver::TOUCH_DOWN;
+use crate::store::write::deliver::told::{Said, write_told};
+use crate::store::write::locks;
+use crate::store::write::operate::release;
+use crate::store::write::review::runs::decide_run;
+use crate::store::write::review::take_back::{take_back, wake};
 
-fn failed(source: sqlx::Error) -> StoreError {
-    StoreError::Statement {
-        doing: "settle what is open",
-        source: Arc::new(source),
-    }
-}
+/// How long after its lease a message that is being sent is left to a worker
+/// who may be alive: longer than any conversation with a relay takes (waiting
+/// for the answer to the final dot is ten minutes, RFC 5321 4.5.3.2.6).
+const CONVERSATION_MAX: Length = Length::mins(15);
+
+/// `$2` and `$3`: only leases that were over by then.
+const LEFT_BEHIND: &str = "
+SELECT no FROM messages WHERE state = 'leased' AND owner <> $1
+  AND (CAST($2 AS BIGINT) IS NULL OR lease_until < $2)
+UNION ALL
+SELECT no FROM messages WHERE state = 'submitting' AND owner <> $1
+  AND (CAST($3 AS BIGINT) IS NULL OR lease_until < $3)";
+
+const SET_ASIDE: &str = "
+UPDATE messages SET state = 'failed', owner = NULL, lease_until = NULL, ended_at = $4,
+  settled_by = 'claimed repeatedly without an outcome'
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+  AND state = 'leased' AND owner <> $2 AND (CAST($3 AS BIGINT) IS NULL OR lease_until < $3)
+  AND claims >= $5
+RETURNING no";
+
+const QUEUE_AGAIN: &str = "
+UPDATE messages SET state = 'queued', owner = NULL, lease_until = NULL
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+  AND state = 'leased' AND owner <> $2 AND (CAST($3 AS BIGINT) IS NULL OR lease_until < $3)
+RETURNING no";
+
+const DOUBT: &str = "
+UPDATE messages SET state = 'in_doubt', owner = NULL, lease_until = NULL,
+  counted = counted + 1, doubts = doubts + 1, quiet_until = $4
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+  AND state = 'submitting' AND owner <> $2 AND (CAST($3 AS BIGINT) IS NULL OR lease_until < $3)
+RETURNING no";
+
+const END_ATTEMPTS: &str = "
+UPDATE attempts AS a SET ended_at = $2, outcome = 'in_doubt', phase = 'dot',
+  reply = 'the sender ended before the answer'
+FROM messages m WHERE m.no = a.message_no AND a.no = m.attempts AND a.ended_at IS NULL
+  AND m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
+
+const FACTS: &str = "
+SELECT message_no, facts FROM message_private
+WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
+
+const QUIET_OVER: &str = "
+SELECT no FROM messages WHERE state = 'in_doubt' AND quiet_until <= $1";
+
+const DOUBTS: &str = "
+SELECT m.no, m.kind,
+  -- Doubts about the same word said under an earlier number count: no customer
+  -- gets a third copy because the first two were planned apart.
+  m.doubts + coalesce((SELECT max(e.doubts) FROM notices mine
+    JOIN notices past ON past.order_id = mine.order_id AND past.channel = mine.channel
+      AND past.mode = mine.mode AND past.kind = mine.kind
+      AND past.discriminator = mine.discriminator AND past.message_no < mine.message_no
+    JOIN messages e ON e.no = past.message_no
+    WHERE mine.message_no = m.no AND e.settled_by = 'assumed'), 0) AS doubts,
+  NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
+    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version) AND m.not_after >= $2
+    AS still_true
+FROM messages m
+WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+  AND m.state = 'in_doubt' AND m.quiet_until <= $2
+ORDER BY m.no";
+
+const ONCE_MORE: &str = "
+UPDATE messages SET state = 'queued', quiet_until = NULL, due_at = $2
+WHERE no = $1 AND state = 'in_doubt'";
+
+const ASSUME: &str = "
+UPDATE messages SET state = 'sent', settled_by = 'assumed', quiet_until = NULL, sent_at = $2,
+  ended_at = $2
+WHERE no = $1 AND state = 'in_doubt'";
+
+const FREE_KEY: &str = "UPDATE notices SET key = NULL WHERE message_no = $1";
+
+const AGED: &str = "SELECT no FROM messages WHERE state = 'queued' AND not_after < $1";
+
+const SUPPRESSED: &str = "
+SELECT m.no FROM suppressions s CROSS JOIN messages m
+WHERE m.address_hash = s.address_hash AND m.channel = s.channel AND m.state = 'queued'";
+
+/// Written out for the index: see `messages_poisonous`.
+const POISONED: &str = "
+SELECT no FROM messages
+WHERE state = 'queued' AND claims > 2 AND claims >= $1 AND due_at <= $2";
+
+const FAIL_POISONED: &str = "
+UPDATE messages SET state = 'failed', ended_at = $2,
+  settled_by = 'claimed repeatedly without an outcome'
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'
+RETURNING no";
+
+const HELD_TOO_LONG: &str = "SELECT no FROM runs WHERE state = 'held' AND started_at < $1";
+
+const HOLDS_OVER: &str = "SELECT scope, key FROM holds WHERE until <= $1";
+
+statements![
+    LEFT_BEHIND,
+    SET_ASIDE,
+    QUEUE_AGAIN,
+    DOUBT,
+    END_ATTEMPTS,
+    FACTS,
+    QUIET_OVER,
+    DOUBTS,
+    ONCE_MORE,
+    ASSUME,
+    FREE_KEY,
+    AGED,
+    SUPPRESSED,
+    POISONED,
+    FAIL_POISONED,
+    HELD_TOO_LONG,
+    HOLDS_OVER,
+];
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,71 +150,31 @@ pub struct Swept {
     pub poisoned: u64,
 }
 
-/// See [`crate::store::Store::sweep`].
-pub async fn sweep(
-    c: &mut SqliteConnection,
-    me: WorkerId,
-    now: Instant,
-) -> Result<Swept, StoreError> {
-    let poisoned: Vec<i64> = sqlx::query_scalar(
-        "UPDATE messages SET state = 'failed', owner = NULL, lease_until = NULL, ended_at = $2, \
-         settled_by = 'claimed repeatedly without an outcome' \
-         WHERE state = 'leased' AND owner <> $1 AND claims >= $3 RETURNING no",
-    )
-    .bind(me.0)
-    .bind(now.0)
-    .bind(CLAIMS_WITHOUT_OUTCOME_MAX)
-    .fetch_all(&mut *c)
-    .await
-    .map_err(failed)?;
-    let queued: Vec<i64> = sqlx::query_scalar(
-        "UPDATE messages SET state = 'queued', owner = NULL, lease_until = NULL \
-         WHERE state = 'leased' AND owner <> $1 RETURNING no",
-    )
-    .bind(me.0)
-    .fetch_all(&mut *c)
-    .await
-    .map_err(failed)?;
-    let in_doubt: Vec<i64> = sqlx::query_scalar(
-        "UPDATE messages SET state = 'in_doubt', owner = NULL, lease_until = NULL, \
-         counted = counted + 1, doubts = doubts + 1, quiet_until = $2 \
-         WHERE state = 'submitting' AND owner <> $1 RETURNING no",
-    )
-    .bind(me.0)
-    .bind(now.plus(QUIET_PERIOD).0)
-    .fetch_all(&mut *c)
-    .await
-    .map_err(failed)?;
-    land(c, &poisoned, 0).await?;
-    land(c, &queued, 1).await?;
-    sqlx::query(
-        "UPDATE attempts AS a SET ended_at = $2, outcome = 'in_doubt', phase = 'dot', \
-         reply = 'the sender ended before the answer' \
-         FROM messages m WHERE m.no = a.message_no AND a.no = m.attempts AND a.ended_at IS NULL \
-         AND m.no IN (SELECT value FROM json_each($1))",
-    )
-    .bind(json(&in_doubt))
-    .bind(now.0)
-    .execute(&mut *c)
-    .await
-    .map_err(failed)?;
-    let facts = facts_of(c, &in_doubt).await?;
-    let said: Vec<Said<'_>> = facts
-        .iter()
-        .map(|(no, facts)| Said {
-            no: *no,
-            facts,
-            basis: Basis::Possible,
-            at: now,
-        })
-        .collect();
-    write_told(c, &said).await.map_err(failed)?;
-    let woken: Vec<i64> = poisoned
-        .iter()
-        .chain(&queued)
-        .chain(&in_doubt)
-        .copied()
-        .collect();
+/// See [`crate::store::Store::sweep`]. On SQLite everybody else is dead, since
+/// the caller holds the delivery lock. On PostgreSQL others may be at work: only
+/// what nobody used in time is taken over. A lease that is over marks nothing,
+/// so taking it can only cost its worker a refusal; a message that was being
+/// sent is left alone for longer than sending can take.
+pub async fn sweep(c: &mut Conn<'_>, me: WorkerId, now: Instant) -> Result<Swept, Halt> {
+    let others_live = locks::are_needed(c);
+    let over = others_live.then_some(now.0);
+    let long_over = others_live.then_some(now.minus(CONVERSATION_MAX).0);
+    let left: Vec<i64> = column!(c, LEFT_BEHIND, me.0, over, long_over)?;
+    if left.is_empty() {
+        return Ok(Swept::default());
+    }
+    locks::orders(c, &[], &left).await?;
+    let left = json(&left);
+    let most = CLAIMS_WITHOUT_OUTCOME_MAX;
+    let poisoned: Vec<i64> = column!(c, SET_ASIDE, &left, me.0, over, now.0, most)?;
+    let queued: Vec<i64> = column!(c, QUEUE_AGAIN, &left, me.0, over)?;
+    let quiet_until = now.plus(QUIET_PERIOD).0;
+    let in_doubt: Vec<i64> = column!(c, DOUBT, &left, me.0, long_over, quiet_until)?;
+    land(c, &poisoned, false).await?;
+    land(c, &queued, true).await?;
+    run!(c, END_ATTEMPTS, json(&in_doubt), now.0)?;
+    tell(c, &in_doubt, Basis::Possible, now).await?;
+    let woken = [poisoned.as_slice(), &queued, &in_doubt].concat();
     wake(c, &woken, now).await?;
     Ok(Swept {
         queued: queued.len() as u64,
@@ -106,32 +184,18 @@ pub async fn sweep(
 }
 
 /// Ends the flight of notices; `in_queue` says whether they wait again.
-async fn land(c: &mut SqliteConnection, messages: &[i64], in_queue: i64) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE notices SET in_flight = 0, in_queue = $2 \
-         WHERE message_no IN (SELECT value FROM json_each($1))",
-    )
-    .bind(json(&messages))
-    .bind(in_queue)
-    .execute(c)
-    .await
-    .map_err(failed)?;
+async fn land(c: &mut Conn<'_>, messages: &[i64], in_queue: bool) -> Result<(), sqlx::Error> {
+    if !messages.is_empty() {
+        run!(c, TOUCH_DOWN, json(&messages), in_queue)?;
+    }
     Ok(())
 }
 
-async fn facts_of(
-    c: &mut SqliteConnection,
-    messages: &[i64],
-) -> Result<Vec<(MessageNo, MessageFacts)>, StoreError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(
-        "SELECT message_no, facts FROM message_private \
-         WHERE message_no IN (SELECT value FROM json_each($1))",
-    )
-    .bind(json(&messages))
-    .fetch_all(c)
-    .await
-    .map_err(failed)?;
-    rows.into_iter()
+/// Writes into the ledger what messages said.
+async fn tell(c: &mut Conn<'_>, messages: &[i64], basis: Basis, now: Instant) -> Result<(), Halt> {
+    let stored: Vec<(i64, String)> = rows!(c, FACTS, json(&messages))?;
+    let facts = stored
+        .into_iter()
         .map(|(no, facts)| {
             let facts = serde_json::from_str(&facts).map_err(|_| StoreError::Corrupt {
                 table: "message_private",
@@ -140,7 +204,17 @@ async fn facts_of(
             })?;
             Ok((MessageNo(no), facts))
         })
-        .collect()
+        .collect::<Result<Vec<(MessageNo, MessageFacts)>, StoreError>>()?;
+    let said: Vec<Said<'_>> = facts
+        .iter()
+        .map(|(no, facts)| Said {
+            no: *no,
+            facts,
+            basis,
+            at: now,
+        })
+        .collect();
+    Ok(write_told(c, &said).await?)
 }
 
 /// How doubts were settled.
@@ -155,126 +229,76 @@ struct DoubtRow {
     no: i64,
     kind: String,
     doubts: i64,
-    still_true: i64,
+    still_true: bool,
 }
 
-const DOUBTS: &str = "
-SELECT m.no, m.kind,
-  -- Doubts about the same word said under an earlier number count: no customer
-  -- gets a third copy because the first two were planned apart.
-  m.doubts + coalesce((SELECT max(e.doubts) FROM notices mine
-    JOIN notices past ON past.order_id = mine.order_id AND past.channel = mine.channel
-      AND past.mode = mine.mode AND past.kind = mine.kind
-      AND past.discriminator = mine.discriminator AND past.message_no < mine.message_no
-    JOIN messages e ON e.no = past.message_no
-    WHERE mine.message_no = m.no AND e.settled_by = 'assumed'), 0) AS doubts,
-  NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
-    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version) AND m.not_after >= $1
-    AS still_true
-FROM messages m WHERE m.state = 'in_doubt' AND m.quiet_until <= $1";
-
 /// See [`crate::store::Store::settle_doubts`].
-pub async fn settle_doubts(c: &mut SqliteConnection, now: Instant) -> Result<Settled, StoreError> {
-    let doubts: Vec<DoubtRow> = sqlx::query_as(DOUBTS)
-        .bind(now.0)
-        .fetch_all(&mut *c)
-        .await
-        .map_err(failed)?;
+pub async fn settle_doubts(c: &mut Conn<'_>, now: Instant) -> Result<Settled, Halt> {
     let mut settled = Settled::default();
+    let over: Vec<i64> = column!(c, QUIET_OVER, now.0)?;
+    if over.is_empty() {
+        return Ok(settled);
+    }
+    locks::orders(c, &[], &over).await?;
+    // Looked at again under the locks: settled by another, or outdated by an
+    // import, since the first look.
+    let doubts: Vec<DoubtRow> = rows!(c, DOUBTS, json(&over), now.0)?;
     for doubt in &doubts {
-        let kind = Kind::parse(&doubt.kind).ok_or_else(|| StoreError::Corrupt {
-            table: "messages",
-            row: doubt.no.to_string(),
-            column: "kind",
-        })?;
-        let n_doubts = u32::try_from(doubt.doubts).unwrap_or(u32::MAX);
-        match settle_doubt(kind, n_doubts, doubt.still_true != 0) {
-            Settlement::OnceMore => {
-                settled.once_more += 1;
-                sqlx::query(
-                    "UPDATE messages SET state = 'queued', quiet_until = NULL, due_at = $2 \
-                     WHERE no = $1",
-                )
-                .bind(doubt.no)
-                .bind(now.0)
-                .execute(&mut *c)
-                .await
-                .map_err(failed)?;
-                land(c, &[doubt.no], 1).await?;
-            }
-            verdict @ (Settlement::Assume | Settlement::Outdated) => {
-                settled.assumed += 1;
-                sqlx::query(
-                    "UPDATE messages SET state = 'sent', settled_by = 'assumed', \
-                     quiet_until = NULL, sent_at = $2, ended_at = $2 WHERE no = $1",
-                )
-                .bind(doubt.no)
-                .bind(now.0)
-                .execute(&mut *c)
-                .await
-                .map_err(failed)?;
-                land(c, &[doubt.no], 0).await?;
-                if verdict == Settlement::Outdated && kind.must_arrive() && n_doubts == 1 {
-                    // Its key would answer "said already" for kinds whose key
-                    // does not hold the place in the ledger (shipped,
-                    // cancelled ...): what must arrive is planned again.
-                    sqlx::query("UPDATE notices SET key = NULL WHERE message_no = $1")
-                        .bind(doubt.no)
-                        .execute(&mut *c)
-                        .await
-                        .map_err(failed)?;
-                }
-                // When the facts moved on, what it said stays only possible:
-                // the planner then tells everybody who may believe it.
-                if verdict == Settlement::Assume {
-                    let facts = facts_of(c, &[doubt.no]).await?;
-                    let said: Vec<Said<'_>> = facts
-                        .iter()
-                        .map(|(no, facts)| Said {
-                            no: *no,
-                            facts,
-                            basis: Basis::Assumed,
-                            at: now,
-                        })
-                        .collect();
-                    write_told(c, &said).await.map_err(failed)?;
-                }
-            }
-        }
+        settle(c, doubt, now, &mut settled).await?;
         wake(c, &[doubt.no], now).await?;
     }
     Ok(settled)
 }
 
-/// See [`crate::store::Store::tidy`].
-pub async fn tidy(
-    c: &mut SqliteConnection,
+async fn settle(
+    c: &mut Conn<'_>,
+    doubt: &DoubtRow,
     now: Instant,
-    lapse: Length,
-) -> Result<u64, StoreError> {
-    let aged: Vec<i64> =
-        sqlx::query_scalar("SELECT no FROM messages WHERE state = 'queued' AND not_after < $1")
-            .bind(now.0)
-            .fetch_all(&mut *c)
-            .await
-            .map_err(failed)?;
-    let suppressed: Vec<i64> = sqlx::query_scalar(
-        "SELECT m.no FROM suppressions s CROSS JOIN messages m \
-         WHERE m.address_hash = s.address_hash AND m.channel = s.channel AND m.state = 'queued'",
-    )
-    .fetch_all(&mut *c)
-    .await
-    .map_err(failed)?;
-    let poisoned: Vec<i64> = sqlx::query_scalar(
-        // Written out for the index: see `messages_poisonous`.
-        "SELECT no FROM messages \
-         WHERE state = 'queued' AND claims > 2 AND claims >= $1 AND due_at <= $2",
-    )
-    .bind(CLAIMS_WITHOUT_OUTCOME_MAX)
-    .bind(now.0)
-    .fetch_all(&mut *c)
-    .await
-    .map_err(failed)?;
+    settled: &mut Settled,
+) -> Result<(), Halt> {
+    let kind = Kind::parse(&doubt.kind).ok_or_else(|| StoreError::Corrupt {
+        table: "messages",
+        row: doubt.no.to_string(),
+        column: "kind",
+    })?;
+    let n_doubts = u32::try_from(doubt.doubts).unwrap_or(u32::MAX);
+    match settle_doubt(kind, n_doubts, doubt.still_true) {
+        Settlement::OnceMore => {
+            if run!(c, ONCE_MORE, doubt.no, now.0)? == 0 {
+                return Ok(());
+            }
+            settled.once_more += 1;
+            land(c, &[doubt.no], true).await?;
+        }
+        verdict @ (Settlement::Assume | Settlement::Outdated) => {
+            if run!(c, ASSUME, doubt.no, now.0)? == 0 {
+                return Ok(());
+            }
+            settled.assumed += 1;
+            land(c, &[doubt.no], false).await?;
+            if verdict == Settlement::Outdated && kind.must_arrive() && n_doubts == 1 {
+                // Its key would answer "said already" for kinds whose key
+                // does not hold the place in the ledger (shipped,
+                // cancelled ...): what must arrive is planned again.
+                run!(c, FREE_KEY, doubt.no)?;
+            }
+            // When the facts moved on, what it said stays only possible:
+            // the planner then tells everybody who may believe it.
+            if verdict == Settlement::Assume {
+                tell(c, &[doubt.no], Basis::Assumed, now).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// See [`crate::store::Store::tidy`].
+pub async fn tidy(c: &mut Conn<'_>, now: Instant, lapse: Length) -> Result<u64, Halt> {
+    let aged: Vec<i64> = column!(c, AGED, now.0)?;
+    let suppressed: Vec<i64> = column!(c, SUPPRESSED)?;
+    let poisoned: Vec<i64> = column!(c, POISONED, CLAIMS_WITHOUT_OUTCOME_MAX, now.0)?;
+    let found = [aged.as_slice(), &suppressed, &poisoned].concat();
+    locks::orders(c, &[], &found).await?;
     let mut changed = 0;
     for (messages, state, why) in [
         (&suppressed, "suppressed", "on the do-not-write list"),
@@ -284,46 +308,28 @@ pub async fn tidy(
         changed += take_back(c, messages, state, why, now).await?;
     }
     if !poisoned.is_empty() {
-        sqlx::query(
-            "UPDATE messages SET state = 'failed', ended_at = $2, \
-             settled_by = 'claimed repeatedly without an outcome' \
-             WHERE no IN (SELECT value FROM json_each($1))",
-        )
-        .bind(json(&poisoned))
-        .bind(now.0)
-        .execute(&mut *c)
-        .await
-        .map_err(failed)?;
-        land(c, &poisoned, 0).await?;
-        wake(c, &poisoned, now).await?;
-        changed += poisoned.len() as u64;
+        let failed: Vec<i64> = column!(c, FAIL_POISONED, json(&poisoned), now.0)?;
+        land(c, &failed, false).await?;
+        wake(c, &failed, now).await?;
+        changed += failed.len() as u64;
     }
-    changed += end_holds(c, now).await?;
-    let lapsed: Vec<i64> =
-        sqlx::query_scalar("SELECT no FROM runs WHERE state = 'held' AND started_at < $1")
-            .bind(now.minus(lapse).0)
-            .fetch_all(&mut *c)
-            .await
-            .map_err(failed)?;
+    let lapsed: Vec<i64> = column!(c, HELD_TOO_LONG, now.minus(lapse).0)?;
     for run in lapsed {
         let why = Some("nobody approved it in time");
         changed += decide_run(c, RunNo(run), RunState::Lapsed, "backorderd", why, now)
             .await?
             .unwrap_or(0);
     }
+    // Last: what waits for an order must not have the list of holds in hands.
+    changed += end_holds(c, now).await?;
     Ok(changed)
 }
 
 /// Ends holds whose time is over and wakes their orders.
-async fn end_holds(c: &mut SqliteConnection, now: Instant) -> Result<u64, StoreError> {
-    let over: Vec<(String, String)> =
-        sqlx::query_as("SELECT scope, key FROM holds WHERE until <= $1")
-            .bind(now.0)
-            .fetch_all(&mut *c)
-            .await
-            .map_err(failed)?;
+async fn end_holds(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
+    let over: Vec<(String, String)> = rows!(c, HOLDS_OVER, now.0)?;
     for (scope, key) in &over {
-        super::operate::release(c, scope, key, "backorderd", Some("its time is over"), now).await?;
+        release(c, scope, key, "backorderd", Some("its time is over"), now).await?;
     }
     Ok(over.len() as u64)
 }

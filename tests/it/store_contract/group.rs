@@ -9,6 +9,7 @@ use backorderd::domain::time::Length;
 use backorderd::store::read::lists::OrderFilter;
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::{Store, StoreError};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 fn orders(n: u32) -> Vec<Row> {
@@ -140,9 +141,10 @@ async fn a_caller_that_goes_away_does_not_cancel_the_write(stage: Stage) {
     tokio::select! { biased; _ = gone => {}, () = std::future::ready(()) => {} }
     let gone = stage.store.put_meta("written", "yes");
     tokio::select! { biased; _ = gone => {}, () = std::future::ready(()) => {} }
-    // One writer: what comes after comes after.
+    // What comes after comes after, in the queue of marks as in the other.
     stage.store.probe(at(MONDAY)).await.unwrap();
     stage.store.probe(at(MONDAY)).await.unwrap();
+    assert!(!stage.mark(2, &message, MONDAY).await);
     assert_eq!(
         stage.store.read().meta("written").await.unwrap().as_deref(),
         Some("yes")
@@ -151,7 +153,7 @@ async fn a_caller_that_goes_away_does_not_cancel_the_write(stage: Stage) {
 }
 
 async fn what_was_answered_is_there_for_every_reader(stage: Stage) {
-    let looking = backorderd::store::ReadStore::open(&stage.path())
+    let looking = backorderd::store::ReadStore::open(&stage.place())
         .await
         .unwrap();
     for n in 0..50 {
@@ -220,10 +222,13 @@ async fn two_processes_commit_side_by_side(stage: Stage) {
 }
 
 async fn a_commit_elsewhere_is_noticed_however_many_are_reading(stage: Stage) {
+    stage.announce(&orders(1), MONDAY).await;
     let other = stage.another_store().await;
     let read = stage.store.read();
-    let mut before = read.data_version().await.unwrap();
+    let mut watch = read.watch().await.unwrap();
+    assert!(watch.has_news().await.unwrap(), "at first, always");
     for n in 0..20 {
+        assert!(!watch.has_news().await.unwrap(), "quiet before round {n}");
         // Readers that keep the pool busy must not hide the change.
         let all = OrderFilter::default();
         let busy = tokio::join!(
@@ -233,24 +238,25 @@ async fn a_commit_elsewhere_is_noticed_however_many_are_reading(stage: Stage) {
             read.mode()
         );
         assert!(busy.0.is_ok() && busy.1.is_ok() && busy.2.is_ok() && busy.3.is_ok());
-        other.put_meta("n", &n.to_string()).await.unwrap();
-        let after = read.data_version().await.unwrap();
-        assert_ne!(before, after, "round {n}");
-        before = after;
-        assert_eq!(
-            read.data_version().await.unwrap(),
-            before,
-            "quiet in between"
-        );
+        assert_eq!(other.wake_all(at(MONDAY)).await.unwrap(), 1);
+        let heard = async {
+            while !watch.has_news().await.unwrap() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let heard = tokio::time::timeout(Duration::from_secs(10), heard).await;
+        assert!(heard.is_ok(), "round {n}");
     }
+    // One's own commits are news as well: they may make something due.
+    stage.announce(&orders(2), MONDAY).await;
+    assert!(watch.has_news().await.unwrap());
 }
 
 async fn many_may_open_a_new_database_at_the_same_moment(stage: Stage) {
-    let path = stage.path().with_file_name("fresh.sqlite");
     let mut opening = JoinSet::new();
     for _ in 0..6 {
-        let path = path.clone();
-        opening.spawn(async move { Store::open(&path).await.map(|_| ()) });
+        let place = stage.empty_place();
+        opening.spawn(async move { Store::open(&place).await.map(|_| ()) });
     }
     while let Some(done) = opening.join_next().await {
         done.unwrap().unwrap();

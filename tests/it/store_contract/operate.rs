@@ -1,7 +1,7 @@
 //! What operators do, and the handles themselves.
 
 use super::props::{MONDAY, accepted, at, email_hash, eta, teapots, worker};
-use super::stage::Stage;
+use super::stage::{BackEnd, Stage};
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::message::MessageState;
 use backorderd::domain::notice_key::Mode;
@@ -35,8 +35,9 @@ promises![
     a_run_held_in_the_sandbox_does_not_collect_live_messages,
     sandbox_words_are_not_seen_in_live_mode,
     a_setting_is_read_back,
-    only_one_process_delivers,
+    one_process_delivers_from_a_file_and_any_number_from_a_server,
     a_database_of_a_newer_program_is_refused,
+    a_database_of_an_older_program_is_brought_forward_by_who_may_write,
     looking_needs_a_database,
     looking_works_when_nobody_has_it_open,
 ];
@@ -330,15 +331,16 @@ async fn a_setting_is_read_back(stage: Stage) {
     );
 }
 
-async fn only_one_process_delivers(stage: Stage) {
+async fn one_process_delivers_from_a_file_and_any_number_from_a_server(stage: Stage) {
     let other = stage.another_store().await;
     let LockAttempt::Taken(lock) = stage.store.try_delivery_lock().unwrap() else {
         panic!("free")
     };
-    assert!(matches!(
-        other.try_delivery_lock().unwrap(),
-        LockAttempt::HeldBy(Some(_))
-    ));
+    let second = other.try_delivery_lock().unwrap();
+    match stage.back_end() {
+        BackEnd::Sqlite => assert!(matches!(second, LockAttempt::HeldBy(Some(_)))),
+        BackEnd::Postgres => assert!(matches!(second, LockAttempt::Taken(_))),
+    }
     // Whoever does not deliver may still commit.
     other.probe(at(MONDAY)).await.unwrap();
     drop(lock);
@@ -349,11 +351,16 @@ async fn only_one_process_delivers(stage: Stage) {
 }
 
 async fn a_database_of_a_newer_program_is_refused(stage: Stage) {
-    stage.force("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-        VALUES (9999, 'later', 1, x'00', 0)").await.unwrap();
+    stage
+        .force(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+        )
+        .await
+        .unwrap();
     for refused in [
-        Store::open(&stage.path()).await.err(),
-        ReadStore::open(&stage.path()).await.err(),
+        Store::open(&stage.place()).await.err(),
+        ReadStore::open(&stage.place()).await.err(),
     ] {
         assert!(
             matches!(refused, Some(StoreError::NewerSchema { found: 9999, .. })),
@@ -362,22 +369,38 @@ async fn a_database_of_a_newer_program_is_refused(stage: Stage) {
     }
 }
 
+async fn a_database_of_an_older_program_is_brought_forward_by_who_may_write(stage: Stage) {
+    stage.force("DELETE FROM _sqlx_migrations").await.unwrap();
+    let refused = ReadStore::open(&stage.place()).await.err();
+    assert!(
+        matches!(
+            refused,
+            Some(StoreError::OlderSchema | StoreError::NoSchema { .. })
+        ),
+        "{refused:?}"
+    );
+}
+
 async fn looking_needs_a_database(stage: Stage) {
-    let nowhere = stage.path().with_file_name("none.sqlite");
+    let nowhere = stage.nowhere();
     assert!(matches!(
         ReadStore::open(&nowhere).await,
         Err(StoreError::Open { .. })
     ));
-    assert!(!nowhere.exists());
+    // It was not made by looking.
+    assert!(matches!(
+        ReadStore::open(&nowhere).await,
+        Err(StoreError::Open { .. })
+    ));
 }
 
 async fn looking_works_when_nobody_has_it_open(stage: Stage) {
-    let path = stage.path();
+    let place = stage.place();
     stage.announce(&[teapots("L1", "1042")], MONDAY).await;
     stage.review(MONDAY).await;
     stage.land(1, accepted(), MONDAY).await;
     stage.store.sweep(worker(1), at(MONDAY)).await.unwrap();
     drop(stage.store);
-    let read = ReadStore::open(&path).await.unwrap();
+    let read = ReadStore::open(&place).await.unwrap();
     assert_eq!(read.find_orders("1042", None).await.unwrap().len(), 1);
 }

@@ -391,8 +391,8 @@ async fn one_queued_and_one_flying_notice_per_order_and_channel(stage: Stage) {
         .await;
     stage.review(SETTLED).await;
     for flag in [
-        "UPDATE notices SET in_queue = 1, in_flight = 0",
-        "UPDATE notices SET in_queue = 0, in_flight = 1",
+        "UPDATE notices SET in_queue = TRUE, in_flight = FALSE",
+        "UPDATE notices SET in_queue = FALSE, in_flight = TRUE",
     ] {
         let refused = stage.force(flag).await.unwrap_err();
         let refused = refused

@@ -1,6 +1,6 @@
 //! The work of the dead, doubts, and what grew too old.
 
-use super::props::{MONDAY, at, deferred, doubt, email_hash, eta, teapots, worker};
+use super::props::{GIVEN_UP, MONDAY, at, deferred, doubt, email_hash, eta, teapots, worker};
 use super::stage::Stage;
 use backorderd::domain::kinds::{ChannelName, Kind};
 use backorderd::domain::message::MessageState;
@@ -62,7 +62,7 @@ async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(sta
         .await
         .unwrap();
     let mine = stage.submit(2, MONDAY).await.remove(0);
-    let swept = stage.store.sweep(worker(2), at(MONDAY)).await.unwrap();
+    let swept = stage.store.sweep(worker(2), at(GIVEN_UP)).await.unwrap();
     assert_eq!((swept.queued, swept.in_doubt, swept.poisoned), (1, 1, 0));
     assert_eq!(stage.state(claimed[0].no).await, MessageState::InDoubt);
     assert_eq!(stage.state(claimed[1].no).await, MessageState::Queued);
@@ -84,7 +84,7 @@ async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(sta
     );
     assert!(!stage.mark(1, &claimed[1], MONDAY).await);
     assert_eq!(
-        stage.store.sweep(worker(2), at(MONDAY)).await.unwrap(),
+        stage.store.sweep(worker(2), at(GIVEN_UP)).await.unwrap(),
         Default::default()
     );
 }

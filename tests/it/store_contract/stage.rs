@@ -2,6 +2,7 @@
 //! the moves everybody makes (import, review, claim, send).
 
 use super::props::{MONDAY, accepted, ask, at, hash_of, hashes, mark_of, teapots, worker};
+use crate::support::postgres::Database;
 use backorderd::domain::bundle::{PlannedMessage, PlannedNotice, bundle};
 use backorderd::domain::contact::{EmailAddress, Locale};
 use backorderd::domain::ids::{MessageNo, MessageUid, OrderId};
@@ -15,7 +16,6 @@ use backorderd::domain::plan::plan;
 use backorderd::domain::policy::Policy;
 use backorderd::domain::row::Row;
 use backorderd::domain::time::Instant;
-use backorderd::store::Store;
 use backorderd::store::read::lists::MessageFilter;
 use backorderd::store::read::situations::ReadSituation;
 use backorderd::store::types::{
@@ -24,11 +24,13 @@ use backorderd::store::types::{
 };
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::mirror::MirrorInput;
+use backorderd::store::{Place, Store};
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use std::collections::HashMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
@@ -36,29 +38,75 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug)]
 pub enum BackEnd {
     Sqlite,
+    Postgres,
 }
 
-pub fn back_ends() -> Vec<BackEnd> {
-    vec![BackEnd::Sqlite]
-}
+const BACK_ENDS: [BackEnd; 2] = [BackEnd::Sqlite, BackEnd::Postgres];
 
 /// Plays a case on a fresh stage of each back end.
 pub fn on_every_back_end<F: Future<Output = ()>>(case: impl Fn(Stage) -> F) {
-    for back_end in back_ends() {
+    for back_end in BACK_ENDS {
         println!("back end: {back_end:?}");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
-        runtime.block_on(async { case(Stage::set(back_end).await).await });
+        runtime.block_on(async {
+            let ground = Arc::new(Ground::lay(back_end).await);
+            case(Stage::set(ground.clone()).await).await;
+            // A case that fails leaves its database for a look.
+            ground.clear().await;
+        });
     }
+}
+
+const FILE: &str = "b.sqlite";
+
+fn address(url: &str) -> Place {
+    Place::parse(url).expect("an address")
+}
+
+/// Where a case's database is.
+enum Ground {
+    Sqlite(tempfile::TempDir),
+    Postgres { fresh: Database, empty: Database },
+}
+
+impl Ground {
+    fn place(&self) -> Place {
+        match self {
+            Ground::Sqlite(dir) => Place::Sqlite(dir.path().join(FILE)),
+            Ground::Postgres { fresh, .. } => address(&fresh.url()),
+        }
+    }
+
+    async fn lay(back_end: BackEnd) -> Ground {
+        match back_end {
+            BackEnd::Sqlite => Ground::Sqlite(tempfile::tempdir().expect("a directory")),
+            BackEnd::Postgres => Ground::Postgres {
+                fresh: Database::fresh().await,
+                empty: Database::empty().await,
+            },
+        }
+    }
+
+    async fn clear(self: Arc<Ground>) {
+        if let Some(Ground::Postgres { fresh, empty }) = Arc::into_inner(self) {
+            fresh.drop().await;
+            empty.drop().await;
+        }
+    }
+}
+
+enum Raw {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
 }
 
 /// One fresh database with one shop.
 pub struct Stage {
-    back_end: BackEnd,
-    place: tempfile::TempDir,
+    ground: Arc<Ground>,
     pub store: Store,
     pub shop: i64,
     pub mode: Mode,
@@ -67,18 +115,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    async fn set(back_end: BackEnd) -> Stage {
-        let place = tempfile::tempdir().expect("a directory");
-        let store = Store::open(&place.path().join("b.sqlite"))
-            .await
-            .expect("a store");
+    async fn set(ground: Arc<Ground>) -> Stage {
+        let store = Store::open(&ground.place()).await.expect("a store");
         let shop = store
             .ensure_shop("shop", "The Shop", "Europe/London")
             .await
             .expect("a shop");
         Stage {
-            back_end,
-            place,
+            ground,
             store,
             shop,
             mode: Mode::Live,
@@ -87,44 +131,76 @@ impl Stage {
         }
     }
 
+    pub fn back_end(&self) -> BackEnd {
+        match &*self.ground {
+            Ground::Sqlite(_) => BackEnd::Sqlite,
+            Ground::Postgres { .. } => BackEnd::Postgres,
+        }
+    }
+
     /// Where the database is.
-    pub fn path(&self) -> PathBuf {
-        match self.back_end {
-            BackEnd::Sqlite => self.place.path().join("b.sqlite"),
+    pub fn place(&self) -> Place {
+        self.ground.place()
+    }
+
+    /// Where one can be made: there is nothing of ours yet.
+    pub fn empty_place(&self) -> Place {
+        match &*self.ground {
+            Ground::Sqlite(dir) => Place::Sqlite(dir.path().join("fresh.sqlite")),
+            Ground::Postgres { empty, .. } => address(&empty.url()),
+        }
+    }
+
+    /// Where there is none.
+    pub fn nowhere(&self) -> Place {
+        match &*self.ground {
+            Ground::Sqlite(dir) => Place::Sqlite(dir.path().join("none.sqlite")),
+            Ground::Postgres { fresh, .. } => address(&fresh.url_of_none()),
         }
     }
 
     /// Another process's handle to the same data.
     pub async fn another_store(&self) -> Store {
-        Store::open(&self.path()).await.expect("a second store")
+        Store::open(&self.place()).await.expect("a second store")
     }
 
-    async fn raw(&self) -> SqliteConnection {
-        SqliteConnectOptions::new()
-            .filename(self.path())
-            .foreign_keys(true)
-            .connect()
-            .await
-            .expect("a connection")
+    async fn raw(&self) -> Raw {
+        match &*self.ground {
+            Ground::Sqlite(dir) => Raw::Sqlite(
+                SqliteConnectOptions::new()
+                    .filename(dir.path().join(FILE))
+                    .foreign_keys(true)
+                    .connect()
+                    .await
+                    .expect("a connection"),
+            ),
+            Ground::Postgres { fresh, .. } => Raw::Postgres(fresh.connect().await),
+        }
     }
 
     /// A number no reader shows.
     pub async fn number(&self, sql: &'static str) -> i64 {
-        let mut raw = self.raw().await;
-        let n: Option<i64> = sqlx::query_scalar(sql)
-            .fetch_one(&mut raw)
-            .await
-            .expect("a number");
-        raw.close().await.expect("a closed connection");
+        let n: Option<i64> = match self.raw().await {
+            Raw::Sqlite(mut raw) => sqlx::query_scalar(sql).fetch_one(&mut raw).await,
+            Raw::Postgres(mut raw) => sqlx::query_scalar(sql).fetch_one(&mut raw).await,
+        }
+        .expect("a number");
         n.unwrap_or(-1)
     }
 
     /// Changes what no verb changes; answers the engine's own verdict.
     pub async fn force(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
-        let mut raw = self.raw().await;
-        let done = sqlx::query(sql).execute(&mut raw).await;
-        raw.close().await.expect("a closed connection");
-        done.map(|d| d.rows_affected())
+        match self.raw().await {
+            Raw::Sqlite(mut raw) => {
+                let done = sqlx::query(sql).execute(&mut raw).await;
+                raw.close().await.expect("a closed connection");
+                done.map(|d| d.rows_affected())
+            }
+            Raw::Postgres(mut raw) => {
+                let done = sqlx::query(sql).execute(&mut raw).await;
+                done.map(|d| d.rows_affected())
+            }
+        }
     }
 
     // ---- the shop speaks ----

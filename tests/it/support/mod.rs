@@ -11,5 +11,6 @@ pub mod listener;
 pub mod mail;
 pub mod patience;
 pub mod postfix;
+pub mod postgres;
 pub mod seeded;
 pub mod servers;

@@ -1,0 +1,75 @@
+//! One connection of one of the two engines.
+//!
+//! A verb's SQL is written once and prepared unchanged on both; [`on!`]
+//! compiles the lines around it once per driver, so that types stay real. Where
+//! the dialects differ, [`sql`] picks between two texts with the same bind list.
+//! Nothing here opens, begins or commits: that is `sqlite/` and `postgres/`.
+
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
+
+/// A connection, lent for some statements.
+pub enum Conn<'a> {
+    Sqlite(&'a mut SqliteConnection),
+    Postgres(&'a mut PgConnection),
+}
+
+/// Runs the body with the connection itself: `on!(c, x => query(Q).execute(x).await)`.
+/// `c` is a `&mut Conn`; it can be used again afterwards.
+macro_rules! on {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::store::conn::Conn::Sqlite(c) => {
+                let $c = &mut **c;
+                $body
+            }
+            $crate::store::conn::Conn::Postgres(c) => {
+                let $c = &mut **c;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use on;
+
+/// The text for this connection's engine; both take the same parameters.
+pub fn sql(conn: &Conn<'_>, sqlite: &'static str, postgres: &'static str) -> &'static str {
+    match conn {
+        Conn::Sqlite(_) => sqlite,
+        Conn::Postgres(_) => postgres,
+    }
+}
+
+/// A statement the program runs. A test prepares every one on both engines,
+/// another finds texts that are not registered.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement {
+    pub name: &'static str,
+    pub sqlite: &'static str,
+    pub postgres: &'static str,
+}
+
+/// Registers a file's texts: `statements![ONE, OTHER, CLAIM | CLAIM_POSTGRES];`.
+macro_rules! statements {
+    (@one $shared:ident) => {
+        $crate::store::conn::Statement {
+            name: stringify!($shared),
+            sqlite: $shared,
+            postgres: $shared,
+        }
+    };
+    (@one $sqlite:ident $postgres:ident) => {
+        $crate::store::conn::Statement {
+            name: concat!(stringify!($sqlite), " ", stringify!($postgres)),
+            sqlite: $sqlite,
+            postgres: $postgres,
+        }
+    };
+    ($($shared:ident $(| $postgres:ident)?),* $(,)?) => {
+        /// Every statement of this file.
+        pub const STATEMENTS: &[$crate::store::conn::Statement] = &[
+            $($crate::store::conn::statements!(@one $shared $($postgres)?)),*
+        ];
+    };
+}
+pub(crate) use statements;

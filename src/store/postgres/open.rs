@@ -1,0 +1,260 @@
+//! Opening: what the server must be able to promise, the schema, the readers.
+
+use super::Server;
+use crate::store::conn::statements;
+use crate::store::types::StoreError;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+use std::time::Duration;
+
+static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Readers open at once: pages, CLI and the loops of one daemon.
+const READERS_MAX: u32 = 4;
+/// How long a question waits for a server that is away.
+const READER_WAIT: Duration = Duration::from_secs(60);
+/// How long one try to connect may take; a connection that is not there yet
+/// has no transaction that could be cancelled.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
+/// The oldest version whose words are used: 14, as `server_version_num`.
+const VERSION_MIN: i64 = 140_000;
+
+/// What a server says about itself. The timeline changes when a standby takes
+/// over; a standby has none to write to.
+const PROMISES: &str = "
+SELECT CAST(current_setting('server_version_num') AS BIGINT) AS version,
+  current_setting('server_encoding') AS encoding,
+  current_setting('synchronous_commit') AS synchronous_commit,
+  current_setting('fsync') AS fsync,
+  CASE WHEN pg_is_in_recovery() THEN NULL
+    ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline";
+
+const HAS_SCHEMA: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+const SCHEMA: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+
+/// What this engine does not know.
+const NOT_HERE: &str = "SELECT 1";
+
+statements![
+    NOT_HERE | PROMISES,
+    NOT_HERE | HAS_SCHEMA,
+    NOT_HERE | SCHEMA
+];
+
+#[derive(sqlx::FromRow)]
+struct Promises {
+    version: i64,
+    encoding: String,
+    synchronous_commit: String,
+    fsync: String,
+    timeline: Option<String>,
+}
+
+/// Why a server cannot be written to, if it cannot.
+fn unfit(server: &Promises) -> Option<String> {
+    if server.version < VERSION_MIN {
+        return Some(format!(
+            "PostgreSQL 14 or newer is needed, this is {}",
+            server.version / 10_000
+        ));
+    }
+    if server.encoding != "UTF8" {
+        return Some(format!(
+            "its encoding is {}; create the database with ENCODING 'UTF8'",
+            server.encoding
+        ));
+    }
+    // All other words mean: on the server's own disk, or safer.
+    if server.synchronous_commit == "off" {
+        return Some(
+            "synchronous_commit is off: what was sent could be forgotten and sent again; set it \
+             to on for this user or database"
+                .to_owned(),
+        );
+    }
+    if server.fsync == "off" {
+        return Some(
+            "fsync is off: what was sent could be forgotten and sent again; set it to on"
+                .to_owned(),
+        );
+    }
+    if server.timeline.is_none() {
+        return Some("it is a standby; name the primary".to_owned());
+    }
+    None
+}
+
+fn open_error(server: &Server, source: sqlx::Error) -> StoreError {
+    StoreError::Open {
+        path: server.to_string(),
+        source,
+    }
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    match tokio::time::timeout(CONNECT_WAIT, options.connect()).await {
+        Ok(connected) => connected,
+        Err(_) => Err(sqlx::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "the server does not answer",
+        ))),
+    }
+}
+
+/// A session that writes, on a server that keeps its promises.
+pub struct Writing {
+    pub conn: PgConnection,
+    /// Whose history of transactions this is.
+    pub timeline: String,
+}
+
+/// Opens a writing session of a database whose schema is there.
+///
+/// # Errors
+/// The server cannot be reached or does not let us in;
+/// [`sqlx::Error::Configuration`]: it does not keep our promises.
+pub async fn session(server: &Server) -> Result<Writing, sqlx::Error> {
+    let mut conn = connect(&server.writing()).await?;
+    let promises: Promises = sqlx::query_as(PROMISES).fetch_one(&mut conn).await?;
+    if let Some(why) = unfit(&promises) {
+        return Err(sqlx::Error::Configuration(why.into()));
+    }
+    Ok(Writing {
+        conn,
+        timeline: promises.timeline.unwrap_or_default(),
+    })
+}
+
+/// Opens a writing session and brings the schema forward.
+///
+/// # Errors
+/// The server cannot be reached, cannot keep what we promise, or its schema is
+/// newer than this program.
+pub async fn writer(server: &Server) -> Result<Writing, StoreError> {
+    let mut writing = match session(server).await {
+        Err(sqlx::Error::Configuration(why)) => {
+            return Err(StoreError::Unfit {
+                path: server.to_string(),
+                why: why.to_string(),
+            });
+        }
+        other => other.map_err(|e| open_error(server, e))?,
+    };
+    if refuse_newer(&mut writing.conn, server).await? < known_version() {
+        migrate(server).await?;
+    }
+    Ok(writing)
+}
+
+/// Processes that start together take turns at an advisory lock of the
+/// migrator's.
+async fn migrate(server: &Server) -> Result<(), StoreError> {
+    let mut conn = connect(&server.migrating())
+        .await
+        .map_err(|e| open_error(server, e))?;
+    // Not `run`: its future cannot be sent between threads.
+    let done = MIGRATOR.run_direct(None, &mut conn, false).await;
+    let _ = conn.close().await;
+    done.map_err(StoreError::Migrate)
+}
+
+/// Opens sessions that can only look.
+///
+/// # Errors
+/// The server cannot be reached; there is no schema, or one that is newer or
+/// older than this program's.
+pub async fn readers(server: &Server) -> Result<PgPool, StoreError> {
+    let options = server.reading();
+    // By hand first: a pool reports a failing open only as a timeout.
+    let mut probe = connect(&options).await.map_err(|e| open_error(server, e))?;
+    let found = refuse_newer(&mut probe, server).await?;
+    let _ = probe.close().await;
+    if found == 0 {
+        return Err(StoreError::NoSchema {
+            path: server.to_string(),
+        });
+    }
+    if found < known_version() {
+        return Err(StoreError::OlderSchema);
+    }
+    Ok(PgPoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(READER_WAIT)
+        .connect_lazy_with(options))
+}
+
+fn known_version() -> i64 {
+    MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// The schema's version; 0 where there is none.
+async fn refuse_newer(conn: &mut PgConnection, server: &Server) -> Result<i64, StoreError> {
+    let there: bool = sqlx::query_scalar(HAS_SCHEMA)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(|e| open_error(server, e))?;
+    if !there {
+        return Ok(0);
+    }
+    let found: i64 = sqlx::query_scalar(SCHEMA)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(|e| open_error(server, e))?;
+    if found > known_version() {
+        return Err(StoreError::NewerSchema {
+            found,
+            known: known_version(),
+        });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit() -> Promises {
+        Promises {
+            version: 150_018,
+            encoding: "UTF8".to_owned(),
+            synchronous_commit: "on".to_owned(),
+            fsync: "on".to_owned(),
+            timeline: Some("00000001".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_server_that_cannot_promise_is_refused_with_the_reason() {
+        assert_eq!(unfit(&fit()), None);
+        for word in ["local", "remote_write", "remote_apply"] {
+            let mut safe = fit();
+            safe.synchronous_commit = word.to_owned();
+            assert_eq!(unfit(&safe), None, "{word}");
+        }
+        type Spoil = fn(&mut Promises);
+        let cases: [(Spoil, &str); 5] = [
+            (
+                |p| p.version = 130_011,
+                "PostgreSQL 14 or newer is needed, this is 13",
+            ),
+            (
+                |p| p.encoding = "SQL_ASCII".to_owned(),
+                "its encoding is SQL_ASCII",
+            ),
+            (
+                |p| p.synchronous_commit = "off".to_owned(),
+                "synchronous_commit is off",
+            ),
+            (|p| p.fsync = "off".to_owned(), "fsync is off"),
+            (|p| p.timeline = None, "it is a standby"),
+        ];
+        for (spoil, says) in cases {
+            let mut server = fit();
+            spoil(&mut server);
+            let why = unfit(&server).unwrap_or_default();
+            assert!(why.starts_with(says), "{why}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Claiming: which of the due messages a worker may send next.
+//!
+//! Where several workers claim at once each passes by what another has in
+//! hands, messages and orders alike, so a claim never waits and never blocks a
+//! planner. What was looked at may have changed a moment later; the lease is
+//! the worker's all the same, and its mark says no.
+
+use super::{BUMP_ORDERS, TAKE_OFF};
+use crate::domain::contact::parse_zone;
+use crate::domain::ids::{MessageNo, MessageUid, RunNo, WorkerId};
+use crate::domain::kinds::{ChannelName, Kind};
+use crate::domain::message::{CLAIMS_TOGETHER_MAX, CLAIMS_WITHOUT_OUTCOME_MAX};
+use crate::domain::notice_key::Mode;
+use crate::domain::time::Instant;
+use crate::store::codec::json;
+use crate::store::conn::{Conn, sql, statements};
+use crate::store::statement::{Halt, column, rows, run, value};
+use crate::store::types::{Claimed, StoreError};
+use crate::store::write::locks;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// What a worker asks for.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub by: WorkerId,
+    pub mode: Mode,
+    pub now: Instant,
+    pub lease_until: Instant,
+    pub limit: u32,
+    /// Only messages of this run.
+    pub run: Option<RunNo>,
+    /// Channels that can send at the moment.
+    pub channels: Vec<ChannelName>,
+}
+
+/// Not said while held: the whole shop, a channel, or one of its orders.
+macro_rules! pick {
+    ($lock:literal) => {
+        concat!(
+            "
+SELECT m.no FROM messages m
+WHERE m.state = 'queued' AND m.held = FALSE AND m.mode = $1
+  AND m.due_at <= $2 AND m.not_after >= $2 AND m.claims < $3
+  AND (CAST($4 AS BIGINT) IS NULL OR m.run_no = $4)
+  AND m.channel IN (SELECT CAST(e.atom AS TEXT) FROM json_each($5) AS e)
+  -- Apart from the channels': asked once, it spares the walk through the queue.
+  AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global')
+  AND m.channel NOT IN (SELECT h.key FROM holds h WHERE h.scope = 'channel')
+  AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
+    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version)
+  AND NOT EXISTS (SELECT 1 FROM notices n JOIN held_orders v ON v.order_id = n.order_id
+    WHERE n.message_no = m.no)
+  AND NOT EXISTS (SELECT 1 FROM notices n JOIN notices f ON f.order_id = n.order_id
+      AND f.channel = n.channel AND f.mode = n.mode AND f.in_flight = TRUE
+    WHERE n.message_no = m.no)
+  AND NOT EXISTS (SELECT 1 FROM suppressions s
+    WHERE s.address_hash = m.address_hash AND s.channel = m.channel)
+ORDER BY m.due_at, m.no LIMIT $6",
+            $lock
+        )
+    };
+}
+
+const PICK: &str = pick!("");
+const PICK_AMONG_OTHERS: &str = pick!(" FOR UPDATE OF m SKIP LOCKED");
+
+const LEASE: &str = "
+UPDATE messages SET state = 'leased', owner = $2, epoch = epoch + 1, claims = claims + 1,
+  lease_until = $3
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'
+RETURNING no";
+
+const READ_CLAIMED: &str = "
+SELECT m.no, m.uid, m.epoch, m.channel, m.kind, m.mode, m.run_no, m.counted, m.doubts,
+  m.planned_at, m.due_since, m.not_after, p.recipient, p.facts, k.zone,
+  (SELECT max(o.zone_used) FROM notices n JOIN orders o ON o.id = n.order_id
+    WHERE n.message_no = m.no) AS zone_used
+FROM messages m JOIN message_private p ON p.message_no = m.no
+LEFT JOIN contacts k ON k.id = m.contact_id
+WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+ORDER BY m.due_at, m.no";
+
+const READ_THREADS: &str = "
+SELECT DISTINCT mine.message_no, m.no, m.uid
+FROM notices mine
+JOIN notices other ON other.order_id = mine.order_id AND other.channel = mine.channel
+  AND other.mode = mine.mode AND other.message_no < mine.message_no
+JOIN messages m ON m.no = other.message_no
+WHERE mine.message_no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+  AND mine.channel = 'email' AND m.state IN ('sent', 'delivered', 'bounced', 'in_doubt')
+ORDER BY mine.message_no, m.no";
+
+const HAS_ANY: &str = "
+SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1)
+  OR EXISTS (SELECT 1 FROM messages WHERE state = 'submitting' AND owner = $1)";
+
+statements![
+    PICK | PICK_AMONG_OTHERS,
+    LEASE,
+    READ_CLAIMED,
+    READ_THREADS,
+    HAS_ANY
+];
+
+#[derive(sqlx::FromRow)]
+struct ClaimedRow {
+    no: i64,
+    uid: Uuid,
+    epoch: i64,
+    channel: String,
+    kind: String,
+    mode: String,
+    run_no: Option<i64>,
+    counted: i64,
+    doubts: i64,
+    planned_at: i64,
+    due_since: i64,
+    not_after: i64,
+    recipient: String,
+    facts: String,
+    zone: Option<String>,
+    zone_used: Option<String>,
+}
+
+/// Leases due messages with fewer claims behind them than this.
+async fn take(
+    c: &mut Conn<'_>,
+    ask: &Claim,
+    limit: u32,
+    claims_below: i64,
+) -> Result<Vec<i64>, sqlx::Error> {
+    let channels: Vec<&str> = ask.channels.iter().map(|c| c.as_str()).collect();
+    let pick = sql(c, PICK, PICK_AMONG_OTHERS);
+    let picked: Vec<i64> = column!(
+        c,
+        pick,
+        ask.mode.as_str(),
+        ask.now.0,
+        claims_below,
+        ask.run.map(|run| run.0),
+        json(&channels),
+        i64::from(limit),
+    )?;
+    let picked = locks::orders_at_once(c, picked).await?;
+    if picked.is_empty() {
+        return Ok(picked);
+    }
+    column!(c, LEASE, json(&picked), ask.by.0, ask.lease_until.0)
+}
+
+/// See [`crate::store::Store::claim`].
+pub async fn claim(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<Claimed>, Halt> {
+    let mut taken = take(c, ask, ask.limit, CLAIMS_TOGETHER_MAX).await?;
+    if taken.is_empty() {
+        let busy: bool = value!(c, HAS_ANY, ask.by.0)?;
+        if !busy {
+            taken = take(c, ask, 1, CLAIMS_WITHOUT_OUTCOME_MAX).await?;
+        }
+    }
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = json(&taken);
+    run!(c, TAKE_OFF, &ids)?;
+    run!(c, BUMP_ORDERS, &ids)?;
+    let rows: Vec<ClaimedRow> = rows!(c, READ_CLAIMED, &ids)?;
+    let threads: Vec<(i64, i64, Uuid)> = rows!(c, READ_THREADS, &ids)?;
+    let mut by_message: HashMap<i64, Vec<MessageUid>> = HashMap::new();
+    for (mine, _, uid) in threads {
+        by_message.entry(mine).or_default().push(MessageUid(uid));
+    }
+    rows.into_iter()
+        .map(|row| {
+            let thread = by_message.remove(&row.no).unwrap_or_default();
+            row.into_claimed(thread).map_err(Halt::from)
+        })
+        .collect()
+}
+
+impl ClaimedRow {
+    fn into_claimed(self, thread: Vec<MessageUid>) -> Result<Claimed, StoreError> {
+        let corrupt = |column| StoreError::Corrupt {
+            table: "messages",
+            row: self.no.to_string(),
+            column,
+        };
+        let count = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(Claimed {
+            no: MessageNo(self.no),
+            uid: MessageUid(self.uid),
+            epoch: self.epoch,
+            channel: ChannelName::parse(&self.channel).ok_or_else(|| corrupt("channel"))?,
+            kind: Kind::parse(&self.kind).ok_or_else(|| corrupt("kind"))?,
+            mode: Mode::parse(&self.mode).ok_or_else(|| corrupt("mode"))?,
+            run: self.run_no.map(RunNo),
+            counted: count(self.counted),
+            doubts: count(self.doubts),
+            planned_at: Instant(self.planned_at),
+            due_since: Instant(self.due_since),
+            not_after: Instant(self.not_after),
+            // As the planner has it: the customer's own, else the order's.
+            zone: self
+                .zone
+                .or(self.zone_used)
+                .and_then(|name| parse_zone(&name).ok())
+                .unwrap_or(chrono_tz::UTC),
+            facts: serde_json::from_str(&self.facts).map_err(|_| corrupt("facts"))?,
+            thread,
+            recipient: self.recipient,
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! Recording what became of an attempt, with everything that follows from it.
+
+use super::rounds;
+use super::told::{Said, write_told};
+use crate::domain::ids::WorkerId;
+use crate::domain::message::Landing;
+use crate::domain::statement::hex;
+use crate::domain::time::Instant;
+use crate::domain::told::Basis;
+use crate::store::codec::json;
+use crate::store::conn::{Conn, statements};
+use crate::store::statement::{column, run};
+use crate::store::types::Record;
+use serde::Serialize;
+use std::collections::HashSet;
+
+const RECORD: &str = "
+UPDATE messages AS m SET state = j.state, due_at = coalesce(j.due_at, m.due_at),
+  counted = m.counted + j.counted, doubts = m.doubts + j.doubt, quiet_until = j.quiet_until,
+  sent_at = j.sent_at, ended_at = j.ended_at, owner = NULL, lease_until = NULL, claims = 0
+FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
+        CAST(e.value ->> 'epoch' AS BIGINT) AS epoch, unhex(e.value ->> 'worker') AS worker,
+        e.value ->> 'state' AS state, CAST(e.value ->> 'due_at' AS BIGINT) AS due_at,
+        CAST(e.value ->> 'counted' AS BIGINT) AS counted,
+        CAST(e.value ->> 'doubt' AS BIGINT) AS doubt,
+        CAST(e.value ->> 'quiet_until' AS BIGINT) AS quiet_until,
+        CAST(e.value ->> 'sent_at' AS BIGINT) AS sent_at,
+        CAST(e.value ->> 'ended_at' AS BIGINT) AS ended_at
+      FROM json_each($1) AS e) AS j
+WHERE m.no = j.message_no AND m.state = 'submitting' AND m.epoch = j.epoch AND m.owner = j.worker
+RETURNING no";
+
+const END_ATTEMPTS: &str = "
+UPDATE attempts AS a SET ended_at = CAST(j.value ->> 'now' AS BIGINT),
+  outcome = j.value ->> 'outcome', code = CAST(j.value ->> 'code' AS BIGINT),
+  enhanced = j.value ->> 'enhanced', phase = j.value ->> 'phase', reply = j.value ->> 'reply',
+  reference = j.value ->> 'reference'
+FROM json_each($1) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
+WHERE a.message_no = m.no AND a.no = m.attempts";
+
+const LAND_NOTICES: &str = "
+UPDATE notices AS n SET in_flight = j.in_flight, in_queue = j.in_queue
+FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
+        CAST(e.value ->> 'in_flight' AS BOOLEAN) AS in_flight,
+        CAST(e.value ->> 'in_queue' AS BOOLEAN) AS in_queue
+      FROM json_each($1) AS e) AS j
+WHERE n.message_no = j.message_no";
+
+const WAKE_ORDERS: &str = "
+UPDATE orders AS o SET review_version = o.review_version + 1, closed_at = NULL,
+  next_review_at = coalesce(j.wake_at, o.next_review_at)
+FROM (SELECT n.order_id, min(CAST(e.value ->> 'wake_at' AS BIGINT)) AS wake_at
+      FROM json_each($1) AS e CROSS JOIN notices n
+      WHERE n.message_no = CAST(e.value ->> 'no' AS BIGINT) GROUP BY n.order_id) AS j
+WHERE o.id = j.order_id";
+
+const SUPPRESS: &str = "
+INSERT INTO suppressions (address_hash, channel, reason, source, since)
+SELECT m.address_hash, m.channel, j.value ->> 'reply', 'reply',
+  CAST(j.value ->> 'now' AS BIGINT)
+FROM json_each($1) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
+WHERE CAST(j.value ->> 'suppress' AS BOOLEAN) = TRUE
+ON CONFLICT DO NOTHING";
+
+/// Everybody at an address that was just suppressed has to be reached
+/// otherwise, whatever order the refused message was about.
+const WAKE_SUPPRESSED: &str = "
+UPDATE orders SET review_version = review_version + 1, next_review_at = j.now
+FROM (SELECT k.id AS contact_id, max(CAST(e.value ->> 'now' AS BIGINT)) AS now
+      FROM json_each($1) AS e CROSS JOIN messages m CROSS JOIN contacts k
+      WHERE m.no = CAST(e.value ->> 'no' AS BIGINT)
+        AND CAST(e.value ->> 'suppress' AS BOOLEAN) = TRUE
+        AND (k.email_hash = m.address_hash OR k.phone_hash = m.address_hash)
+      GROUP BY k.id) AS j
+WHERE orders.contact_id = j.contact_id AND orders.closed_at IS NULL";
+
+statements![
+    RECORD,
+    END_ATTEMPTS,
+    LAND_NOTICES,
+    WAKE_ORDERS,
+    SUPPRESS,
+    WAKE_SUPPRESSED,
+];
+
+#[derive(Serialize)]
+struct RecordRow<'a> {
+    no: i64,
+    epoch: i64,
+    worker: String,
+    now: i64,
+    state: &'static str,
+    due_at: Option<i64>,
+    counted: i64,
+    doubt: i64,
+    quiet_until: Option<i64>,
+    sent_at: Option<i64>,
+    ended_at: Option<i64>,
+    in_flight: bool,
+    in_queue: bool,
+    wake_at: Option<i64>,
+    suppress: bool,
+    outcome: &'static str,
+    code: Option<u16>,
+    enhanced: Option<&'a str>,
+    phase: &'static str,
+    reply: &'a str,
+    reference: Option<&'a str>,
+}
+
+fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'a> {
+    let evidence = record.outcome.evidence();
+    let mut row = RecordRow {
+        no: record.no.0,
+        epoch: record.epoch,
+        worker: hex(by.0.as_bytes()),
+        now: now.0,
+        state: "",
+        due_at: None,
+        counted: 0,
+        doubt: 0,
+        quiet_until: None,
+        sent_at: None,
+        ended_at: None,
+        in_flight: false,
+        in_queue: false,
+        wake_at: Some(now.0),
+        suppress: false,
+        outcome: record.outcome.name(),
+        code: evidence.code,
+        enhanced: evidence.enhanced.as_deref(),
+        phase: evidence.phase.as_str(),
+        reply: &evidence.text,
+        reference: evidence.reference.as_deref(),
+    };
+    match &record.landing {
+        Landing::Sent => {
+            row.state = "sent";
+            (row.counted, row.sent_at, row.ended_at) = (1, Some(now.0), Some(now.0));
+        }
+        Landing::Again { due_at, counts } => {
+            row.state = "queued";
+            (row.due_at, row.counted, row.in_queue) = (Some(due_at.0), i64::from(*counts), true);
+        }
+        Landing::Failed { suppress, .. } => {
+            row.state = "failed";
+            (row.counted, row.ended_at, row.suppress) = (1, Some(now.0), *suppress);
+        }
+        Landing::InDoubt { quiet_until } => {
+            row.state = "in_doubt";
+            (row.counted, row.doubt, row.in_flight) = (1, 1, true);
+            // What ends the quiet period wakes the order, not the doubt.
+            (row.quiet_until, row.wake_at) = (Some(quiet_until.0), None);
+        }
+    }
+    row
+}
+
+/// Records what became of attempts; says of each whether it was still its
+/// worker's. Their orders are locked already.
+pub(super) async fn record_all(
+    c: &mut Conn<'_>,
+    records: &[(WorkerId, Instant, &Record)],
+) -> Result<Vec<bool>, sqlx::Error> {
+    let mut out = vec![false; records.len()];
+    for round in rounds(records.iter().map(|(_, _, record)| record.no)) {
+        let told: Vec<_> = round.iter().map(|i| records[*i]).collect();
+        let passed = record_round(c, &told).await?;
+        for i in round {
+            out[i] = passed.contains(&records[i].2.no.0);
+        }
+    }
+    Ok(out)
+}
+
+async fn record_round(
+    c: &mut Conn<'_>,
+    records: &[(WorkerId, Instant, &Record)],
+) -> Result<HashSet<i64>, sqlx::Error> {
+    let mut rows: Vec<RecordRow<'_>> = records
+        .iter()
+        .map(|(by, now, record)| record_row(*by, *now, record))
+        .collect();
+    let passed: Vec<i64> = column!(c, RECORD, json(&rows))?;
+    let passed: HashSet<i64> = passed.into_iter().collect();
+    rows.retain(|row| passed.contains(&row.no));
+    if rows.is_empty() {
+        return Ok(passed);
+    }
+    let document = json(&rows);
+    run!(c, END_ATTEMPTS, &document)?;
+    run!(c, LAND_NOTICES, &document)?;
+    let said: Vec<Said<'_>> = records
+        .iter()
+        .filter(|(_, _, record)| passed.contains(&record.no.0))
+        .filter_map(|(_, now, record)| {
+            let basis = match record.landing {
+                Landing::Sent => Basis::Accepted,
+                Landing::InDoubt { .. } => Basis::Possible,
+                Landing::Again { .. } | Landing::Failed { .. } => return None,
+            };
+            Some(Said {
+                no: record.no,
+                facts: &record.facts,
+                basis,
+                at: *now,
+            })
+        })
+        .collect();
+    write_told(c, &said).await?;
+    run!(c, WAKE_ORDERS, &document)?;
+    if rows.iter().any(|row| row.suppress) {
+        run!(c, SUPPRESS, &document)?;
+        run!(c, WAKE_SUPPRESSED, &document)?;
+    }
+    Ok(passed)
+}

@@ -1,0 +1,141 @@
+//! The told-ledger: what messages said, appended in the transaction that
+//! records what became of them. Whoever writes here has the orders locked, so
+//! the count of a line's entries is the latest.
+
+use crate::domain::ids::MessageNo;
+use crate::domain::statement::MessageFacts;
+use crate::domain::time::Instant;
+use crate::domain::told::Basis;
+use crate::store::codec::{eta_columns, json};
+use crate::store::conn::{Conn, statements};
+use crate::store::statement::run;
+use serde::Serialize;
+
+/// What a message said, and how sure we are.
+pub struct Said<'a> {
+    pub no: MessageNo,
+    pub facts: &'a MessageFacts,
+    pub basis: Basis,
+    pub at: Instant,
+}
+
+const WRITE_TOLD: &str = "
+INSERT INTO told (line_id, seq, message_no, promise_from, promise_to, eta_from, eta_to, basis,
+  mode, at)
+SELECT l.id, l.told_seq + row_number() OVER (PARTITION BY l.id ORDER BY m.no), m.no,
+  j.value ->> 'promise_from', j.value ->> 'promise_to', j.value ->> 'eta_from',
+  j.value ->> 'eta_to', j.value ->> 'basis', m.mode, CAST(j.value ->> 'at' AS BIGINT)
+FROM json_each($1) AS j
+CROSS JOIN order_lines l
+CROSS JOIN messages m
+WHERE l.id = CAST(j.value ->> 'line' AS BIGINT) AND m.no = CAST(j.value ->> 'no' AS BIGINT)
+  AND CAST(j.value ->> 'states_date' AS BOOLEAN) = TRUE";
+
+const COUNT_TOLD: &str = "
+UPDATE order_lines AS l SET told_seq = l.told_seq + c.dates,
+  qty_shipped_told = CASE WHEN c.shipped > l.qty_shipped_told THEN c.shipped
+    ELSE l.qty_shipped_told END,
+  qty_cancelled_told = CASE WHEN c.cancelled > l.qty_cancelled_told THEN c.cancelled
+    ELSE l.qty_cancelled_told END
+FROM (SELECT CAST(e.value ->> 'line' AS BIGINT) AS line,
+        count(*) FILTER (WHERE CAST(e.value ->> 'states_date' AS BOOLEAN) = TRUE) AS dates,
+        max(CAST(e.value ->> 'shipped' AS BIGINT)) AS shipped,
+        max(CAST(e.value ->> 'cancelled' AS BIGINT)) AS cancelled
+      FROM json_each($1) AS e GROUP BY CAST(e.value ->> 'line' AS BIGINT)) AS c
+WHERE l.id = c.line";
+
+const TELL_SHIPMENTS: &str = "
+UPDATE shipments AS s SET told_message = j.message_no
+FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
+        CAST(e.value ->> 'order' AS BIGINT) AS order_id, e.value ->> 'key' AS key
+      FROM json_each($1) AS e) AS j
+WHERE s.order_id = j.order_id AND s.key = j.key";
+
+const KEEP_WORD: &str = "
+UPDATE orders AS o SET next_word_by = j.next_word_by
+FROM (SELECT CAST(e.value ->> 'order' AS BIGINT) AS order_id,
+        e.value ->> 'next_word_by' AS next_word_by
+      FROM json_each($1) AS e) AS j
+WHERE o.id = j.order_id";
+
+statements![WRITE_TOLD, COUNT_TOLD, TELL_SHIPMENTS, KEEP_WORD];
+
+#[derive(Serialize)]
+struct ToldRow {
+    no: i64,
+    line: i64,
+    promise_from: Option<String>,
+    promise_to: Option<String>,
+    eta_from: Option<String>,
+    eta_to: Option<String>,
+    basis: &'static str,
+    at: i64,
+    states_date: bool,
+    shipped: i64,
+    cancelled: i64,
+}
+
+#[derive(Serialize)]
+struct ParcelRow<'a> {
+    no: i64,
+    order: i64,
+    key: &'a str,
+}
+
+#[derive(Serialize)]
+struct WordRow {
+    order: i64,
+    next_word_by: Option<String>,
+}
+
+/// Appends to the told-ledger what messages said. Quantities and parcels count
+/// as told only when the word is firm.
+pub async fn write_told(c: &mut Conn<'_>, said: &[Said<'_>]) -> Result<(), sqlx::Error> {
+    let (mut told, mut parcels, mut words) = (Vec::new(), Vec::new(), Vec::new());
+    for s in said {
+        let firm = s.basis.is_firm();
+        for order in &s.facts.orders {
+            for line in &order.lines {
+                let (promise_from, promise_to) = eta_columns(line.promise.unwrap_or_default());
+                let (eta_from, eta_to) = eta_columns(line.eta);
+                told.push(ToldRow {
+                    no: s.no.0,
+                    line: line.line.0,
+                    promise_from,
+                    promise_to,
+                    eta_from,
+                    eta_to,
+                    basis: s.basis.as_str(),
+                    at: s.at.0,
+                    states_date: line.promise.is_some(),
+                    shipped: if firm { line.shipped.0 } else { 0 },
+                    cancelled: if firm { line.cancelled.0 } else { 0 },
+                });
+            }
+            if firm {
+                parcels.extend(order.shipments.iter().map(|parcel| ParcelRow {
+                    no: s.no.0,
+                    order: order.order.0,
+                    key: &parcel.key,
+                }));
+                words.push(WordRow {
+                    order: order.order.0,
+                    next_word_by: order.next_word_by.map(|day| day.to_string()),
+                });
+            }
+        }
+    }
+    if told.is_empty() {
+        return Ok(());
+    }
+    let document = json(&told);
+    run!(c, WRITE_TOLD, &document)?;
+    run!(c, COUNT_TOLD, &document)?;
+    if !parcels.is_empty() {
+        run!(c, TELL_SHIPMENTS, json(&parcels))?;
+    }
+    if !words.is_empty() {
+        run!(c, KEEP_WORD, json(&words))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,426 @@
+//! The writers: tasks that own the writing connections.
+//!
+//! The two hot verbs, *mark* and *record*, are grouped: their task takes what
+//! waits, runs one set-wise guarded statement per verb over all of it, commits
+//! once and then answers everybody. One durable commit per message would cap
+//! sending at the disk's flush rate (measured: some 850 a second); a savepoint
+//! per job was tried elsewhere at 4,000 jobs a second and is slower than the
+//! set. Every other verb is a transaction of its own.
+//!
+//! SQLite has one task for all; PostgreSQL has one for the hot verbs and one
+//! for the rest, so that a long plan does not stop the sending.
+//!
+//! Nobody can cancel a transaction: callers hold only the receiving end of an
+//! answer. A verb may run more than once (the connection was lost before its
+//! commit, the engine broke a deadlock), each time from its beginning and on
+//! the arguments it was given; it is answered once. When it is unknown whether
+//! a commit happened the task stops; whoever asks afterwards hears
+//! [`StoreError::Closed`] and the process ends.
+
+use crate::domain::ids::WorkerId;
+use crate::domain::time::Instant;
+use crate::store::conn::Conn;
+use crate::store::statement::Halt;
+use crate::store::types::{Mark, Record, StoreError};
+use crate::store::write::deliver;
+use std::any::Any;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Most jobs one commit takes along.
+const GROUP_MAX: usize = 256;
+/// Jobs that may wait; beyond it callers wait to hand theirs in.
+const QUEUE_MAX: usize = 1024;
+/// How often a verb gives way or is cut off before that is its answer.
+const TRIES_MAX: u32 = 20;
+
+/// An engine's transactions on one connection, one after another.
+pub trait Engine: Send + 'static {
+    /// Opens a transaction; waits as long as the engine is busy or away.
+    fn begin(&mut self) -> impl Future<Output = Result<Conn<'_>, sqlx::Error>> + Send;
+    /// Ends it. `tells`: others have something to look at now.
+    fn commit(&mut self, tells: bool) -> impl Future<Output = Committed> + Send;
+    /// Takes it back; `false`: the connection cannot be used any more.
+    fn roll_back(&mut self) -> impl Future<Output = bool> + Send;
+    /// Whether the same verb may succeed if it runs again.
+    fn is_worth_another_try(&self, error: &sqlx::Error) -> bool;
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// How a commit ended.
+#[derive(Debug)]
+pub enum Committed {
+    /// Durably.
+    Yes,
+    /// Nothing was written.
+    No(sqlx::Error),
+    /// Nobody knows.
+    Unknown(sqlx::Error),
+}
+
+/// Whether a verb makes something due for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wakes {
+    /// Other processes hear of it at once.
+    Others,
+    /// Nobody has to look.
+    Nobody,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+type AnyValue = Box<dyn Any + Send>;
+/// What a verb is doing, until it is done.
+pub type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Halt>> + Send + 'c>>;
+type Verb = Box<dyn for<'c, 'e> Fn(&'c mut Conn<'e>) -> Work<'c, AnyValue> + Send + Sync>;
+
+enum Job {
+    Mark {
+        by: WorkerId,
+        now: Instant,
+        mark: Mark,
+        answer: Answer<bool>,
+    },
+    Record {
+        by: WorkerId,
+        now: Instant,
+        record: Box<Record>,
+        answer: Answer<bool>,
+    },
+    Alone(Alone),
+}
+
+/// One verb in one transaction.
+struct Alone {
+    doing: &'static str,
+    wakes: Wakes,
+    verb: Verb,
+    answer: Answer<AnyValue>,
+}
+
+/// A handle to the tasks; clones share them.
+#[derive(Clone)]
+pub struct Writer {
+    hot: mpsc::Sender<Job>,
+    rest: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    /// Starts one task over an open connection.
+    pub fn one(engine: impl Engine) -> Writer {
+        let jobs = start(engine);
+        Writer {
+            hot: jobs.clone(),
+            rest: jobs,
+        }
+    }
+
+    /// Starts a task for marks and records and one for everything else.
+    pub fn two(hot: impl Engine, rest: impl Engine) -> Writer {
+        Writer {
+            hot: start(hot),
+            rest: start(rest),
+        }
+    }
+
+    /// Runs `verb` as one transaction.
+    ///
+    /// # Errors
+    /// What the verb answers; it is unknown whether it was committed; the task
+    /// has stopped.
+    pub async fn alone<T, F>(
+        &self,
+        doing: &'static str,
+        wakes: Wakes,
+        verb: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c, 'e> Fn(&'c mut Conn<'e>) -> Work<'c, T> + Send + Sync + 'static,
+    {
+        let (answer, reply) = oneshot::channel();
+        let verb: Verb = Box::new(move |conn| {
+            let work = verb(conn);
+            Box::pin(async move { work.await.map(|value| Box::new(value) as AnyValue) })
+        });
+        let job = Job::Alone(Alone {
+            doing,
+            wakes,
+            verb,
+            answer,
+        });
+        hand_in(&self.rest, job).await?;
+        let value = reply.await.map_err(|_| StoreError::Closed)??;
+        value
+            .downcast::<T>()
+            .map(|value| *value)
+            .map_err(|_| StoreError::Closed)
+    }
+
+    /// See [`crate::store::Store::mark`].
+    pub async fn mark(&self, by: WorkerId, mark: Mark, now: Instant) -> Result<bool, StoreError> {
+        let (answer, reply) = oneshot::channel();
+        let job = Job::Mark {
+            by,
+            now,
+            mark,
+            answer,
+        };
+        hand_in(&self.hot, job).await?;
+        reply.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// See [`crate::store::Store::record`].
+    pub async fn record(
+        &self,
+        by: WorkerId,
+        record: Record,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        let (answer, reply) = oneshot::channel();
+        let job = Job::Record {
+            by,
+            now,
+            record: Box::new(record),
+            answer,
+        };
+        hand_in(&self.hot, job).await?;
+        reply.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+fn start(engine: impl Engine) -> mpsc::Sender<Job> {
+    let (jobs, inbox) = mpsc::channel(QUEUE_MAX);
+    tokio::spawn(serve(engine, inbox));
+    jobs
+}
+
+async fn hand_in(to: &mpsc::Sender<Job>, job: Job) -> Result<(), StoreError> {
+    to.send(job).await.map_err(|_| StoreError::Closed)
+}
+
+/// Marks and records that share a commit.
+#[derive(Default)]
+struct Group {
+    marks: Vec<(WorkerId, Instant, Mark, Answer<bool>)>,
+    records: Vec<(WorkerId, Instant, Record, Answer<bool>)>,
+}
+
+async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job>) {
+    let mut jobs = Vec::with_capacity(GROUP_MAX);
+    while inbox.recv_many(&mut jobs, GROUP_MAX).await > 0 {
+        let mut group = Group::default();
+        for job in jobs.drain(..) {
+            match job {
+                Job::Mark {
+                    by,
+                    now,
+                    mark,
+                    answer,
+                } => group.marks.push((by, now, mark, answer)),
+                Job::Record {
+                    by,
+                    now,
+                    record,
+                    answer,
+                } => {
+                    group.records.push((by, now, *record, answer));
+                }
+                Job::Alone(job) => {
+                    if !run_alone(&mut engine, job).await {
+                        return;
+                    }
+                }
+            }
+        }
+        if !run_group(&mut engine, group).await {
+            return;
+        }
+    }
+    // Everybody who could ask is gone.
+    engine.close().await;
+}
+
+/// How a transaction ended that was not committed.
+enum Failed {
+    /// Nothing of it was written, and this is the answer.
+    Taken(StoreError),
+    /// Nothing of it was written; the connection is of no use any more.
+    Stuck(StoreError),
+    /// Nobody knows.
+    Unknown(StoreError),
+}
+
+/// Runs the work in a transaction until it is committed or has its answer.
+async fn transact<E: Engine, A, T>(
+    engine: &mut E,
+    doing: &'static str,
+    wakes: Wakes,
+    asked: &A,
+    work: impl for<'c, 'e> Fn(&'c mut Conn<'e>, &'c A) -> Work<'c, T>,
+) -> Result<T, Failed> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let halt = match engine.begin().await {
+            // A connection could not be had, however long it was tried.
+            Err(source) => return Err(Failed::Taken(Halt::from(source).while_trying(doing))),
+            Ok(mut conn) => match work(&mut conn, asked).await {
+                Err(halt) => halt,
+                Ok(value) => match engine.commit(wakes == Wakes::Others).await {
+                    Committed::Yes => return Ok(value),
+                    Committed::No(source) => Halt::from(source),
+                    Committed::Unknown(source) => {
+                        let source = Arc::new(source);
+                        return Err(Failed::Unknown(StoreError::CommitFailed { doing, source }));
+                    }
+                },
+            },
+        };
+        let rolled_back = engine.roll_back().await;
+        let again =
+            tries < TRIES_MAX && matches!(&halt, Halt::Engine(e) if engine.is_worth_another_try(e));
+        if !rolled_back {
+            return Err(Failed::Stuck(halt.while_trying(doing)));
+        }
+        if !again {
+            return Err(Failed::Taken(halt.while_trying(doing)));
+        }
+    }
+}
+
+/// `false`: the task must stop.
+async fn run_alone(engine: &mut impl Engine, job: Alone) -> bool {
+    let done = transact(engine, job.doing, job.wakes, &job.verb, |conn, verb| {
+        verb(conn)
+    })
+    .await;
+    let (answer, goes_on) = match done {
+        Ok(value) => (Ok(value), true),
+        Err(Failed::Taken(error)) => (Err(error), true),
+        Err(Failed::Stuck(error) | Failed::Unknown(error)) => (Err(error), false),
+    };
+    let _ = job.answer.send(answer);
+    goes_on
+}
+
+/// Answers a group from one commit; `false`: the task must stop. One job the
+/// engine refuses must not take the others with it: then each is tried alone.
+async fn run_group(engine: &mut impl Engine, group: Group) -> bool {
+    let jobs = group.marks.len() + group.records.len();
+    if jobs == 0 {
+        return true;
+    }
+    let doing = "record what was sent";
+    let done = transact(engine, doing, Wakes::Nobody, &group, |conn, group| {
+        Box::pin(record_and_mark(conn, group))
+    });
+    match done.await {
+        Ok((recorded, marked)) => {
+            for ((_, _, _, answer), mine) in group.records.into_iter().zip(recorded) {
+                let _ = answer.send(Ok(mine));
+            }
+            for ((_, _, _, answer), passed) in group.marks.into_iter().zip(marked) {
+                let _ = answer.send(Ok(passed));
+            }
+            true
+        }
+        Err(Failed::Taken(_)) if jobs > 1 => {
+            for single in group.singles() {
+                if !Box::pin(run_group(engine, single)).await {
+                    return false;
+                }
+            }
+            true
+        }
+        Err(Failed::Taken(error)) => {
+            group.refuse(&error);
+            true
+        }
+        Err(Failed::Stuck(error) | Failed::Unknown(error)) => {
+            group.refuse(&error);
+            false
+        }
+    }
+}
+
+async fn record_and_mark(
+    conn: &mut Conn<'_>,
+    group: &Group,
+) -> Result<(Vec<bool>, Vec<bool>), Halt> {
+    let records: Vec<_> = group
+        .records
+        .iter()
+        .map(|(by, now, record, _)| (*by, *now, record))
+        .collect();
+    let marks: Vec<_> = group
+        .marks
+        .iter()
+        .map(|(by, now, mark, _)| (*by, *now, mark))
+        .collect();
+    Ok(deliver::record_and_mark(conn, &records, &marks).await?)
+}
+
+impl Group {
+    fn singles(self) -> impl Iterator<Item = Group> {
+        let records = self.records.into_iter().map(|record| Group {
+            records: vec![record],
+            marks: Vec::new(),
+        });
+        let marks = self.marks.into_iter().map(|mark| Group {
+            records: Vec::new(),
+            marks: vec![mark],
+        });
+        records.chain(marks)
+    }
+
+    fn refuse(self, error: &StoreError) {
+        for (_, _, _, answer) in self.records {
+            let _ = answer.send(Err(error.again()));
+        }
+        for (_, _, _, answer) in self.marks {
+            let _ = answer.send(Err(error.again()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::engine::SqliteEngine;
+    use crate::store::sqlite::open;
+    use crate::store::statement::run;
+    use sqlx::Executor;
+
+    async fn try_out(writer: &Writer, sql: &'static str) -> Result<(), StoreError> {
+        let verb = writer.alone("try", Wakes::Nobody, move |c| {
+            Box::pin(async move {
+                run!(c, sql)?;
+                Ok(())
+            })
+        });
+        verb.await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_verb_and_the_writer_lives_on() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("b.sqlite");
+        let mut conn = open::writer(&path).await.unwrap();
+        // The engine's own word for a disk with nothing left.
+        conn.execute("PRAGMA max_page_count = 1").await.unwrap();
+        let writer = Writer::one(SqliteEngine(conn));
+        let full = "INSERT INTO meta (name, value) VALUES ('x', hex(zeroblob(9000000)))";
+        for _ in 0..2 {
+            let refused = try_out(&writer, full).await.unwrap_err();
+            assert!(!refused.is_fatal(), "{refused}");
+        }
+        try_out(
+            &writer,
+            "INSERT INTO meta (name, value) VALUES ('y', 'small')",
+        )
+        .await
+        .unwrap();
+    }
+}
