@@ -108,6 +108,7 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         first: pace.wanted("first", 0, whole(0..=1_000)),
     };
     let email = channels::read(reader, &shop.profile, &vault, pace.per_minute);
+    let bounce_maildir = places::bounce_maildir(reader, &folders.base);
     let sms = sms::read(reader, &vault);
     let texts = sms.gateway != Gateway::None;
     let policy = policy::read(reader, texts, shop.country);
@@ -143,6 +144,7 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         state_dir,
         database,
         sender: email.sender,
+        bounce_maildir,
         email: email.relay,
         sms: sms.settings,
         policy,

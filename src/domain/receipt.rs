@@ -125,6 +125,16 @@ impl ReceiptKind {
     pub fn rank(self, channel: ChannelName) -> u8 {
         rank(self.state(), channel).unwrap_or_default()
     }
+
+    /// Why its address is not written to any more, if that follows.
+    pub fn stops(self) -> Option<Stop> {
+        match self {
+            ReceiptKind::Failed(Refusal::Hard) => Some(Stop::Dead),
+            ReceiptKind::Failed(Refusal::OptedOut) => Some(Stop::OptedOut),
+            ReceiptKind::Complaint => Some(Stop::Complained),
+            _ => None,
+        }
+    }
 }
 
 /// The rank of a state that receipts can change, or lead to; `None` for all
@@ -200,7 +210,7 @@ pub fn consequences(subject: Subject, receipts: &[ReceiptKind]) -> Option<Conseq
     let Subject { channel, state, .. } = subject;
     let suppress = receipts
         .iter()
-        .filter_map(|kind| stop(*kind))
+        .filter_map(|kind| kind.stops())
         .min_by_key(|stop| *stop as u8);
     let before = match state {
         // Its first copy is what the receipts are about.
@@ -241,15 +251,6 @@ pub fn consequences(subject: Subject, receipts: &[ReceiptKind]) -> Option<Conseq
         told,
         suppress,
     })
-}
-
-fn stop(kind: ReceiptKind) -> Option<Stop> {
-    match kind {
-        ReceiptKind::Failed(Refusal::Hard) => Some(Stop::Dead),
-        ReceiptKind::Failed(Refusal::OptedOut) => Some(Stop::OptedOut),
-        ReceiptKind::Complaint => Some(Stop::Complained),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
