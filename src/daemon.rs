@@ -246,8 +246,22 @@ async fn watch_commits(app: App, to: watch::Sender<()>, stop: CancellationToken)
 async fn news(commits: &mut watch::Receiver<()>, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        _ = commits.changed() => {}
+        Ok(()) = commits.changed() => {}
         () = tokio::time::sleep(LOOK_EVERY) => {}
+    }
+}
+
+/// Waits for the next turn of the review: a job's tick, or `None` where there
+/// is [`news`]. Without jobs nobody holds the other end of `ticks`; that is a
+/// reason to wait for news alone, not to turn without end.
+async fn next_turn(
+    ticks: &mut mpsc::Receiver<Tick>,
+    commits: &mut watch::Receiver<i64>,
+    stop: &CancellationToken,
+) -> Option<Tick> {
+    tokio::select! {
+        Some(tick) = ticks.recv() => Some(tick),
+        () = news(commits, stop) => None,
     }
 }
 
@@ -278,10 +292,7 @@ async fn review_loop(
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     loop {
-        let tick = tokio::select! {
-            tick = ticks.recv() => tick,
-            () = news(&mut commits, &stop) => None,
-        };
+        let tick = next_turn(&mut ticks, &mut commits, &stop).await;
         if stop.is_cancelled() {
             return Ok(());
         }
@@ -443,5 +454,71 @@ async fn watchdog(app: App, beat: Arc<AtomicU64>, stop: CancellationToken) {
         if alive && app.viewer.read.meta("mode").await.is_ok() {
             tell(&[NotifyState::Watchdog]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Instant;
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    /// What a first look at the next turn finds: `None` while there is
+    /// nothing to do.
+    fn first_look(
+        tick: Option<Tick>,
+        jobs: bool,
+        commits: bool,
+        stopped: bool,
+    ) -> Option<Option<Tick>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (ticks_in, mut ticks) = mpsc::channel(1);
+            if let Some(tick) = tick {
+                ticks_in.try_send(tick).unwrap();
+            }
+            let ticks_in = jobs.then_some(ticks_in);
+            let (commits_in, mut seen) = watch::channel(0);
+            let commits_in = commits.then_some(commits_in);
+            let stop = CancellationToken::new();
+            if stopped {
+                stop.cancel();
+            }
+            let mut turn = pin!(next_turn(&mut ticks, &mut seen, &stop));
+            let look = poll_fn(|cx| {
+                Poll::Ready(match turn.as_mut().poll(cx) {
+                    Poll::Ready(found) => Some(found),
+                    Poll::Pending => None,
+                })
+            });
+            let found = look.await;
+            drop((ticks_in, commits_in));
+            found
+        })
+    }
+
+    #[test]
+    fn a_turn_comes_for_a_reason_and_not_because_somebody_is_gone() {
+        for (sentence, jobs, commits) in [
+            ("all are there", true, true),
+            ("no job is configured", false, true),
+            ("nobody watches for commits any more", true, false),
+            ("neither", false, false),
+        ] {
+            assert_eq!(first_look(None, jobs, commits, false), None, "{sentence}");
+            let stopped = first_look(None, jobs, commits, true);
+            assert_eq!(stopped, Some(None), "{sentence}, and it is time to stop");
+        }
+        let tick = Tick {
+            job: NIGHTLY.to_owned(),
+            due: Instant(0),
+        };
+        let ticked = first_look(Some(tick.clone()), true, true, false);
+        assert_eq!(ticked, Some(Some(tick)));
     }
 }

@@ -9,6 +9,7 @@ pub mod receipts;
 pub mod runs;
 pub mod scopes;
 pub mod situations;
+pub mod wishes;
 
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
