@@ -256,7 +256,7 @@ async fn news(commits: &mut watch::Receiver<()>, stop: &CancellationToken) {
 /// reason to wait for news alone, not to turn without end.
 async fn next_turn(
     ticks: &mut mpsc::Receiver<Tick>,
-    commits: &mut watch::Receiver<i64>,
+    commits: &mut watch::Receiver<()>,
     stop: &CancellationToken,
 ) -> Option<Tick> {
     tokio::select! {
@@ -483,7 +483,7 @@ mod tests {
                 ticks_in.try_send(tick).unwrap();
             }
             let ticks_in = jobs.then_some(ticks_in);
-            let (commits_in, mut seen) = watch::channel(0);
+            let (commits_in, mut seen) = watch::channel(());
             let commits_in = commits.then_some(commits_in);
             let stop = CancellationToken::new();
             if stopped {
