@@ -29,6 +29,7 @@ mod props;
 mod receipts;
 mod record;
 mod review;
+mod schema;
 mod settle;
 mod stage;
 mod together;

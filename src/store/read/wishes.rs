@@ -14,7 +14,8 @@ const CHUNK: usize = 5_000;
 
 const WISHES: &str = "
 SELECT contact_hash, sms_consent, preferred FROM contacts
-WHERE shop_id = $1 AND contact_hash IN (SELECT e.atom FROM json_each($2) AS e)";
+WHERE shop_id = $1
+  AND contact_hash IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
 
 statements![WISHES];
 
@@ -31,15 +32,15 @@ impl ReadStore {
     ) -> Result<HashMap<String, Wishes>, StoreError> {
         let mut out = HashMap::new();
         for hashes in contact_hashes.chunks(CHUNK) {
-            let found: Vec<(String, bool, String)> = ask!(
+            let known: Vec<(String, bool, String)> = ask!(
                 self,
                 "read what customers wish",
                 rows,
                 WISHES,
                 shop_id,
-                json(&hashes)
+                json(&hashes),
             );
-            out.extend(found.into_iter().map(|(hash, sms_consent, preferred)| {
+            out.extend(known.into_iter().map(|(hash, sms_consent, preferred)| {
                 let preferred = Preference::parse(&preferred).unwrap_or_default();
                 let wishes = Wishes {
                     sms_consent,
