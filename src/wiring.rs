@@ -146,6 +146,7 @@ pub fn settings(config: &Config) -> Settings {
         },
         sender: config.sender.clone(),
         state_dir: config.state_dir.clone(),
+        bounce_maildir: config.bounce_maildir.clone(),
         pace: Pace {
             per_minute: config.pace.per_minute,
             first: config.pace.first,
@@ -253,6 +254,17 @@ pub async fn viewer(config: &Config) -> Result<Viewer, WiringError> {
         templates: Arc::new(templates(config)?),
         key,
     })
+}
+
+/// What a mail that came back needs: no templates, no channels, no lock.
+///
+/// # Errors
+/// There is no database yet, or it cannot be written.
+pub async fn receiver(config: &Config) -> Result<(Store, AddressKey), WiringError> {
+    require_database(config).await?;
+    let store = Store::open(&place(config)?).await?;
+    let key = AddressKey::ensure(&store, &Ids::random(), &address_key_path(config)).await?;
+    Ok((store, key))
 }
 
 /// What can write and send.

@@ -108,6 +108,7 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         first: pace.wanted("first", 0, whole(0..=1_000)),
     };
     let email = channels::read(reader, &shop.profile, &vault, pace.per_minute);
+    let bounce_maildir = places::bounce_maildir(reader, &folders.base);
     let web = web::read(reader);
     let sms = sms::read(reader, &vault, web.as_ref());
     let texts = sms.gateway != Gateway::None;
@@ -144,6 +145,7 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         state_dir,
         database,
         sender: email.sender,
+        bounce_maildir,
         email: email.relay,
         sms: sms.settings,
         sms_hook: sms.hook,

@@ -35,6 +35,8 @@ pub struct Config {
     pub database: DatabaseSettings,
     /// Who we are in e-mails, also without a relay.
     pub sender: SenderIdentity,
+    /// The Maildir bounces are delivered into.
+    pub bounce_maildir: Option<PathBuf>,
     /// `None` without a relay, and with [`SecretUse::LeaveOut`].
     pub email: Option<SmtpSettings>,
     /// `None` without a gateway, and with [`SecretUse::LeaveOut`] for those

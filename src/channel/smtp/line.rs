@@ -5,11 +5,11 @@
 //! if anything was smuggled in behind the reply; the library alone would keep
 //! such bytes across the handshake and take them for answers.
 
-use super::classify::classify;
-use super::reply::Reply;
 use super::wire::{Tap, Wire};
 use crate::channel::settings::{Login, Security, SmtpSettings, StepLimits};
 use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase};
+use crate::domain::reply_class::classify;
+use crate::domain::smtp_reply::Reply;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;

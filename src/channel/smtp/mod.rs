@@ -1,16 +1,14 @@
 //! E-mail through a relay that speaks SMTP submission.
 //!
-//! Read in this order: [`classify`] says what answers mean, `session` drives
-//! a conversation, `line` opens one, `wire` keeps it honest, [`message`]
-//! writes the mail itself. The library's pooled transport is not used: it
-//! cannot tell "failed before the final dot" from "no answer after it", and a
-//! cancelled send leaves a connection in its pool that answers the next
-//! message with the replies to the last.
+//! Read in this order: `session` drives a conversation, `line` opens one,
+//! `wire` keeps it honest, [`message`] writes the mail itself; what answers
+//! mean says [`crate::domain::reply_class`]. The library's pooled transport is
+//! not used: it cannot tell "failed before the final dot" from "no answer
+//! after it", and a cancelled send leaves a connection in its pool that
+//! answers the next message with the replies to the last.
 
-pub mod classify;
 mod line;
 pub mod message;
-pub mod reply;
 mod session;
 mod wire;
 

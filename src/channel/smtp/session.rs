@@ -19,14 +19,14 @@
 //!   same, the line is dropped. The alternative, an empty message, would be a
 //!   final dot that nobody recorded an intent for.
 
-use super::classify::classify;
 use super::line::{Broken, Line, step, understand};
-use super::reply::Reply;
 use crate::channel::settings::{SmtpSettings, StepLimits};
 use crate::channel::{Answer, Envelope, Mail, Payload, Session};
 use crate::domain::contact::EmailAddress;
 use crate::domain::ids::MessageUid;
 use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
+use crate::domain::reply_class::classify;
+use crate::domain::smtp_reply::Reply;
 use lettre::Address;
 use lettre::transport::smtp::commands;
 use lettre::transport::smtp::extension::{MailParameter, RcptParameter};

@@ -16,7 +16,7 @@
 //! - `TCP_NODELAY` is on. With it off, a message costs 44 ms at relays that
 //!   delay their acknowledgements.
 
-use super::reply::{REPLY_LINES_MAX, Reply, code_of, is_final};
+use crate::domain::smtp_reply::{REPLY_LINES_MAX, Reply, code_of, is_final};
 use lettre::transport::smtp::client::AsyncTokioStream;
 use rustls::pki_types::ServerName;
 use std::io;

@@ -1,9 +1,11 @@
 //! What is known of contacts whose orders are about to be taken in.
 
-use super::{ReadStore, reading};
+use super::{ReadStore, ask};
 use crate::domain::contact::Preference;
 use crate::domain::mirror::Wishes;
 use crate::store::codec::json;
+use crate::store::conn::statements;
+use crate::store::statement::rows;
 use crate::store::types::StoreError;
 use std::collections::HashMap;
 
@@ -12,7 +14,10 @@ const CHUNK: usize = 5_000;
 
 const WISHES: &str = "
 SELECT contact_hash, sms_consent, preferred FROM contacts
-WHERE shop_id = $1 AND contact_hash IN (SELECT value FROM json_each($2))";
+WHERE shop_id = $1
+  AND contact_hash IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
+
+statements![WISHES];
 
 impl ReadStore {
     /// Consent and preferred channel of the contacts with these hashes;
@@ -27,13 +32,15 @@ impl ReadStore {
     ) -> Result<HashMap<String, Wishes>, StoreError> {
         let mut out = HashMap::new();
         for hashes in contact_hashes.chunks(CHUNK) {
-            let rows: Vec<(String, bool, String)> = sqlx::query_as(WISHES)
-                .bind(shop_id)
-                .bind(json(&hashes))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(reading("read what customers wish"))?;
-            out.extend(rows.into_iter().map(|(hash, sms_consent, preferred)| {
+            let known: Vec<(String, bool, String)> = ask!(
+                self,
+                "read what customers wish",
+                rows,
+                WISHES,
+                shop_id,
+                json(&hashes),
+            );
+            out.extend(known.into_iter().map(|(hash, sms_consent, preferred)| {
                 let preferred = Preference::parse(&preferred).unwrap_or_default();
                 let wishes = Wishes {
                     sms_consent,

@@ -6,8 +6,8 @@
 //! Only a clear "no such mailbox" is [`Refusal::Hard`], because that stops
 //! all mail to the address; a fault of ours is never charged to a customer.
 
-use super::reply::{Enhanced, Reply};
-use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
+use super::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
+use super::smtp_reply::{Enhanced, Reply};
 
 /// What a relay writes when it does not know the recipient.
 const UNKNOWN_USER: [&str; 10] = [
