@@ -1,8 +1,8 @@
 //! The daemon's life: lock, take over, tell systemd, loop, drain, end.
 //!
-//! Two loops. *Reviewing* looks once a second whether an order's wake-up has
+//! Three loops. *Reviewing* looks once a second whether an order's wake-up has
 //! come (one look at an index) and runs the job whose tick was fired.
-//! *Delivering* sends what is due. Whoever else writes to the database
+//! *Delivering* sends what is due. *Receiving* takes in what came back. Whoever else writes to the database
 //! (import, hold, a run by hand) is seen by the next look.
 //!
 //! Stop: no new work, let what is on its way end, give leases back, close.
@@ -11,9 +11,11 @@
 //! nobody knows what is on disk, and the re-read database is the truth.
 
 use crate::app::deliver::Delivery;
+use crate::app::maildir::Maildir;
 use crate::app::scheduler::{Tick, TimedJob, Timers};
 use crate::app::{App, AppError};
 use crate::domain::schedule::CronPlan;
+use crate::domain::verp::VerpKey;
 use crate::store::sqlite::lock::LockAttempt;
 use sd_notify::NotifyState;
 use std::sync::Arc;
@@ -109,11 +111,13 @@ pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<
     );
     let reviewing = tokio::spawn(reviewing);
     let delivering = tokio::spawn(delivery_loop(app.clone(), delivery, commits, stop.clone()));
+    let receiving = tokio::spawn(receipt_loop(app.clone(), stop.clone()));
     let watching = tokio::spawn(watchdog(app.clone(), beat, stop.clone()));
 
-    // Either loop ending early means trouble: both have to end.
+    // A loop ending early means trouble: all have to end.
     let mut reviewing = reviewing;
     let mut delivering = delivering;
+    let mut receiving = receiving;
     let mut first_error = None;
     tokio::select! {
         () = stop.cancelled() => {}
@@ -125,13 +129,17 @@ pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<
             first_error = outcome(ended).err();
             stop.cancel();
         }
+        ended = &mut receiving => {
+            first_error = outcome(ended).err();
+            stop.cancel();
+        }
     }
     tell(&[
         NotifyState::Stopping,
         NotifyState::Status("letting what is on its way end"),
     ]);
     timers.stop().await;
-    for task in [&mut reviewing, &mut delivering] {
+    for task in [&mut reviewing, &mut delivering, &mut receiving] {
         if task.is_finished() {
             continue;
         }
@@ -344,7 +352,55 @@ async fn nightly(app: &App, tick: Tick) -> Result<(), AppError> {
             "orders were owed a look that the work list did not know of; they are looked at now"
         );
     }
+    app.store.forget_reports(app.now()).await?;
+    if let Some(path) = &app.settings().bounce_maildir {
+        Maildir::at(path.clone()).forget(app.now());
+    }
     app.store.store_tick(&tick.job, tick.due).await?;
+    Ok(())
+}
+
+/// Takes in what lies in the Maildir, and applies receipts that came before
+/// our own record of what they are about.
+async fn receipt_loop(app: App, stop: CancellationToken) -> Result<(), AppError> {
+    let key = app.viewer.key.verp_key();
+    let mut maildir = app.settings().bounce_maildir.clone().map(Maildir::at);
+    while !wait(LOOK_EVERY, &stop).await {
+        match receive(&app, maildir.as_mut(), &key).await {
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::error!("what came back cannot be taken in, and stays there: {error}");
+                if wait(RETRY_AFTER, &stop).await {
+                    break;
+                }
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn receive(app: &App, maildir: Option<&mut Maildir>, key: &VerpKey) -> Result<(), AppError> {
+    if app.viewer.read.receipts_wait().await? {
+        let messages = app.store.apply_receipts(app.now()).await?;
+        if messages > 0 {
+            tracing::info!(messages, "applied reports that had waited");
+        }
+    }
+    let Some(maildir) = maildir else {
+        return Ok(());
+    };
+    let look = maildir.look(&app.store, key, app.now()).await?;
+    if look.taken > 0 {
+        tracing::info!(
+            mails = look.taken,
+            unclear = look.set_aside,
+            "took in what came back"
+        );
+    }
+    for trouble in look.troubles {
+        tracing::warn!("a mail that came back cannot be read: {trouble}");
+    }
     Ok(())
 }
 

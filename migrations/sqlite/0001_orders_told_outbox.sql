@@ -291,6 +291,37 @@ CREATE TABLE attempts (
 ) STRICT;
 
 CREATE INDEX attempts_by_time ON attempts (began_at);
+CREATE INDEX attempts_by_reference ON attempts (reference) WHERE reference IS NOT NULL;
+
+-- What others reported about messages after they were handed over. Nothing
+-- depends on their order: what became of a message follows from all of them.
+CREATE TABLE receipts (
+  id          INTEGER PRIMARY KEY,
+  event_key   TEXT NOT NULL UNIQUE,
+  -- How the report names its message: our own id, or the gateway's.
+  message_uid BLOB,
+  relay       TEXT,
+  reference   TEXT,
+  message_no  INTEGER REFERENCES messages (no),
+  kind        TEXT NOT NULL,
+  rank        INTEGER NOT NULL,
+  at          INTEGER NOT NULL,
+  source      TEXT NOT NULL,
+  code        INTEGER,
+  enhanced    TEXT,
+  reply       TEXT NOT NULL,
+  -- Still to be applied: its message is unknown, or being sent.
+  waits       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX receipts_by_message ON receipts (message_no);
+CREATE INDEX receipts_waiting ON receipts (id) WHERE waits = TRUE;
+CREATE INDEX receipts_by_time ON receipts (at);
+
+-- Reports as they came: customers' addresses and words are in them.
+CREATE TABLE receipt_private (
+  receipt_id INTEGER PRIMARY KEY REFERENCES receipts (id),
+  raw        BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE holds (
   id    INTEGER PRIMARY KEY,

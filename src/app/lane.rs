@@ -229,7 +229,6 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
                     .unwrap_or(customer),
                 text: sms.text,
                 reference: claimed.uid.to_string(),
-                callback: None,
             };
             (Payload::Text(text), sms.template_version, None, hash)
         }

@@ -4,7 +4,8 @@
 //! commits. Delivering: [`deliver`] claims, renders, marks, sends and records.
 //! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
 //! by hand, [`explain`] answers why, [`mod@todo`] lists what waits for a person,
-//! [`scheduler`] fires the periodic jobs, [`live`] is the act of going live.
+//! [`receipts`] takes in mails that came back, handed over or from a
+//! [`maildir`], [`scheduler`] fires the periodic jobs, [`live`] is the act of going live.
 //!
 //! An [`App`] can do everything; a [`Viewer`] can only look, because that is
 //! all it holds. Nothing here reads configuration files, knows a concrete
@@ -16,7 +17,9 @@ pub mod explain;
 pub mod hold_file;
 pub mod lane;
 pub mod live;
+pub mod maildir;
 pub mod manual;
+pub mod receipts;
 pub mod review;
 pub mod scheduler;
 pub mod sync;
@@ -54,6 +57,8 @@ pub struct Settings {
     /// Folder of the hold file.
     pub state_dir: PathBuf,
     pub pace: Pace,
+    /// Where bounces are delivered into, if that is a Maildir.
+    pub bounce_maildir: Option<PathBuf>,
 }
 
 /// How far messages go, as configured.

@@ -16,7 +16,7 @@ use super::reader::{Read, Reader};
 use super::secrets::Vault;
 use super::sms::{self, Gateway, Sms};
 use super::units::Wrong;
-use super::{policy, shop};
+use super::{policy, shop, web};
 use crate::domain::contact::{Country, EmailAddress, PhoneNumber};
 use crate::domain::schedule::CronPlan;
 use crate::domain::time::Instant;
@@ -108,7 +108,9 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         first: pace.wanted("first", 0, whole(0..=1_000)),
     };
     let mut email = channels::read(reader, &shop.profile, &vault, pace.per_minute);
-    let sms = sms::read(reader, &vault);
+    let bounce_maildir = places::bounce_maildir(reader, &folders.base);
+    let web = web::read(reader);
+    let sms = sms::read(reader, &vault, web.as_ref());
     let texts = sms.gateway != Gateway::None;
     let policy = policy::read(reader, texts, shop.country);
     if let Some(relays) = &mut email.relays {
@@ -147,9 +149,12 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         state_dir,
         database,
         sender: email.sender,
+        bounce_maildir,
         email: email.relays,
         dns: email.dns,
         sms: sms.settings,
+        sms_hook: sms.hook,
+        web,
         policy,
         pace,
         jobs,
@@ -245,7 +250,7 @@ fn check_together(reader: &Reader, mode: ConfiguredMode, email: &Email, sms: &Sm
             .section("email")
             .need("host", &sandbox.place("email"), "\"smtp.shop.example\"");
     }
-    let has_gateway = matches!(sms.gateway, Gateway::Twilio | Gateway::Generic);
+    let has_gateway = sms.gateway.is_real();
     if sandbox.entry("phone").is_some() && !has_gateway {
         sandbox.refuse(
             "phone",

@@ -2,7 +2,10 @@
 //! the program needs.
 
 use super::reader::Shown;
-use crate::channel::settings::{EmailSettings, GenericSmsSettings, SenderIdentity, TwilioSettings};
+use crate::channel::settings::{
+    EmailSettings, GenericSmsSettings, HookSettings, KannelSettings, SenderIdentity,
+    TwilioSettings, VonageSettings,
+};
 use crate::domain::contact::{Country, EmailAddress, Locale, PhoneNumber};
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
@@ -32,6 +35,8 @@ pub struct Config {
     pub database: DatabaseSettings,
     /// Who we are in e-mails, also without a relay.
     pub sender: SenderIdentity,
+    /// The Maildir bounces are delivered into.
+    pub bounce_maildir: Option<PathBuf>,
     /// `None` without a relay, and with [`SecretUse::LeaveOut`].
     pub email: Option<EmailSettings>,
     /// Where `check` asks what the world knows about our domain.
@@ -39,6 +44,11 @@ pub struct Config {
     /// `None` without a gateway, and with [`SecretUse::LeaveOut`] for those
     /// that need a secret; `policy.sms.enabled` says what is configured.
     pub sms: Option<SmsGatewaySettings>,
+    /// How requests of the gateway are proved; `None` where it makes none, and
+    /// with [`SecretUse::LeaveOut`].
+    pub sms_hook: Option<HookSettings>,
+    /// The daemon's own web address; off without.
+    pub web: Option<WebSettings>,
     pub policy: Policy,
     pub pace: PaceSettings,
     pub jobs: Vec<JobSettings>,
@@ -112,7 +122,17 @@ pub enum SmsGatewaySettings {
     /// Into the sandbox folder.
     Folder,
     Twilio(TwilioSettings),
+    Vonage(VonageSettings),
+    Kannel(KannelSettings),
     Generic(Box<GenericSmsSettings>),
+}
+
+/// Where the daemon can be reached by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSettings {
+    pub listen: SocketAddr,
+    /// The same as the outside world sees it, without a slash at the end.
+    pub public_url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

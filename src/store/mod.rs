@@ -46,6 +46,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/lists.rs", read::lists::STATEMENTS),
     ("read/mirror.rs", read::mirror::STATEMENTS),
     ("read/mod.rs", read::STATEMENTS),
+    ("read/receipts.rs", read::receipts::STATEMENTS),
     ("read/runs.rs", read::runs::STATEMENTS),
     ("read/scopes.rs", read::scopes::STATEMENTS),
     ("read/situations.rs", read::situations::STATEMENTS),
@@ -73,6 +74,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
         write::mirror::shipments::STATEMENTS,
     ),
     ("write/operate.rs", write::operate::STATEMENTS),
+    ("write/receipts.rs", write::receipts::STATEMENTS),
     ("write/review/commit.rs", write::review::commit::STATEMENTS),
     ("write/review/runs.rs", write::review::runs::STATEMENTS),
     (

@@ -26,6 +26,7 @@ mod mark;
 mod mirror;
 mod operate;
 mod props;
+mod receipts;
 mod record;
 mod review;
 mod schema;

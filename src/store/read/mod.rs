@@ -5,6 +5,7 @@ pub mod figures;
 pub mod histories;
 pub mod lists;
 pub mod mirror;
+pub mod receipts;
 pub mod runs;
 pub mod scopes;
 pub mod situations;

@@ -4,6 +4,7 @@ pub mod deliver;
 pub mod locks;
 pub mod mirror;
 pub mod operate;
+pub mod receipts;
 pub mod review;
 pub mod settle;
 
@@ -287,6 +288,43 @@ impl Store {
     /// the orders concerned.
     pub async fn tidy(&self, now: Instant, lapse: Length) -> Result<u64, StoreError> {
         alone!(self, "tidy the queue", Others, [], c => settle::tidy(c, now, lapse))
+    }
+
+    // ---- what comes back ----
+
+    /// Stores a report and applies what follows from all reports about its
+    /// message: its state, the ledger, the do-not-write list, its orders due.
+    /// Once answered, nothing to a suppressed address is marked. The same
+    /// report again changes nothing; one about a message nobody knows, or one
+    /// that is being sent, waits ([`Store::apply_receipts`]).
+    pub async fn take_receipt(
+        &self,
+        new: receipts::NewReceipt,
+        now: Instant,
+    ) -> Result<receipts::Taken, StoreError> {
+        alone!(self, "take a receipt", Others, [new], c => receipts::take(c, new, now))
+    }
+
+    /// Keeps a mail nobody could read, for a person to look at; `false` when it
+    /// was here before, or too many of no message are.
+    pub async fn set_mail_aside(
+        &self,
+        mail: receipts::UnclearMail,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        alone!(self, "set a mail aside", Others, [mail], c => receipts::set_aside(c, mail, now))
+    }
+
+    /// Applies receipts that waited and can be applied now; gives up on those
+    /// whose message did not appear in time. Answers for how many messages.
+    pub async fn apply_receipts(&self, now: Instant) -> Result<u64, StoreError> {
+        alone!(self, "apply receipts", Others, [], c => receipts::apply_waiting(c, now))
+    }
+
+    /// Deletes reports as they came once they are old, and what belongs to no
+    /// message; what they said about messages stays. Answers how many.
+    pub async fn forget_reports(&self, now: Instant) -> Result<u64, StoreError> {
+        alone!(self, "forget old reports", Nobody, [], c => receipts::forget(c, now))
     }
 
     // ---- operators ----
