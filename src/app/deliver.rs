@@ -220,6 +220,8 @@ impl Delivery {
         mut progress: impl FnMut(&Done),
     ) -> Result<DeliveryReport, AppError> {
         let mut report = DeliveryReport::default();
+        // Where others send as well, one of them may have died since the start.
+        self.app.store.sweep(self.worker, self.app.now()).await?;
         self.app.store.settle_doubts(self.app.now()).await?;
         self.app
             .store

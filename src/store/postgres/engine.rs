@@ -11,7 +11,7 @@ use super::listen::CHANNEL;
 use super::open::{self, Writing};
 use crate::store::conn::{Conn, statements};
 use crate::store::watch::Pulse;
-use crate::store::writer::{Committed, Engine};
+use crate::store::writer::{Committed, Engine, Wakes};
 use sqlx::Executor;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use std::time::Duration;
@@ -123,13 +123,13 @@ impl Engine for PostgresEngine {
         }
     }
 
-    async fn commit(&mut self, tells: bool) -> Committed {
+    async fn commit(&mut self, wakes: Wakes) -> Committed {
         let Some(session) = &mut self.session else {
             // The transaction went with its connection.
             return Committed::No(gone());
         };
         let timeline = session.timeline.clone();
-        let committed = match commit(&mut session.conn, tells).await {
+        let committed = match commit(&mut session.conn, wakes).await {
             Ok(()) => Committed::Yes,
             Err(error) if is_refusal(&error) => Committed::No(error),
             Err(error) => {
@@ -138,7 +138,7 @@ impl Engine for PostgresEngine {
                 self.fate(error, &timeline).await
             }
         };
-        if matches!(committed, Committed::Yes) {
+        if matches!(committed, Committed::Yes) && matches!(wakes, Wakes::Us | Wakes::Others) {
             self.pulse.beat();
         }
         committed
@@ -165,8 +165,11 @@ impl Engine for PostgresEngine {
     }
 }
 
-async fn commit(conn: &mut PgConnection, tells: bool) -> Result<(), sqlx::Error> {
-    let text = if tells { COMMIT_AND_TELL } else { COMMIT };
+async fn commit(conn: &mut PgConnection, wakes: Wakes) -> Result<(), sqlx::Error> {
+    let text = match wakes {
+        Wakes::Others => COMMIT_AND_TELL,
+        Wakes::Us | Wakes::Nobody | Wakes::Unchanged => COMMIT,
+    };
     conn.execute(sqlx::raw_sql(text)).await.map(drop)
 }
 

@@ -37,11 +37,11 @@ pub struct Store {
 /// Hands a verb to the writer: what it needs is kept behind its back, so that
 /// it can run again from its beginning, and is lent to each run by reference.
 macro_rules! alone {
-    ($self:expr, $doing:literal, $wakes:ident, [$($kept:ident),*], $conn:ident => $body:expr) => {{
+    ($self:expr, $doing:literal, $wakes:expr, [$($kept:ident),*], $conn:ident => $body:expr) => {{
         let kept = Arc::new(($($kept,)*));
         $self
             .writer
-            .alone($doing, Wakes::$wakes, move |$conn| {
+            .alone($doing, $wakes, move |$conn| {
                 let kept = kept.clone();
                 Box::pin(async move {
                     let ($($kept,)*) = &*kept;
@@ -104,7 +104,9 @@ impl Store {
     /// It does not.
     pub async fn probe(&self, now: Instant) -> Result<(), StoreError> {
         let text = now.0.to_string();
-        alone!(self, "write a probe", Nobody, [text], c => operate::put_meta(c, "probed_at", text))
+        alone!(self, "write a probe", |()| Wakes::Nobody, [text], c => {
+            operate::put_meta(c, "probed_at", text)
+        })
     }
 
     // ---- taking in what the shop says ----
@@ -112,7 +114,7 @@ impl Store {
     /// Makes sure the shop's row exists; answers its id.
     pub async fn ensure_shop(&self, key: &str, name: &str, zone: &str) -> Result<i64, StoreError> {
         let (key, name, zone) = (key.to_owned(), name.to_owned(), zone.to_owned());
-        alone!(self, "write the shop", Nobody, [key, name, zone], c => {
+        alone!(self, "write the shop", |_| Wakes::Nobody, [key, name, zone], c => {
             mirror::ensure_shop(c, key, name, zone)
         })
     }
@@ -130,7 +132,7 @@ impl Store {
         input: mirror::MirrorInput,
         changes: MirrorChanges,
     ) -> Result<(), StoreError> {
-        alone!(self, "write the shop's rows", Others, [input, changes], c => {
+        alone!(self, "write the shop's rows", |()| Wakes::Others, [input, changes], c => {
             mirror::commit(c, input, changes)
         })
     }
@@ -150,7 +152,7 @@ impl Store {
         now: Instant,
     ) -> Result<(), StoreError> {
         let by = by.to_owned();
-        alone!(self, "write dates", Others, [claims, lines, by], c => {
+        alone!(self, "write dates", |()| Wakes::Others, [claims, lines, by], c => {
             mirror::commit_claims(c, revision, claims, lines, mode, by, now)
         })
     }
@@ -159,7 +161,7 @@ impl Store {
 
     /// Records that a run begins; it has written nothing yet.
     pub async fn begin_run(&self, run: NewRun, now: Instant) -> Result<RunNo, StoreError> {
-        alone!(self, "record a run", Nobody, [run], c => review::runs::begin_run(c, run, now))
+        alone!(self, "record a run", |_| Wakes::Nobody, [run], c => review::runs::begin_run(c, run, now))
     }
 
     /// Writes one batch of a review, all or nothing: messages with their
@@ -174,7 +176,7 @@ impl Store {
         review: Review,
         now: Instant,
     ) -> Result<ReviewWritten, StoreError> {
-        alone!(self, "write a plan", Others, [review], c => {
+        alone!(self, "write a plan", |_| Wakes::Others, [review], c => {
             review::commit::commit(c, review, now)
         })
     }
@@ -188,7 +190,7 @@ impl Store {
         quiet: String,
         tick: Option<(String, Instant)>,
     ) -> Result<(), StoreError> {
-        alone!(self, "close a run", Nobody, [quiet, tick], c => {
+        alone!(self, "close a run", |()| Wakes::Nobody, [quiet, tick], c => {
             review::runs::end_run(c, run, orders, quiet, tick.as_ref())
         })
     }
@@ -197,7 +199,7 @@ impl Store {
     /// somebody was there first.
     pub async fn store_tick(&self, job: &str, due: Instant) -> Result<bool, StoreError> {
         let job = job.to_owned();
-        alone!(self, "store a tick", Nobody, [job], c => review::runs::store_tick(c, job, due))
+        alone!(self, "store a tick", |_| Wakes::Nobody, [job], c => review::runs::store_tick(c, job, due))
     }
 
     /// A held run is approved, dropped or lapses. Approval releases its
@@ -213,14 +215,14 @@ impl Store {
         now: Instant,
     ) -> Result<Option<u64>, StoreError> {
         let (by, why) = (by.to_owned(), why.map(str::to_owned));
-        alone!(self, "decide on a run", Others, [by, why], c => {
+        alone!(self, "decide on a run", |n: &Option<u64>| Wakes::others_if(n.is_some()), [by, why], c => {
             review::runs::decide_run(c, run, to, by, why.as_deref(), now)
         })
     }
 
     /// Makes every open order due for review at `now`; answers how many.
     pub async fn wake_all(&self, now: Instant) -> Result<u64, StoreError> {
-        alone!(self, "wake all orders", Others, [], c => operate::wake_all(c, now))
+        alone!(self, "wake all orders", |n| Wakes::others_if(*n > 0), [], c => operate::wake_all(c, now))
     }
 
     // ---- delivering ----
@@ -232,7 +234,11 @@ impl Store {
     /// leases. Messages of orders that somebody is changing at this moment are
     /// passed by.
     pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
-        alone!(self, "claim messages", Nobody, [ask], c => deliver::claim::claim(c, ask))
+        let wakes = |claimed: &Vec<Claimed>| match claimed.is_empty() {
+            true => Wakes::Unchanged,
+            false => Wakes::Nobody,
+        };
+        alone!(self, "claim messages", wakes, [ask], c => deliver::claim::claim(c, ask))
     }
 
     /// Records, durably, that sending begins. `false`: the message may not be
@@ -263,7 +269,7 @@ impl Store {
         why: GiveBack,
         now: Instant,
     ) -> Result<u64, StoreError> {
-        alone!(self, "give leases back", Others, [leases, why], c => {
+        alone!(self, "give leases back", |n| Wakes::others_if(*n > 0), [leases, why], c => {
             deliver::give_back::give_back(c, by, leases, why, now)
         })
     }
@@ -275,19 +281,19 @@ impl Store {
     /// the delivery lock may call it, and everybody else is dead; on PostgreSQL
     /// anybody may, now and then, and only leases that are long over count.
     pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<settle::Swept, StoreError> {
-        alone!(self, "take over unfinished work", Others, [], c => settle::sweep(c, me, now))
+        alone!(self, "take over unfinished work", |s| Wakes::others_if(*s != settle::Swept::default()), [], c => settle::sweep(c, me, now))
     }
 
     /// Settles messages whose quiet period in doubt is over.
     pub async fn settle_doubts(&self, now: Instant) -> Result<settle::Settled, StoreError> {
-        alone!(self, "settle doubts", Others, [], c => settle::settle_doubts(c, now))
+        alone!(self, "settle doubts", |s| Wakes::others_if(*s != settle::Settled::default()), [], c => settle::settle_doubts(c, now))
     }
 
     /// Takes queued messages back that are too old or whose address must not
     /// be written to, ends holds and held runs whose time is over, and wakes
     /// the orders concerned.
     pub async fn tidy(&self, now: Instant, lapse: Length) -> Result<u64, StoreError> {
-        alone!(self, "tidy the queue", Others, [], c => settle::tidy(c, now, lapse))
+        alone!(self, "tidy the queue", |n| Wakes::others_if(*n > 0), [], c => settle::tidy(c, now, lapse))
     }
 
     // ---- what comes back ----
@@ -332,7 +338,7 @@ impl Store {
     /// Places a hold; `false` when there is one already. Once answered, nothing
     /// under it is marked.
     pub async fn hold(&self, hold: operate::NewHold, now: Instant) -> Result<bool, StoreError> {
-        alone!(self, "place a hold", Others, [hold], c => operate::hold(c, hold, now))
+        alone!(self, "place a hold", |done| Wakes::others_if(*done), [hold], c => operate::hold(c, hold, now))
     }
 
     /// Lifts a hold and wakes the orders it kept silent; `false` when there is
@@ -347,7 +353,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (scope, key, by) = (scope.to_owned(), key.to_owned(), by.to_owned());
         let why = why.map(str::to_owned);
-        alone!(self, "lift a hold", Others, [scope, key, by, why], c => {
+        alone!(self, "lift a hold", |done| Wakes::others_if(*done), [scope, key, by, why], c => {
             operate::release(c, scope, key, by, why.as_deref(), now)
         })
     }
@@ -365,7 +371,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let hash = address_hash.to_owned();
         let (reason, source) = (reason.to_owned(), source.to_owned());
-        alone!(self, "suppress an address", Others, [hash, reason, source], c => {
+        alone!(self, "suppress an address", |()| Wakes::Others, [hash, reason, source], c => {
             operate::suppress(c, hash, channel, reason, source, now)
         })
     }
@@ -374,13 +380,13 @@ impl Store {
     /// record of who did it. What was queued in sandbox mode is taken back.
     pub async fn go_live(&self, by: &str, now: Instant) -> Result<u64, StoreError> {
         let by = by.to_owned();
-        alone!(self, "go live", Others, [by], c => operate::go_live(c, by, now))
+        alone!(self, "go live", |_| Wakes::Others, [by], c => operate::go_live(c, by, now))
     }
 
     /// Puts a value beside the data (mode, digests, marks of first times).
     pub async fn put_meta(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let (name, value) = (name.to_owned(), value.to_owned());
-        alone!(self, "write a setting", Nobody, [name, value], c => {
+        alone!(self, "write a setting", |()| Wakes::Nobody, [name, value], c => {
             operate::put_meta(c, name, value)
         })
     }
@@ -396,7 +402,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (actor, verb, target) = (actor.to_owned(), verb.to_owned(), target.to_owned());
         let why = why.map(str::to_owned);
-        alone!(self, "write the audit log", Nobody, [actor, verb, target, why], c => {
+        alone!(self, "write the audit log", |()| Wakes::Nobody, [actor, verb, target, why], c => {
             operate::audit(c, actor, verb, target, why.as_deref(), now)
         })
     }
