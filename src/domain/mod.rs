@@ -37,3 +37,4 @@ pub mod sms_text;
 pub mod statement;
 pub mod time;
 pub mod told;
+pub mod worker;

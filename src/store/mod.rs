@@ -49,6 +49,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/runs.rs", read::runs::STATEMENTS),
     ("read/scopes.rs", read::scopes::STATEMENTS),
     ("read/situations.rs", read::situations::STATEMENTS),
+    ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
     (
@@ -73,10 +74,17 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ),
     ("write/operate.rs", write::operate::STATEMENTS),
     ("write/review/commit.rs", write::review::commit::STATEMENTS),
+    (
+        "write/review/planning.rs",
+        write::review::planning::STATEMENTS,
+    ),
     ("write/review/runs.rs", write::review::runs::STATEMENTS),
     (
         "write/review/take_back.rs",
         write::review::take_back::STATEMENTS,
     ),
     ("write/settle.rs", write::settle::STATEMENTS),
+    ("write/sweep.rs", write::sweep::STATEMENTS),
+    ("write/ticks.rs", write::ticks::STATEMENTS),
+    ("write/workers.rs", write::workers::STATEMENTS),
 ];

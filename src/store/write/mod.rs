@@ -6,8 +6,11 @@ pub mod mirror;
 pub mod operate;
 pub mod review;
 pub mod settle;
+pub mod sweep;
+pub mod ticks;
+pub mod workers;
 
-use crate::domain::ids::{MessageNo, RunNo, WorkerId};
+use crate::domain::ids::{MessageNo, OrderId, RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::mirror::{EtaChange, MirrorChanges};
 use crate::domain::notice_key::Mode;
@@ -31,6 +34,11 @@ pub struct Store {
     read: ReadStore,
     writer: Writer,
     place: Place,
+}
+
+/// The writer's road for heartbeats.
+struct Beats {
+    writer: Writer,
 }
 
 /// Hands a verb to the writer: what it needs is kept behind its back, so that
@@ -67,7 +75,8 @@ impl Store {
                     let session = postgres::open::writer(server).await?;
                     Ok(PostgresEngine::new(server.clone(), session, pulse.clone()))
                 };
-                Writer::two(engine().await?, engine().await?)
+                let beats = PostgresEngine::unconnected(server.clone(), pulse.clone());
+                Writer::three(engine().await?, beats, engine().await?)
             }
         };
         Ok(Store {
@@ -192,11 +201,62 @@ impl Store {
         })
     }
 
+    /// Takes orders that are due for review at `now`, longest due first, for
+    /// `by` to plan; some `limit` of them. Where several processes may plan, the
+    /// persons behind them are leased for a minute, all their due orders come
+    /// along, and [`Store::commit_review`] gives them back; an order of a person
+    /// another planner has is passed by, and stays due.
+    pub async fn take_due(
+        &self,
+        by: WorkerId,
+        now: Instant,
+        limit: u32,
+    ) -> Result<Vec<OrderId>, StoreError> {
+        if let Place::Sqlite(_) = self.place {
+            return self.read.due_orders(now, limit).await;
+        }
+        alone!(self, "take due orders", Nobody, [], c => {
+            review::planning::take_due(c, by, now, limit)
+        })
+    }
+
+    /// The same for certain orders, due or not: answers those of persons that
+    /// no other planner has.
+    pub async fn take_orders(
+        &self,
+        by: WorkerId,
+        orders: &[OrderId],
+    ) -> Result<Vec<OrderId>, StoreError> {
+        let orders = orders.to_vec();
+        if let Place::Sqlite(_) = self.place {
+            return Ok(orders);
+        }
+        alone!(self, "take orders", Nobody, [orders], c => {
+            review::planning::take_orders(c, by, orders)
+        })
+    }
+
+    /// Takes a job's tick for `worker` to handle; `false`: it is done, or a
+    /// worker that lives is at one of this job. Asking again is harmless; who
+    /// loses it asks again until it is done.
+    pub async fn lease_tick(
+        &self,
+        job: &str,
+        due: Instant,
+        worker: WorkerId,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        let job = job.to_owned();
+        alone!(self, "take a tick", Nobody, [job], c => {
+            ticks::lease_tick(c, job, due, worker, now)
+        })
+    }
+
     /// Stores a job's tick if it is newer than the stored one; `false` when
     /// somebody was there first.
     pub async fn store_tick(&self, job: &str, due: Instant) -> Result<bool, StoreError> {
         let job = job.to_owned();
-        alone!(self, "store a tick", Nobody, [job], c => review::runs::store_tick(c, job, due))
+        alone!(self, "store a tick", Nobody, [job], c => ticks::store_tick(c, job, due))
     }
 
     /// A held run is approved, dropped or lapses. Approval releases its
@@ -229,21 +289,24 @@ impl Store {
     /// overtaking anything, oldest due first, and leases them to `by` until
     /// `lease_until`. Two callers never get the same message for overlapping
     /// leases. Messages of orders that somebody is changing at this moment are
-    /// passed by.
+    /// passed by. On PostgreSQL a worker whose heartbeat is too old gets nothing.
     pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
         alone!(self, "claim messages", Nobody, [ask], c => deliver::claim::claim(c, ask))
     }
 
     /// Records, durably, that sending begins. `false`: the message may not be
     /// sent (its facts moved, it was held, suppressed or withdrawn, it is too
-    /// old, or the lease is another's) and no byte of it may leave.
+    /// old, the lease is another's, or on PostgreSQL the worker's heartbeat is
+    /// too old) and no byte of it may leave.
     pub async fn mark(&self, by: WorkerId, mark: Mark, now: Instant) -> Result<bool, StoreError> {
         self.writer.mark(by, mark, now).await
     }
 
     /// Records what became of it, with everything that follows (ledger, order,
     /// suppression, next try) in the same commit. `false`: the message was no
-    /// longer this worker's and nothing was changed.
+    /// longer this worker's and nothing was changed. No heartbeat is asked for:
+    /// as long as nobody took the message over, what really became of it is
+    /// better than the doubt it would be in.
     pub async fn record(
         &self,
         by: WorkerId,
@@ -269,12 +332,37 @@ impl Store {
 
     // ---- settling ----
 
-    /// Takes over what other workers left behind: leases go back to the queue,
-    /// messages that were being sent are in doubt. On SQLite only the holder of
-    /// the delivery lock may call it, and everybody else is dead; on PostgreSQL
-    /// anybody may, now and then, and only leases that are long over count.
-    pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<settle::Swept, StoreError> {
-        alone!(self, "take over unfinished work", Others, [], c => settle::sweep(c, me, now))
+    /// Takes over what dead workers left behind: leases go back to the queue,
+    /// messages that were being sent are in doubt, the dead are forgotten. On
+    /// SQLite only the holder of the delivery lock may call it, and everybody
+    /// else is dead; on PostgreSQL anybody may, now and then, and dead is whose
+    /// last heartbeat is older than it promised, by the server's clock.
+    pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<sweep::Swept, StoreError> {
+        alone!(self, "take over unfinished work", Others, [], c => sweep::sweep(c, me, now))
+    }
+
+    // ---- workers ----
+
+    /// Makes a worker known, alive from now on. It has to be before it claims
+    /// anything.
+    pub async fn enlist(&self, worker: workers::NewWorker, now: Instant) -> Result<(), StoreError> {
+        alone!(self, "enlist as a worker", Nobody, [worker], c => workers::enlist(c, worker, now))
+    }
+
+    /// A heartbeat: covers everything the worker has in hands. `false`: others
+    /// declared it dead and took that over; it must not go on. Waits behind no
+    /// other verb.
+    pub async fn beat(&self, worker: WorkerId, now: Instant) -> Result<bool, StoreError> {
+        let beats = Beats {
+            writer: self.writer.for_beats(),
+        };
+        alone!(beats, "write a heartbeat", Nobody, [], c => workers::beat(c, worker, now))
+    }
+
+    /// A worker leaves, having given back what it had. What it left all the
+    /// same is taken over by the next sweep.
+    pub async fn dismiss(&self, worker: WorkerId) -> Result<(), StoreError> {
+        alone!(self, "dismiss a worker", Nobody, [], c => workers::dismiss(c, worker))
     }
 
     /// Settles messages whose quiet period in doubt is over.

@@ -1,0 +1,215 @@
+//! The loop that decides: reviews what is due and handles the ticks of jobs.
+//!
+//! Several daemons on one database fire the same ticks. Each asks for a tick
+//! before it handles it, and one gets it. The others keep it in mind and ask
+//! again until it is done: should its handler die, one of them takes it.
+
+use super::{RETRY_AFTER, news, wait};
+use crate::app::scheduler::{Tick, TimedJob, Timers};
+use crate::app::{App, AppError};
+use crate::daemon::{Job, NIGHTLY};
+use crate::domain::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// How often a tick is asked for that another worker has.
+const ASK_FOR_TICK_EVERY: Duration = Duration::from_secs(5);
+
+/// Starts the timers of the jobs; ticks arrive at `to`.
+///
+/// # Errors
+/// The database cannot be read, or the library refuses a job.
+pub(super) async fn start_timers(
+    app: &App,
+    jobs: Vec<Job>,
+    to: mpsc::Sender<Tick>,
+) -> Result<Timers, AppError> {
+    let mut timed = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let last_done = app.viewer.read.tick(&job.name).await?;
+        timed.push(TimedJob {
+            name: job.name,
+            plan: job.plan,
+            last_done,
+        });
+    }
+    Timers::start(timed, app.viewer.clock.clone(), to)
+        .await
+        .map_err(|error| AppError::Refused(format!("the timers cannot start: {error}")))
+}
+
+/// Ticks that are not known to be done, the newest of each job, and when each
+/// was last asked for.
+#[derive(Default)]
+struct Owed(BTreeMap<String, (Instant, Option<tokio::time::Instant>)>);
+
+impl Owed {
+    fn add(&mut self, tick: Tick) {
+        self.0.insert(tick.job, (tick.due, None));
+    }
+
+    /// The next one it is time to ask for.
+    fn next(&mut self) -> Option<Tick> {
+        let now = tokio::time::Instant::now();
+        let waited = |asked: &Option<tokio::time::Instant>| {
+            asked.is_none_or(|at| now.duration_since(at) >= ASK_FOR_TICK_EVERY)
+        };
+        let (job, (due, asked)) = self.0.iter_mut().find(|(_, (_, asked))| waited(asked))?;
+        *asked = Some(now);
+        Some(Tick {
+            job: job.clone(),
+            due: *due,
+        })
+    }
+
+    /// A newer one of the job may have come meanwhile.
+    fn is_done(&mut self, tick: &Tick) {
+        if self
+            .0
+            .get(&tick.job)
+            .is_some_and(|(due, _)| *due <= tick.due)
+        {
+            self.0.remove(&tick.job);
+        }
+    }
+}
+
+/// Reviews until `stop`.
+///
+/// # Errors
+/// The database is unusable.
+pub(super) async fn review_loop(
+    app: App,
+    mut ticks: mpsc::Receiver<Tick>,
+    mut commits: watch::Receiver<()>,
+    beat: Arc<AtomicU64>,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    let mut owed = Owed::default();
+    loop {
+        tokio::select! {
+            tick = ticks.recv() => if let Some(tick) = tick { owed.add(tick) },
+            () = news(&mut commits, &stop) => {}
+        }
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        match turn(&app, &mut owed).await {
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::error!("the review failed and is tried again: {error}");
+                if wait(RETRY_AFTER, &stop).await {
+                    return Ok(());
+                }
+            }
+            Ok(()) => {}
+        }
+        beat.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One tick, or else what is due.
+async fn turn(app: &App, owed: &mut Owed) -> Result<(), AppError> {
+    if let Some(tick) = owed.next() {
+        if app.viewer.read.tick(&tick.job).await? >= Some(tick.due) {
+            owed.is_done(&tick);
+            return Ok(());
+        }
+        let taken = app
+            .store
+            .lease_tick(&tick.job, tick.due, app.worker, app.now());
+        if taken.await? {
+            tracing::debug!(job = tick.job, due = %tick.due.to_utc(), "took a tick");
+            handle(app, &tick).await?;
+            owed.is_done(&tick);
+            return Ok(());
+        }
+    }
+    match app.viewer.read.next_review().await? {
+        Some(due) if due <= app.now() => review(app, "review", None).await,
+        _ => Ok(()),
+    }
+}
+
+async fn handle(app: &App, tick: &Tick) -> Result<(), AppError> {
+    if tick.job == NIGHTLY {
+        nightly(app, tick).await
+    } else {
+        review(app, &tick.job, Some(tick.due)).await
+    }
+}
+
+async fn review(app: &App, job: &str, tick: Option<Instant>) -> Result<(), AppError> {
+    let report = app.review_due(job, "backorderd", tick).await?;
+    if report.messages > 0 {
+        tracing::info!(
+            run = report.run.map(|run| run.0),
+            orders = report.orders,
+            messages = report.messages,
+            held = report.held,
+            "reviewed"
+        );
+    }
+    if report.held > 0 {
+        tracing::warn!(
+            run = report.run.map(|run| run.0),
+            held = report.held,
+            "messages wait for a person: backorderd runs list"
+        );
+    }
+    Ok(())
+}
+
+async fn nightly(app: &App, tick: &Tick) -> Result<(), AppError> {
+    let overlooked = app.reconcile().await?;
+    if overlooked > 0 {
+        tracing::error!(
+            overlooked,
+            "orders were owed a look that the work list did not know of; they are looked at now"
+        );
+    }
+    app.store.store_tick(&tick.job, tick.due).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tick(job: &str, due: i64) -> Tick {
+        Tick {
+            job: job.to_owned(),
+            due: Instant(due),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tick_another_has_is_asked_for_again_until_it_is_done() {
+        let mut owed = Owed::default();
+        owed.add(tick("review", 1));
+        assert_eq!(owed.next(), Some(tick("review", 1)));
+        assert_eq!(owed.next(), None);
+        tokio::time::advance(ASK_FOR_TICK_EVERY).await;
+        assert_eq!(owed.next(), Some(tick("review", 1)));
+        owed.is_done(&tick("review", 1));
+        tokio::time::advance(ASK_FOR_TICK_EVERY).await;
+        assert_eq!(owed.next(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_tick_of_a_job_covers_the_older_ones() {
+        let mut owed = Owed::default();
+        owed.add(tick("review", 1));
+        owed.add(tick("nightly", 1));
+        owed.add(tick("review", 2));
+        // The older one was being handled when the newer one came.
+        owed.is_done(&tick("review", 1));
+        assert_eq!(owed.next(), Some(tick("nightly", 1)));
+        assert_eq!(owed.next(), Some(tick("review", 2)));
+        assert_eq!(owed.next(), None);
+    }
+}
