@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant as Moment;
 use tokio_util::sync::CancellationToken;
 
 /// How often a tick is asked for that another worker has.
@@ -45,7 +46,7 @@ pub(super) async fn start_timers(
 /// Ticks that are not known to be done, the newest of each job, and when each
 /// was last asked for.
 #[derive(Default)]
-struct Owed(BTreeMap<String, (Instant, Option<tokio::time::Instant>)>);
+struct Owed(BTreeMap<String, (Instant, Option<Moment>)>);
 
 impl Owed {
     fn add(&mut self, tick: Tick) {
@@ -53,9 +54,8 @@ impl Owed {
     }
 
     /// The next one it is time to ask for.
-    fn next(&mut self) -> Option<Tick> {
-        let now = tokio::time::Instant::now();
-        let waited = |asked: &Option<tokio::time::Instant>| {
+    fn next(&mut self, now: Moment) -> Option<Tick> {
+        let waited = |asked: &Option<Moment>| {
             asked.is_none_or(|at| now.duration_since(at) >= ASK_FOR_TICK_EVERY)
         };
         let (job, (due, asked)) = self.0.iter_mut().find(|(_, (_, asked))| waited(asked))?;
@@ -114,7 +114,7 @@ pub(super) async fn review_loop(
 
 /// One tick, or else what is due.
 async fn turn(app: &App, owed: &mut Owed) -> Result<(), AppError> {
-    if let Some(tick) = owed.next() {
+    if let Some(tick) = owed.next(Moment::now()) {
         if app.viewer.read.tick(&tick.job).await? >= Some(tick.due) {
             owed.is_done(&tick);
             return Ok(());
@@ -187,29 +187,30 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_tick_another_has_is_asked_for_again_until_it_is_done() {
+    #[test]
+    fn a_tick_another_has_is_asked_for_again_until_it_is_done() {
+        let now = Moment::now();
+        let later = now + ASK_FOR_TICK_EVERY;
         let mut owed = Owed::default();
         owed.add(tick("review", 1));
-        assert_eq!(owed.next(), Some(tick("review", 1)));
-        assert_eq!(owed.next(), None);
-        tokio::time::advance(ASK_FOR_TICK_EVERY).await;
-        assert_eq!(owed.next(), Some(tick("review", 1)));
+        assert_eq!(owed.next(now), Some(tick("review", 1)));
+        assert_eq!(owed.next(now), None);
+        assert_eq!(owed.next(later), Some(tick("review", 1)));
         owed.is_done(&tick("review", 1));
-        tokio::time::advance(ASK_FOR_TICK_EVERY).await;
-        assert_eq!(owed.next(), None);
+        assert_eq!(owed.next(later + ASK_FOR_TICK_EVERY), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_newest_tick_of_a_job_covers_the_older_ones() {
+    #[test]
+    fn the_newest_tick_of_a_job_covers_the_older_ones() {
+        let now = Moment::now();
         let mut owed = Owed::default();
         owed.add(tick("review", 1));
         owed.add(tick("nightly", 1));
         owed.add(tick("review", 2));
         // The older one was being handled when the newer one came.
         owed.is_done(&tick("review", 1));
-        assert_eq!(owed.next(), Some(tick("nightly", 1)));
-        assert_eq!(owed.next(), Some(tick("review", 2)));
-        assert_eq!(owed.next(), None);
+        assert_eq!(owed.next(now), Some(tick("nightly", 1)));
+        assert_eq!(owed.next(now), Some(tick("review", 2)));
+        assert_eq!(owed.next(now), None);
     }
 }

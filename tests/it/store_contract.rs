@@ -31,3 +31,4 @@ mod review;
 mod settle;
 mod stage;
 mod together;
+mod workers;
