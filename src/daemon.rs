@@ -290,7 +290,7 @@ async fn watch_commits(app: App, to: watch::Sender<()>, stop: CancellationToken)
 async fn news(commits: &mut watch::Receiver<()>, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        _ = commits.changed() => {}
+        Ok(()) = commits.changed() => {}
         () = tokio::time::sleep(LOOK_EVERY) => {}
     }
 }

@@ -78,6 +78,20 @@ impl Owed {
     }
 }
 
+/// Waits for the next turn of the review: a job's tick, or `None` where there
+/// is [`news`]. Without jobs nobody holds the other end of `ticks`; that is a
+/// reason to wait for news alone, not to turn without end.
+async fn next_turn(
+    ticks: &mut mpsc::Receiver<Tick>,
+    commits: &mut watch::Receiver<()>,
+    stop: &CancellationToken,
+) -> Option<Tick> {
+    tokio::select! {
+        Some(tick) = ticks.recv() => Some(tick),
+        () = news(commits, stop) => None,
+    }
+}
+
 /// Reviews until `stop`.
 ///
 /// # Errors
@@ -91,9 +105,8 @@ pub(super) async fn review_loop(
 ) -> Result<(), AppError> {
     let mut owed = Owed::default();
     loop {
-        tokio::select! {
-            tick = ticks.recv() => if let Some(tick) = tick { owed.add(tick) },
-            () = news(&mut commits, &stop) => {}
+        if let Some(tick) = next_turn(&mut ticks, &mut commits, &stop).await {
+            owed.add(tick);
         }
         if stop.is_cancelled() {
             return Ok(());
@@ -179,6 +192,9 @@ async fn nightly(app: &App, tick: &Tick) -> Result<(), AppError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
 
     fn tick(job: &str, due: i64) -> Tick {
         Tick {
@@ -212,5 +228,62 @@ mod tests {
         assert_eq!(owed.next(now), Some(tick("nightly", 1)));
         assert_eq!(owed.next(now), Some(tick("review", 2)));
         assert_eq!(owed.next(now), None);
+    }
+
+    /// What a first look at the next turn finds: `None` while there is
+    /// nothing to do.
+    fn first_look(
+        tick: Option<Tick>,
+        jobs: bool,
+        commits: bool,
+        stopped: bool,
+    ) -> Option<Option<Tick>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (ticks_in, mut ticks) = mpsc::channel(1);
+            if let Some(tick) = tick {
+                ticks_in.try_send(tick).unwrap();
+            }
+            let ticks_in = jobs.then_some(ticks_in);
+            let (commits_in, mut seen) = watch::channel(());
+            let commits_in = commits.then_some(commits_in);
+            let stop = CancellationToken::new();
+            if stopped {
+                stop.cancel();
+            }
+            let mut turn = pin!(next_turn(&mut ticks, &mut seen, &stop));
+            let look = poll_fn(|cx| {
+                Poll::Ready(match turn.as_mut().poll(cx) {
+                    Poll::Ready(found) => Some(found),
+                    Poll::Pending => None,
+                })
+            });
+            let found = look.await;
+            drop((ticks_in, commits_in));
+            found
+        })
+    }
+
+    #[test]
+    fn a_turn_comes_for_a_reason_and_not_because_somebody_is_gone() {
+        for (sentence, jobs, commits) in [
+            ("all are there", true, true),
+            ("no job is configured", false, true),
+            ("nobody watches for commits any more", true, false),
+            ("neither", false, false),
+        ] {
+            assert_eq!(first_look(None, jobs, commits, false), None, "{sentence}");
+            let stopped = first_look(None, jobs, commits, true);
+            assert_eq!(stopped, Some(None), "{sentence}, and it is time to stop");
+        }
+        let tick = Tick {
+            job: NIGHTLY.to_owned(),
+            due: Instant(0),
+        };
+        let ticked = first_look(Some(tick.clone()), true, true, false);
+        assert_eq!(ticked, Some(Some(tick)));
     }
 }

@@ -49,6 +49,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/runs.rs", read::runs::STATEMENTS),
     ("read/scopes.rs", read::scopes::STATEMENTS),
     ("read/situations.rs", read::situations::STATEMENTS),
+    ("read/wishes.rs", read::wishes::STATEMENTS),
     ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),

@@ -378,6 +378,13 @@ pub fn teapots(order: &str, eta: NaiveDate) -> Value {
     })
 }
 
+/// So many orders of teapots, each of a customer of its own.
+pub fn orders_of_teapots(n: usize, eta: NaiveDate) -> Vec<Value> {
+    (3000..3000 + n)
+        .map(|order| teapots(&order.to_string(), eta))
+        .collect()
+}
+
 /// The row with other values in some columns.
 pub fn but(mut row: Value, columns: Value) -> Value {
     let (row_columns, columns) = (row.as_object_mut().unwrap(), columns);

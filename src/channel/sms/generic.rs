@@ -10,6 +10,7 @@
 //! and, where the settings ask a question about the body, the right reply to
 //! it: another reply is a refusal, none at all is doubt.
 
+use super::gateway::{Gateway, TextChannel};
 use super::{
     HttpAnswer, accepted, by_status, doubt, evidence, exchange, gateway_url, http_client, later,
     reach, refused,
@@ -17,25 +18,21 @@ use super::{
 use crate::channel::settings::{
     AnswerMatch, BodyTemplate, GenericSmsSettings, HttpAuth, HttpMethod,
 };
-use crate::channel::{Answer, Channel, ChannelProblem, Envelope, Payload, Session, Text};
+use crate::channel::{Answer, ChannelProblem, Text};
 use crate::domain::ids::MessageUid;
-use crate::domain::kinds::ChannelName;
-use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
+use crate::domain::outcome::{Deferral, Evidence, Outcome, Refusal};
 use crate::domain::sms_text::{SmsEncoding, measure};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use std::sync::Arc;
 
 /// As much of a refusal's body as becomes evidence.
 const EXCERPT_CHARS_MAX: usize = 160;
 
-pub struct GenericSmsChannel {
-    inner: Arc<Inner>,
-}
+pub type GenericSmsChannel = TextChannel<GenericGateway>;
 
-struct Inner {
+pub struct GenericGateway {
     settings: GenericSmsSettings,
     client: Client,
     url: Url,
@@ -73,74 +70,47 @@ impl GenericSmsChannel {
             None => None,
         };
         let client = http_client(&settings.limits)?;
-        Ok(GenericSmsChannel {
-            inner: Arc::new(Inner {
-                settings,
-                client,
-                url,
-                credential,
-            }),
-        })
+        Ok(TextChannel::through(GenericGateway {
+            settings,
+            client,
+            url,
+            credential,
+        }))
     }
 }
 
-impl Channel for GenericSmsChannel {
-    fn name(&self) -> ChannelName {
-        ChannelName::Sms
-    }
-
-    fn max_sessions(&self) -> usize {
-        self.inner.settings.sessions.max(1)
+impl Gateway for GenericGateway {
+    fn sessions(&self) -> usize {
+        self.settings.sessions
     }
 
     fn per_minute(&self) -> u32 {
-        self.inner.settings.per_minute.max(1)
+        self.settings.per_minute
     }
 
     /// Only whether the port answers: no gateway can be asked anything more
     /// in general.
     fn check(&self) -> Answer<'_, Result<String, ChannelProblem>> {
         Box::pin(async move {
-            let found = reach(&self.inner.url, self.inner.settings.limits.connect).await?;
+            let found = reach(&self.url, self.settings.limits.connect).await?;
             Ok(format!(
                 "{}: {found}; the login is not checked",
-                self.inner.settings.name
+                self.settings.name
             ))
         })
     }
 
-    fn open(&self) -> Box<dyn Session> {
-        Box::new(GenericSession {
-            inner: Arc::clone(&self.inner),
-        })
-    }
-}
-
-struct GenericSession {
-    inner: Arc<Inner>,
-}
-
-impl Session for GenericSession {
-    fn send<'a>(&'a mut self, envelope: &'a Envelope) -> Answer<'a, Outcome> {
+    fn send<'a>(&'a self, uid: MessageUid, text: &'a Text) -> Answer<'a, Outcome> {
         Box::pin(async move {
-            let inner = &self.inner;
-            let Payload::Text(text) = &envelope.payload else {
-                let what = Evidence::new(Phase::Connect, "an e-mail cannot go to a text gateway");
-                return refused(Refusal::Content, what);
-            };
-            match exchange(inner.request(envelope.uid, text)).await {
-                Ok(answer) => classify(&inner.settings, &answer, &text.text),
+            match exchange(self.request(uid, text)).await {
+                Ok(answer) => classify(&self.settings, &answer, &text.text),
                 Err(outcome) => *outcome,
             }
         })
     }
-
-    fn close(&mut self) -> Answer<'_, ()> {
-        Box::pin(async {})
-    }
 }
 
-impl Inner {
+impl GenericGateway {
     fn request(&self, uid: MessageUid, text: &Text) -> RequestBuilder {
         let settings = &self.settings;
         let values = Values::of(text, &settings.from);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::channel::settings::{HttpLimits, Login, Success};
+use crate::channel::{Channel, Envelope, Payload};
 use crate::domain::contact::PhoneNumber;
 use crate::domain::ids::MessageNo;
 use crate::domain::time::Length;
@@ -346,15 +347,6 @@ async fn credentials_go_where_the_gateway_wants_them() {
     }
 }
 
-fn answer(status: u16, body: &str) -> HttpAnswer {
-    HttpAnswer {
-        status,
-        body: body.as_bytes().to_vec(),
-        is_whole: true,
-        wait: None,
-    }
-}
-
 #[test]
 fn a_gateway_that_always_says_200_is_read_by_its_body() {
     let mut vonage = settings("https://gateway.example");
@@ -377,7 +369,7 @@ fn a_gateway_that_always_says_200_is_read_by_its_body() {
         (r#"{"messages":[]}"#, "in_doubt"),
         ("fine", "in_doubt"),
     ] {
-        let outcome = classify(&vonage, &answer(200, body), "Order");
+        let outcome = classify(&vonage, &HttpAnswer::whole(200, body), "Order");
         assert_eq!(short(&outcome), expected, "{body}");
     }
 }
@@ -412,7 +404,7 @@ fn a_gateway_that_speaks_in_words_is_read_by_its_words() {
         (503, "Temporal failure, try again later.", "deferred relay"),
         (502, "", "in_doubt"),
     ] {
-        let outcome = classify(&kannel, &answer(status, body), "Order");
+        let outcome = classify(&kannel, &HttpAnswer::whole(status, body), "Order");
         assert_eq!(short(&outcome), expected, "{status} {body}");
     }
 }

@@ -15,6 +15,7 @@
 //! Nothing an error says comes from the library: its texts carry the URL, and
 //! with some gateways the URL carries the number and the password.
 
+pub mod gateway;
 pub mod generic;
 pub mod twilio;
 
@@ -133,6 +134,17 @@ impl HttpAnswer {
 
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// One that came in whole and asked for no pause.
+    #[cfg(test)]
+    fn whole(status: u16, body: &str) -> HttpAnswer {
+        HttpAnswer {
+            status,
+            body: body.as_bytes().to_vec(),
+            is_whole: true,
+            wait: None,
+        }
     }
 }
 

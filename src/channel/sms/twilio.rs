@@ -5,30 +5,28 @@
 //! that their meanings may change, so an unknown one is never a reason to
 //! stop writing to a number.
 
+use super::gateway::{Gateway, TextChannel, unsendable};
 use super::{
     HttpAnswer, accepted, by_status, configuration, doubt, evidence, exchange, gateway_url,
     http_client, later, place, refused,
 };
 use crate::channel::settings::{TwilioSender, TwilioSettings};
-use crate::channel::{Answer, Channel, ChannelProblem, Envelope, Payload, Session, Text};
-use crate::domain::kinds::ChannelName;
-use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
+use crate::channel::{Answer, ChannelProblem, Text};
+use crate::domain::ids::MessageUid;
+use crate::domain::outcome::{Deferral, Evidence, Outcome, Refusal};
 use crate::domain::time::Length;
 use reqwest::{Client, RequestBuilder, Url};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use std::sync::Arc;
 
 /// Longest body Twilio takes.
 const BODY_CHARS_MAX: usize = 1600;
 /// A handset that is off is not tried again at once.
 const HANDSET_WAIT: Length = Length::hours(1);
 
-pub struct TwilioChannel {
-    inner: Arc<Inner>,
-}
+pub type TwilioChannel = TextChannel<TwilioGateway>;
 
-struct Inner {
+pub struct TwilioGateway {
     settings: TwilioSettings,
     client: Client,
     messages: Url,
@@ -51,40 +49,33 @@ impl TwilioChannel {
             what: "the account's id is not one".into(),
         })?;
         let client = http_client(&settings.limits)?;
-        Ok(TwilioChannel {
-            inner: Arc::new(Inner {
-                settings,
-                client,
-                messages,
-            }),
-        })
+        Ok(TextChannel::through(TwilioGateway {
+            settings,
+            client,
+            messages,
+        }))
     }
 }
 
-impl Channel for TwilioChannel {
-    fn name(&self) -> ChannelName {
-        ChannelName::Sms
-    }
-
-    fn max_sessions(&self) -> usize {
-        self.inner.settings.sessions.max(1)
+impl Gateway for TwilioGateway {
+    fn sessions(&self) -> usize {
+        self.settings.sessions
     }
 
     fn per_minute(&self) -> u32 {
-        self.inner.settings.per_minute.max(1)
+        self.settings.per_minute
     }
 
     /// Asks for the list of messages, which tells whether the credentials
     /// are right; what the list says is not read.
     fn check(&self) -> Answer<'_, Result<String, ChannelProblem>> {
         Box::pin(async move {
-            let inner = &self.inner;
-            let list = inner
+            let list = self
                 .client
-                .get(inner.messages.clone())
+                .get(self.messages.clone())
                 .query(&[("PageSize", "1")]);
-            let at = place(&inner.messages);
-            match exchange(inner.sign(list)).await {
+            let at = place(&self.messages);
+            match exchange(self.sign(list)).await {
                 Err(outcome) => Err(ChannelProblem::Unreachable {
                     at,
                     what: outcome.evidence().text.clone(),
@@ -104,14 +95,21 @@ impl Channel for TwilioChannel {
         })
     }
 
-    fn open(&self) -> Box<dyn Session> {
-        Box::new(TwilioSession {
-            inner: Arc::clone(&self.inner),
+    /// There is no idempotency key to give the message's id to.
+    fn send<'a>(&'a self, _uid: MessageUid, text: &'a Text) -> Answer<'a, Outcome> {
+        Box::pin(async move {
+            if text.text.chars().count() > BODY_CHARS_MAX {
+                return unsendable("the text is longer than 1600 characters");
+            }
+            match exchange(self.request(text)).await {
+                Ok(answer) => classify(&answer),
+                Err(outcome) => *outcome,
+            }
         })
     }
 }
 
-impl Inner {
+impl TwilioGateway {
     fn sign(&self, request: RequestBuilder) -> RequestBuilder {
         request.basic_auth(
             &self.settings.user,
@@ -137,35 +135,6 @@ impl Inner {
         }
         self.sign(self.client.post(self.messages.clone()).form(&fields))
     }
-}
-
-struct TwilioSession {
-    inner: Arc<Inner>,
-}
-
-impl Session for TwilioSession {
-    fn send<'a>(&'a mut self, envelope: &'a Envelope) -> Answer<'a, Outcome> {
-        Box::pin(async move {
-            let Payload::Text(text) = &envelope.payload else {
-                return unsendable("an e-mail cannot go to a text gateway");
-            };
-            if text.text.chars().count() > BODY_CHARS_MAX {
-                return unsendable("the text is longer than 1600 characters");
-            }
-            match exchange(self.inner.request(text)).await {
-                Ok(answer) => classify(&answer),
-                Err(outcome) => *outcome,
-            }
-        })
-    }
-
-    fn close(&mut self) -> Answer<'_, ()> {
-        Box::pin(async {})
-    }
-}
-
-fn unsendable(what: &str) -> Outcome {
-    refused(Refusal::Content, Evidence::new(Phase::Connect, what))
 }
 
 /// What Twilio's answer to a message means.
@@ -225,22 +194,14 @@ fn by_code(code: u64, answer: &HttpAnswer, evidence: Evidence) -> Outcome {
 mod tests {
     use super::*;
     use crate::channel::settings::HttpLimits;
+    use crate::channel::{Channel, Envelope, Payload};
     use crate::domain::contact::PhoneNumber;
-    use crate::domain::ids::{MessageNo, MessageUid};
+    use crate::domain::ids::MessageNo;
     use secrecy::SecretString;
     use std::time::Duration;
     use uuid::Uuid;
     use wiremock::matchers::{basic_auth, body_string, method, path, query_param};
     use wiremock::{Mock, MockServer, ResponseTemplate};
-
-    fn answer(status: u16, body: &str) -> HttpAnswer {
-        HttpAnswer {
-            status,
-            body: body.as_bytes().to_vec(),
-            is_whole: true,
-            wait: None,
-        }
-    }
 
     fn short(outcome: &Outcome) -> String {
         match outcome {
@@ -279,13 +240,17 @@ mod tests {
         ] {
             let body =
                 format!("{{\"code\":{code},\"message\":\"no +15005550001\",\"status\":400}}");
-            let outcome = classify(&answer(400, &body));
+            let outcome = classify(&HttpAnswer::whole(400, &body));
             assert_eq!(short(&outcome), expected, "{code}");
             assert_eq!(outcome.evidence().text, "no <number>");
             assert_eq!(outcome.evidence().enhanced, Some(code.to_string()));
             // The same after the message was created.
             let body = format!("{{\"sid\":\"SM1\",\"status\":\"failed\",\"error_code\":{code}}}");
-            assert_eq!(short(&classify(&answer(201, &body))), expected, "{code}");
+            assert_eq!(
+                short(&classify(&HttpAnswer::whole(201, &body))),
+                expected,
+                "{code}"
+            );
         }
     }
 
@@ -310,14 +275,14 @@ mod tests {
             (503, "", "in_doubt"),
         ] {
             assert_eq!(
-                short(&classify(&answer(status, body))),
+                short(&classify(&HttpAnswer::whole(status, body))),
                 expected,
                 "{status} {body}"
             );
         }
         let cut = HttpAnswer {
             is_whole: false,
-            ..answer(201, r#"{"sid":"SM0123"}"#)
+            ..HttpAnswer::whole(201, r#"{"sid":"SM0123"}"#)
         };
         assert_eq!(short(&classify(&cut)), "in_doubt");
     }

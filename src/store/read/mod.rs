@@ -8,6 +8,7 @@ pub mod mirror;
 pub mod runs;
 pub mod scopes;
 pub mod situations;
+pub mod wishes;
 pub mod workers;
 
 use crate::domain::notice_key::Mode;

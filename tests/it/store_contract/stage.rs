@@ -29,12 +29,13 @@ use backorderd::store::write::workers::NewWorker;
 use backorderd::store::{Place, Store};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// The engines the contract is held against.
@@ -117,6 +118,19 @@ enum Raw {
 const WORKERS: std::ops::RangeInclusive<u128> = 1..=9;
 /// Longer than a case takes on a slow machine.
 const ALIVE: Length = Length::hours(1);
+
+/// See [`Stage::standstill`].
+pub struct Standstill(Raw);
+
+impl Standstill {
+    pub async fn let_go(self) {
+        let done = match self.0 {
+            Raw::Sqlite(mut raw) => raw.execute("ROLLBACK").await.map(drop),
+            Raw::Postgres(mut raw) => raw.execute("ROLLBACK").await.map(drop),
+        };
+        done.expect("an end");
+    }
+}
 
 /// One fresh database with one shop.
 pub struct Stage {
@@ -257,6 +271,35 @@ impl Stage {
                 done.map(|d| d.rows_affected())
             }
         }
+    }
+
+    /// Keeps all messages as they are until it is let go. On PostgreSQL whoever
+    /// changes one waits there, with what it looked at before in its hands; on
+    /// SQLite nobody writes at all.
+    pub async fn standstill(&self) -> Standstill {
+        Standstill(match self.raw().await {
+            Raw::Sqlite(mut raw) => {
+                let stop = raw.execute("BEGIN IMMEDIATE").await;
+                stop.expect("the file's lock");
+                Raw::Sqlite(raw)
+            }
+            Raw::Postgres(mut raw) => {
+                let stop = sqlx::raw_sql("BEGIN; SELECT no FROM messages FOR UPDATE");
+                raw.execute(stop).await.expect("the messages' locks");
+                Raw::Postgres(raw)
+            }
+        })
+    }
+
+    /// Returns when this many writers wait for a lock, or when `last` is done.
+    /// SQLite does not say who waits: there it returns at once.
+    pub async fn until_waiting<T>(&self, n_writers: i64, last: &JoinHandle<T>) {
+        if let BackEnd::Sqlite = self.back_end() {
+            return;
+        }
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while self.number(waiting).await < n_writers && !last.is_finished() {}
     }
 
     // ---- the shop speaks ----

@@ -35,27 +35,32 @@ pub struct Claim {
 }
 
 /// Not said while held: the whole shop, a channel, or one of its orders.
+///
+/// The queue is walked in its order and no further than asked for, however long
+/// it is. Two small words keep PostgreSQL from working it off as a whole first:
+/// the plus hides the index by age, `OFFSET 0` has what stands in the way of a
+/// message looked up for that message alone.
 macro_rules! pick {
     ($lock:literal) => {
         concat!(
             "
 SELECT m.no FROM messages m
 WHERE m.state = 'queued' AND m.held = FALSE AND m.mode = $1
-  AND m.due_at <= $2 AND m.not_after >= $2 AND m.claims < $3
+  AND m.due_at <= $2 AND +m.not_after >= $2 AND m.claims < $3
   AND (CAST($4 AS BIGINT) IS NULL OR m.run_no = $4)
   AND m.channel IN (SELECT CAST(e.atom AS TEXT) FROM json_each($5) AS e)
   -- Apart from the channels': asked once, it spares the walk through the queue.
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global')
   AND m.channel NOT IN (SELECT h.key FROM holds h WHERE h.scope = 'channel')
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
-    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version)
+    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version LIMIT 1 OFFSET 0)
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN held_orders v ON v.order_id = n.order_id
-    WHERE n.message_no = m.no)
+    WHERE n.message_no = m.no LIMIT 1 OFFSET 0)
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN notices f ON f.order_id = n.order_id
       AND f.channel = n.channel AND f.mode = n.mode AND f.in_flight = TRUE
-    WHERE n.message_no = m.no)
+    WHERE n.message_no = m.no LIMIT 1 OFFSET 0)
   AND NOT EXISTS (SELECT 1 FROM suppressions s
-    WHERE s.address_hash = m.address_hash AND s.channel = m.channel)
+    WHERE s.address_hash = m.address_hash AND s.channel = m.channel LIMIT 1 OFFSET 0)
 ORDER BY m.due_at, m.no LIMIT $6",
             $lock
         )
