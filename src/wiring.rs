@@ -15,7 +15,7 @@ use crate::channel::sms::twilio::TwilioChannel;
 use crate::channel::sms::vonage::VonageChannel;
 use crate::channel::smtp::SmtpChannel;
 use crate::channel::{Channel, ChannelProblem, tls};
-use crate::clock::{Clock, Ids, SettableClock, SystemClock};
+use crate::clock::{Clock, Ids, SettableClock, SystemClock, host_name};
 use crate::config::{Config, ConfiguredMode, DatabaseSettings, SmsGatewaySettings, policy_digest};
 use crate::domain::kinds::ChannelName;
 use crate::store::place::PlaceError;
@@ -151,6 +151,8 @@ pub fn settings(config: &Config) -> Settings {
             per_minute: config.pace.per_minute,
             first: config.pace.first,
         },
+        alive: config.workers.alive,
+        host: host_name(),
     }
 }
 
@@ -300,6 +302,7 @@ pub async fn app_with(
         key,
     };
     Ok(App {
+        worker: ids.worker_id(viewer.now()),
         viewer,
         store,
         ids: Arc::new(ids),

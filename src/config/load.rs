@@ -3,11 +3,11 @@
 
 use super::channels::{self, Email};
 use super::environment::Environment;
-use super::forms::{choice, like, parsed, whole};
+use super::forms::{choice, length, like, parsed, whole};
 use super::layers::{self, DEFAULTS};
 use super::meant::{
     Config, ConfiguredMode, JobName, JobSettings, LogFormat, LogLevel, LogSettings, PaceSettings,
-    SandboxSettings, SecretUse,
+    SandboxSettings, SecretUse, WorkerSettings,
 };
 use super::places::{self, FILE_NAME, Folders};
 use super::problem::{ConfigErrors, Place, Problem, Source};
@@ -19,10 +19,15 @@ use super::units::Wrong;
 use super::{policy, shop, web};
 use crate::domain::contact::{Country, EmailAddress, PhoneNumber};
 use crate::domain::schedule::CronPlan;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Length};
 use chrono::DateTime;
 use chrono_tz::Tz;
 use std::path::Path;
+
+/// Less, and a slow disk looks like a dead worker.
+const ALIVE_MIN: Length = Length::secs(3);
+/// More, and what a dead worker had waits longer than a quiet period.
+const ALIVE_MAX: Length = Length::mins(10);
 
 /// What a load depends on.
 pub struct LoadArgs<'a> {
@@ -107,6 +112,11 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         per_minute: pace.wanted("per_minute", 1, whole(1..=1_000_000)),
         first: pace.wanted("first", 0, whole(0..=1_000)),
     };
+    let workers = WorkerSettings {
+        alive: reader
+            .section("workers")
+            .wanted("alive", ALIVE_MIN, length(ALIVE_MIN..=ALIVE_MAX)),
+    };
     let mut email = channels::read(reader, &shop.profile, &vault, pace.per_minute);
     let bounce_maildir = places::bounce_maildir(reader, &folders.base);
     let web = web::read(reader);
@@ -157,6 +167,7 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         web,
         policy,
         pace,
+        workers,
         jobs,
         templates_dir: templates,
         log,

@@ -11,7 +11,7 @@ use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
 use crate::domain::schedule::CronPlan;
 use crate::domain::shop::ShopProfile;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Length};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -51,6 +51,7 @@ pub struct Config {
     pub web: Option<WebSettings>,
     pub policy: Policy,
     pub pace: PaceSettings,
+    pub workers: WorkerSettings,
     pub jobs: Vec<JobSettings>,
     /// The merchant's own templates.
     pub templates_dir: Option<PathBuf>,
@@ -141,6 +142,13 @@ pub struct PaceSettings {
     pub per_minute: u32,
     /// Messages of a run that go before the rest.
     pub first: u32,
+}
+
+/// How processes on one database watch each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// How long after its last heartbeat a worker's work is taken over.
+    pub alive: Length,
 }
 
 #[derive(Clone, Debug)]

@@ -7,8 +7,9 @@
 //! per job was tried elsewhere at 4,000 jobs a second and is slower than the
 //! set. Every other verb is a transaction of its own.
 //!
-//! SQLite has one task for all; PostgreSQL has one for the hot verbs and one
-//! for the rest, so that a long plan does not stop the sending.
+//! SQLite has one task for all; PostgreSQL has one for the hot verbs, one for
+//! heartbeats and one for the rest, so that a long plan neither stops the
+//! sending nor makes the process look dead.
 //!
 //! Nobody can cancel a transaction: callers hold only the receiving end of an
 //! answer. A verb may run more than once (the connection was lost before its
@@ -119,6 +120,7 @@ struct Alone {
 #[derive(Clone)]
 pub struct Writer {
     hot: mpsc::Sender<Job>,
+    beats: mpsc::Sender<Job>,
     rest: mpsc::Sender<Job>,
 }
 
@@ -128,15 +130,26 @@ impl Writer {
         let jobs = start(engine);
         Writer {
             hot: jobs.clone(),
+            beats: jobs.clone(),
             rest: jobs,
         }
     }
 
-    /// Starts a task for marks and records and one for everything else.
-    pub fn two(hot: impl Engine, rest: impl Engine) -> Writer {
+    /// Starts a task for marks and records, one for heartbeats and one for
+    /// everything else.
+    pub fn three(hot: impl Engine, beats: impl Engine, rest: impl Engine) -> Writer {
         Writer {
             hot: start(hot),
+            beats: start(beats),
             rest: start(rest),
+        }
+    }
+
+    /// The same, but what it does alone does not wait behind other verbs.
+    pub(crate) fn for_beats(&self) -> Writer {
+        Writer {
+            rest: self.beats.clone(),
+            ..self.clone()
         }
     }
 

@@ -48,10 +48,18 @@ pub struct PostgresEngine {
 
 impl PostgresEngine {
     pub fn new(server: Server, session: Writing, pulse: Pulse) -> PostgresEngine {
+        PostgresEngine {
+            session: Some(session),
+            ..PostgresEngine::unconnected(server, pulse)
+        }
+    }
+
+    /// One that connects with its first verb.
+    pub fn unconnected(server: Server, pulse: Pulse) -> PostgresEngine {
         debug_assert!(COMMIT_AND_TELL.contains(CHANNEL));
         PostgresEngine {
             server,
-            session: Some(session),
+            session: None,
             xid: String::new(),
             pulse,
         }

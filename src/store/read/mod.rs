@@ -10,6 +10,7 @@ pub mod runs;
 pub mod scopes;
 pub mod situations;
 pub mod wishes;
+pub mod workers;
 
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;

@@ -7,8 +7,11 @@ pub mod operate;
 pub mod receipts;
 pub mod review;
 pub mod settle;
+pub mod sweep;
+pub mod ticks;
+pub mod workers;
 
-use crate::domain::ids::{MessageNo, RunNo, WorkerId};
+use crate::domain::ids::{MessageNo, OrderId, RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::mirror::{EtaChange, MirrorChanges};
 use crate::domain::notice_key::Mode;
@@ -32,6 +35,11 @@ pub struct Store {
     read: ReadStore,
     writer: Writer,
     place: Place,
+}
+
+/// The writer's road for heartbeats.
+struct Beats {
+    writer: Writer,
 }
 
 /// Hands a verb to the writer: what it needs is kept behind its back, so that
@@ -68,7 +76,8 @@ impl Store {
                     let session = postgres::open::writer(server).await?;
                     Ok(PostgresEngine::new(server.clone(), session, pulse.clone()))
                 };
-                Writer::two(engine().await?, engine().await?)
+                let beats = PostgresEngine::unconnected(server.clone(), pulse.clone());
+                Writer::three(engine().await?, beats, engine().await?)
             }
         };
         Ok(Store {
@@ -195,11 +204,62 @@ impl Store {
         })
     }
 
+    /// Takes orders that are due for review at `now`, longest due first, for
+    /// `by` to plan; some `limit` of them. Where several processes may plan, the
+    /// persons behind them are leased for a minute, all their due orders come
+    /// along, and [`Store::commit_review`] gives them back; an order of a person
+    /// another planner has is passed by, and stays due.
+    pub async fn take_due(
+        &self,
+        by: WorkerId,
+        now: Instant,
+        limit: u32,
+    ) -> Result<Vec<OrderId>, StoreError> {
+        if let Place::Sqlite(_) = self.place {
+            return self.read.due_orders(now, limit).await;
+        }
+        alone!(self, "take due orders", |_| Wakes::Nobody, [], c => {
+            review::planning::take_due(c, by, now, limit)
+        })
+    }
+
+    /// The same for certain orders, due or not: answers those of persons that
+    /// no other planner has.
+    pub async fn take_orders(
+        &self,
+        by: WorkerId,
+        orders: &[OrderId],
+    ) -> Result<Vec<OrderId>, StoreError> {
+        let orders = orders.to_vec();
+        if let Place::Sqlite(_) = self.place {
+            return Ok(orders);
+        }
+        alone!(self, "take orders", |_| Wakes::Nobody, [orders], c => {
+            review::planning::take_orders(c, by, orders)
+        })
+    }
+
+    /// Takes a job's tick for `worker` to handle; `false`: it is done, or a
+    /// worker that lives is at one of this job. Asking again is harmless; who
+    /// loses it asks again until it is done.
+    pub async fn lease_tick(
+        &self,
+        job: &str,
+        due: Instant,
+        worker: WorkerId,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        let job = job.to_owned();
+        alone!(self, "take a tick", |_| Wakes::Nobody, [job], c => {
+            ticks::lease_tick(c, job, due, worker, now)
+        })
+    }
+
     /// Stores a job's tick if it is newer than the stored one; `false` when
     /// somebody was there first.
     pub async fn store_tick(&self, job: &str, due: Instant) -> Result<bool, StoreError> {
         let job = job.to_owned();
-        alone!(self, "store a tick", |_| Wakes::Nobody, [job], c => review::runs::store_tick(c, job, due))
+        alone!(self, "store a tick", |_| Wakes::Nobody, [job], c => ticks::store_tick(c, job, due))
     }
 
     /// A held run is approved, dropped or lapses. Approval releases its
@@ -232,7 +292,7 @@ impl Store {
     /// overtaking anything, oldest due first, and leases them to `by` until
     /// `lease_until`. Two callers never get the same message for overlapping
     /// leases. Messages of orders that somebody is changing at this moment are
-    /// passed by.
+    /// passed by. On PostgreSQL a worker whose heartbeat is too old gets nothing.
     pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
         let wakes = |claimed: &Vec<Claimed>| match claimed.is_empty() {
             true => Wakes::Unchanged,
@@ -243,14 +303,17 @@ impl Store {
 
     /// Records, durably, that sending begins. `false`: the message may not be
     /// sent (its facts moved, it was held, suppressed or withdrawn, it is too
-    /// old, or the lease is another's) and no byte of it may leave.
+    /// old, the lease is another's, or on PostgreSQL the worker's heartbeat is
+    /// too old) and no byte of it may leave.
     pub async fn mark(&self, by: WorkerId, mark: Mark, now: Instant) -> Result<bool, StoreError> {
         self.writer.mark(by, mark, now).await
     }
 
     /// Records what became of it, with everything that follows (ledger, order,
     /// suppression, next try) in the same commit. `false`: the message was no
-    /// longer this worker's and nothing was changed.
+    /// longer this worker's and nothing was changed. No heartbeat is asked for:
+    /// as long as nobody took the message over, what really became of it is
+    /// better than the doubt it would be in.
     pub async fn record(
         &self,
         by: WorkerId,
@@ -276,12 +339,37 @@ impl Store {
 
     // ---- settling ----
 
-    /// Takes over what other workers left behind: leases go back to the queue,
-    /// messages that were being sent are in doubt. On SQLite only the holder of
-    /// the delivery lock may call it, and everybody else is dead; on PostgreSQL
-    /// anybody may, now and then, and only leases that are long over count.
-    pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<settle::Swept, StoreError> {
-        alone!(self, "take over unfinished work", |s| Wakes::others_if(*s != settle::Swept::default()), [], c => settle::sweep(c, me, now))
+    /// Takes over what dead workers left behind: leases go back to the queue,
+    /// messages that were being sent are in doubt, the dead are forgotten. On
+    /// SQLite only the holder of the delivery lock may call it, and everybody
+    /// else is dead; on PostgreSQL anybody may, now and then, and dead is whose
+    /// last heartbeat is older than it promised, by the server's clock.
+    pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<sweep::Swept, StoreError> {
+        alone!(self, "take over unfinished work", |s: &sweep::Swept| Wakes::others_if(*s != sweep::Swept::default()), [], c => sweep::sweep(c, me, now))
+    }
+
+    // ---- workers ----
+
+    /// Makes a worker known, alive from now on. It has to be before it claims
+    /// anything.
+    pub async fn enlist(&self, worker: workers::NewWorker, now: Instant) -> Result<(), StoreError> {
+        alone!(self, "enlist as a worker", |()| Wakes::Nobody, [worker], c => workers::enlist(c, worker, now))
+    }
+
+    /// A heartbeat: covers everything the worker has in hands. `false`: others
+    /// declared it dead and took that over; it must not go on. Waits behind no
+    /// other verb.
+    pub async fn beat(&self, worker: WorkerId, now: Instant) -> Result<bool, StoreError> {
+        let beats = Beats {
+            writer: self.writer.for_beats(),
+        };
+        alone!(beats, "write a heartbeat", |_| Wakes::Nobody, [], c => workers::beat(c, worker, now))
+    }
+
+    /// A worker leaves, having given back what it had. What it left all the
+    /// same is taken over by the next sweep.
+    pub async fn dismiss(&self, worker: WorkerId) -> Result<(), StoreError> {
+        alone!(self, "dismiss a worker", |()| Wakes::Nobody, [], c => workers::dismiss(c, worker))
     }
 
     /// Settles messages whose quiet period in doubt is over.
@@ -308,7 +396,7 @@ impl Store {
         new: receipts::NewReceipt,
         now: Instant,
     ) -> Result<receipts::Taken, StoreError> {
-        alone!(self, "take a receipt", Others, [new], c => receipts::take(c, new, now))
+        alone!(self, "take a receipt", |_| Wakes::Others, [new], c => receipts::take(c, new, now))
     }
 
     /// Keeps a mail nobody could read, for a person to look at; `false` when it
@@ -318,19 +406,19 @@ impl Store {
         mail: receipts::UnclearMail,
         now: Instant,
     ) -> Result<bool, StoreError> {
-        alone!(self, "set a mail aside", Others, [mail], c => receipts::set_aside(c, mail, now))
+        alone!(self, "set a mail aside", |_| Wakes::Others, [mail], c => receipts::set_aside(c, mail, now))
     }
 
     /// Applies receipts that waited and can be applied now; gives up on those
     /// whose message did not appear in time. Answers for how many messages.
     pub async fn apply_receipts(&self, now: Instant) -> Result<u64, StoreError> {
-        alone!(self, "apply receipts", Others, [], c => receipts::apply_waiting(c, now))
+        alone!(self, "apply receipts", |_| Wakes::Others, [], c => receipts::apply_waiting(c, now))
     }
 
     /// Deletes reports as they came once they are old, and what belongs to no
     /// message; what they said about messages stays. Answers how many.
     pub async fn forget_reports(&self, now: Instant) -> Result<u64, StoreError> {
-        alone!(self, "forget old reports", Nobody, [], c => receipts::forget(c, now))
+        alone!(self, "forget old reports", |_| Wakes::Nobody, [], c => receipts::forget(c, now))
     }
 
     // ---- operators ----

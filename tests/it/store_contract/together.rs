@@ -399,6 +399,7 @@ async fn whoever_settles_at_the_same_moment_settles_once(stage: Stage) {
     let claimed = stage.claim(1, "2026-02-16 14:45").await;
     assert_eq!(claimed.len(), N as usize);
     let over = at("2026-02-16 15:05");
+    stage.dies(1).await;
     let (a, b) = tokio::join!(
         stage.store.sweep(worker(2), over),
         other.sweep(worker(3), over),
