@@ -272,7 +272,10 @@ CREATE TABLE message_private (
   facts      TEXT NOT NULL
 ) STRICT;
 
+-- `id` rises with every sending that begins: by it a database knows that it is
+-- older than it was.
 CREATE TABLE attempts (
+  id                INTEGER PRIMARY KEY,
   message_no        INTEGER NOT NULL REFERENCES messages (no),
   no                INTEGER NOT NULL,
   worker            BLOB NOT NULL,
@@ -287,7 +290,7 @@ CREATE TABLE attempts (
   phase             TEXT,
   reply             TEXT,
   reference         TEXT,
-  PRIMARY KEY (message_no, no)
+  UNIQUE (message_no, no)
 ) STRICT;
 
 CREATE INDEX attempts_by_time ON attempts (began_at);

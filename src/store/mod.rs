@@ -21,9 +21,11 @@
 
 pub mod codec;
 pub mod conn;
+pub mod copy;
 pub mod place;
 pub mod postgres;
 pub mod read;
+pub mod schema;
 pub mod sqlite;
 pub(crate) mod statement;
 pub mod types;
@@ -39,6 +41,9 @@ pub use write::Store;
 
 /// Every statement of the store, by file.
 pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
+    ("copy/mod.rs", copy::STATEMENTS),
+    ("copy/session.rs", copy::session::STATEMENTS),
+    ("copy/tables.rs", copy::tables::STATEMENTS),
     ("postgres/engine.rs", postgres::engine::STATEMENTS),
     ("postgres/open.rs", postgres::open::STATEMENTS),
     ("read/figures.rs", read::figures::STATEMENTS),

@@ -370,10 +370,7 @@ async fn a_database_of_a_newer_program_is_refused(stage: Stage) {
 }
 
 async fn a_database_of_an_older_program_is_brought_forward_by_who_may_write(stage: Stage) {
-    stage
-        .force("DELETE FROM _sqlx_migrations")
-        .await
-        .unwrap();
+    stage.force("DELETE FROM _sqlx_migrations").await.unwrap();
     let refused = ReadStore::open(&stage.place()).await.err();
     assert!(
         matches!(

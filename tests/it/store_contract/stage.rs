@@ -1,8 +1,8 @@
 //! The stage the cases play on: a fresh database of one back end, a shop, and
 //! the moves everybody makes (import, review, claim, send).
 
-use crate::support::postgres::Database;
 use super::props::{MONDAY, accepted, ask, at, hash_of, hashes, mark_of, teapots, worker};
+use crate::support::postgres::Database;
 use backorderd::domain::bundle::{PlannedMessage, PlannedNotice, bundle};
 use backorderd::domain::contact::{EmailAddress, Locale};
 use backorderd::domain::ids::{MessageNo, MessageUid, OrderId};
@@ -16,7 +16,6 @@ use backorderd::domain::plan::plan;
 use backorderd::domain::policy::Policy;
 use backorderd::domain::row::Row;
 use backorderd::domain::time::Instant;
-use backorderd::store::{Place, Store};
 use backorderd::store::read::lists::MessageFilter;
 use backorderd::store::read::situations::ReadSituation;
 use backorderd::store::types::{
@@ -25,6 +24,7 @@ use backorderd::store::types::{
 };
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::mirror::MirrorInput;
+use backorderd::store::{Place, Store};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};

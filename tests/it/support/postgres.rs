@@ -37,7 +37,9 @@ fn address_of(name: &str) -> String {
         Some((address, options)) => (address.to_owned(), format!("?{options}")),
         None => (address, String::new()),
     };
-    let (server, _) = address.rsplit_once('/').expect("an address with a database");
+    let (server, _) = address
+        .rsplit_once('/')
+        .expect("an address with a database");
     format!("{server}/{name}{options}")
 }
 
@@ -121,18 +123,22 @@ async fn template() -> String {
         .execute(&mut admin)
         .await
         .expect("a lock");
-    let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
-        .bind(&name)
-        .fetch_one(&mut admin)
-        .await
-        .expect("an answer");
+    let there: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
+            .bind(&name)
+            .fetch_one(&mut admin)
+            .await
+            .expect("an answer");
     if !there {
         let half_made = format!("{name}_half_made");
         for words in [
             format!("DROP DATABASE IF EXISTS {half_made} WITH (FORCE)"),
             format!("CREATE DATABASE {half_made} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"),
         ] {
-            admin.execute(AssertSqlSafe(words)).await.expect("a template");
+            admin
+                .execute(AssertSqlSafe(words))
+                .await
+                .expect("a template");
         }
         let mut conn = connect(&address_of(&half_made)).await;
         migrator
