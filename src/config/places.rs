@@ -231,8 +231,8 @@ fn server(text: &str, rest: &str) -> Result<DatabaseSettings, Wrong> {
     if has_password {
         return Err(Wrong::new(
             "a password must not stand in the address",
-            "take it out and write password = { credential = \"database.password\" } or { file = \
-             \"secrets/database.password\" } below [database]",
+            "take it out and write password = { credential = \"database-password\" } or { file = \
+             \"secrets/database-password\" } below [database]",
         ));
     }
     Ok(DatabaseSettings::Postgres {

@@ -30,3 +30,4 @@ mod record;
 mod review;
 mod settle;
 mod stage;
+mod together;

@@ -164,12 +164,10 @@ fn paths_are_relative_to_the_file() {
     let config = setting.load().unwrap();
     assert_eq!(config.templates_dir, Some(dir.join("words")));
     assert_eq!(config.state_dir, dir.join("backorderd-state"));
-    assert_eq!(
+    assert!(matches!(
         config.database,
-        DatabaseSettings::Sqlite {
-            path: dir.join("data/x.db")
-        }
-    );
+        DatabaseSettings::Sqlite { path } if path == dir.join("data/x.db")
+    ));
     let mut from_unit = Setting::with("");
     from_unit.environment.state_directory = Some("/var/lib/shop".into());
     assert_eq!(

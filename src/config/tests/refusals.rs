@@ -147,7 +147,7 @@ fn wrong_values_are_refused_with_place_and_cure() {
         (
             "[database]\nurl = \"postgres://shop:hunter2@db/x\"\n",
             "2:7 database.url: a password must not stand in the address",
-            "database.password",
+            "database-password",
         ),
         (
             "mode = \"life\"\n",

@@ -1,7 +1,7 @@
 //! Where secrets come from, and that they go nowhere.
 
 use super::{RELAY, Setting};
-use crate::config::meant::SecretUse;
+use crate::config::meant::{DatabaseSettings, SecretUse};
 use crate::config::problem::ConfigErrors;
 use secrecy::ExposeSecret;
 
@@ -64,4 +64,23 @@ fn secrets_come_from_private_files_credentials_or_the_environment() {
     assert!(left_out.load().is_err());
     left_out.secrets = SecretUse::LeaveOut;
     assert!(left_out.load().unwrap().email.is_none());
+}
+
+#[test]
+fn a_database_password_is_read_by_those_who_only_look_and_never_shown() {
+    let mut setting = Setting::with(
+        "[database]\nurl = \"postgres://shop@db/x?sslmode=verify-full\"\n\
+         password = { file = \"pw\" }\n",
+    )
+    .file("pw", "s3cret\n", 0o600);
+    for secrets in [SecretUse::Load, SecretUse::LeaveOut] {
+        setting.secrets = secrets;
+        let config = setting.load().unwrap();
+        assert!(!format!("{config:?}{}", config.show()).contains("s3cret"));
+        let DatabaseSettings::Postgres { url, password } = config.database else {
+            panic!("a server")
+        };
+        assert_eq!(url, "postgres://shop@db/x?sslmode=verify-full");
+        assert_eq!(password.unwrap().expose_secret(), "s3cret");
+    }
 }

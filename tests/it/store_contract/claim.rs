@@ -1,6 +1,6 @@
 //! Taking messages to send them.
 
-use super::props::{MONDAY, address, ask, at, email_hash, eta, teapots, worker};
+use super::props::{GIVEN_UP, MONDAY, address, ask, at, email_hash, eta, teapots, worker};
 use super::stage::Stage;
 use backorderd::domain::ids::MessageNo;
 use backorderd::domain::kinds::ChannelName;
@@ -289,7 +289,7 @@ async fn a_message_claimed_again_and_again_without_an_outcome_is_left_alone(stag
         assert_eq!(stage.claim(round, MONDAY).await.len(), 1, "{round}");
         let swept = stage
             .store
-            .sweep(worker(round + 1), at(MONDAY))
+            .sweep(worker(round + 1), at(GIVEN_UP))
             .await
             .unwrap();
         assert_eq!(

@@ -1,6 +1,8 @@
 //! The intent to send: one guard after another.
 
-use super::props::{MONDAY, accepted, at, doubt, email_hash, eta, mark_of, teapots, worker};
+use super::props::{
+    GIVEN_UP, MONDAY, accepted, at, doubt, email_hash, eta, mark_of, teapots, worker,
+};
 use super::stage::Stage;
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::message::MessageState;
@@ -195,11 +197,11 @@ async fn what_grew_too_old_after_the_claim_is_not_sent(stage: Stage) {
 
 async fn a_second_try_is_a_second_attempt(stage: Stage) {
     claimed(&stage).await;
-    stage.store.sweep(worker(2), at(MONDAY)).await.unwrap();
-    let first = stage.submit(2, MONDAY).await.remove(0);
+    stage.store.sweep(worker(2), at(GIVEN_UP)).await.unwrap();
+    let first = stage.submit(2, GIVEN_UP).await.remove(0);
     assert_eq!(first.epoch, 2);
-    assert!(stage.record(2, &first, doubt(), MONDAY).await);
-    let later = "2026-02-16 14:46";
+    assert!(stage.record(2, &first, doubt(), GIVEN_UP).await);
+    let later = "2026-02-16 15:06";
     stage.store.settle_doubts(at(later)).await.unwrap();
     let second = stage.submit(2, later).await.remove(0);
     assert_eq!((second.epoch, second.uid, second.doubts), (3, first.uid, 1));

@@ -20,6 +20,10 @@ use uuid::Uuid;
 /// Monday afternoon in London: when the shop's orders are first seen.
 pub const MONDAY: &str = "2026-02-16 14:30";
 
+/// When whoever claimed or marked at [`MONDAY`] and was not heard of since is
+/// dead, wherever others may be alive.
+pub const GIVEN_UP: &str = "2026-02-16 14:50";
+
 /// `2026-02-26 10:02`, in UTC (which London keeps until the end of March).
 pub fn at(text: &str) -> Instant {
     let civil = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a time");

@@ -32,6 +32,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// The engines the contract is held against.
@@ -70,7 +71,11 @@ fn address(url: &str) -> Place {
 /// Where a case's database is.
 enum Ground {
     Sqlite(tempfile::TempDir),
-    Postgres { fresh: Database, empty: Database },
+    Postgres {
+        fresh: Database,
+        /// Made when it is asked for: it takes its time.
+        empty: OnceCell<Database>,
+    },
 }
 
 impl Ground {
@@ -86,7 +91,7 @@ impl Ground {
             BackEnd::Sqlite => Ground::Sqlite(tempfile::tempdir().expect("a directory")),
             BackEnd::Postgres => Ground::Postgres {
                 fresh: Database::fresh().await,
-                empty: Database::empty().await,
+                empty: OnceCell::new(),
             },
         }
     }
@@ -94,7 +99,9 @@ impl Ground {
     async fn clear(self: Arc<Ground>) {
         if let Some(Ground::Postgres { fresh, empty }) = Arc::into_inner(self) {
             fresh.drop().await;
-            empty.drop().await;
+            if let Some(empty) = empty.into_inner() {
+                empty.drop().await;
+            }
         }
     }
 }
@@ -144,10 +151,12 @@ impl Stage {
     }
 
     /// Where one can be made: there is nothing of ours yet.
-    pub fn empty_place(&self) -> Place {
+    pub async fn empty_place(&self) -> Place {
         match &*self.ground {
             Ground::Sqlite(dir) => Place::Sqlite(dir.path().join("fresh.sqlite")),
-            Ground::Postgres { empty, .. } => address(&empty.url()),
+            Ground::Postgres { empty, .. } => {
+                address(&empty.get_or_init(Database::empty).await.url())
+            }
         }
     }
 
