@@ -13,6 +13,7 @@
 //! left alone for a while and burns no messages.
 
 use crate::app::lane::{self, Done, End, LaneBroke};
+use crate::app::restore_guard::RestoreGuard;
 use crate::app::{App, AppError, hold_file};
 use crate::domain::ids::{RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
@@ -127,6 +128,7 @@ pub struct Delivery {
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
     last_sent_at: Option<Instant>,
+    guard: RestoreGuard,
     _lock: DeliveryLock,
 }
 
@@ -139,12 +141,14 @@ fn limiter(per_minute: u32) -> DefaultDirectRateLimiter {
 
 impl Delivery {
     /// Opens the lanes (they connect with their first message) and takes over
-    /// what earlier workers left unfinished.
+    /// what earlier workers left unfinished. On a database that is not the one
+    /// that was here last everything is held first.
     ///
     /// # Errors
     /// The database cannot be written, or nobody has gone live.
     pub async fn start(app: App, lock: DeliveryLock) -> Result<(Delivery, Swept), AppError> {
         app.require_live_act().await?;
+        let guard = RestoreGuard::enter(&app).await?;
         let worker = app.ids.worker_id(app.now());
         let swept = app.store.sweep(worker, app.now()).await?;
         let (done_in, done) = mpsc::unbounded_channel();
@@ -196,6 +200,7 @@ impl Delivery {
             lanes,
             pace,
             last_sent_at: None,
+            guard,
             _lock: lock,
         };
         Ok((delivery, swept))
@@ -482,5 +487,6 @@ impl Delivery {
     pub async fn stop(self) {
         drop(self.outlets);
         self.lanes.wait().await;
+        self.guard.leave().await;
     }
 }

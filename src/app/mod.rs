@@ -17,6 +17,7 @@ pub mod hold_file;
 pub mod lane;
 pub mod live;
 pub mod manual;
+pub mod restore_guard;
 pub mod review;
 pub mod scheduler;
 pub mod sync;

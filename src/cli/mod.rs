@@ -7,6 +7,7 @@
 mod check;
 mod config;
 mod context;
+mod db;
 mod demo;
 mod eta;
 mod explain;
@@ -113,6 +114,9 @@ enum Command {
     Templates(templates::Command),
     /// Check configuration, database, templates, relay, gateway, schedules
     Check(check::Args),
+    /// The database: status, migrate, backup, copy
+    #[command(subcommand)]
+    Db(db::Command),
     /// The configuration as it is meant
     #[command(subcommand)]
     Config(config::Command),
@@ -185,6 +189,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
         Command::Stats(args) => stats::run(&context, args).await,
         Command::Templates(command) => templates::run(&context, command).await,
         Command::Check(args) => check::run(&context, args).await,
+        Command::Db(command) => db::run(&context, command).await,
         Command::Config(command) => config::run(&context, command).await,
         Command::Completions(args) => {
             let mut command = Cli::command();

@@ -17,7 +17,7 @@ pub mod session;
 pub mod tables;
 
 pub use rows::Digest;
-pub use session::{Reading, Writing};
+pub use session::{Reading, Writing, note, take_back};
 pub use tables::{TABLES, Table};
 
 use crate::domain::time::Instant;
@@ -131,12 +131,14 @@ pub const BACKUP_OF: &str = "backup_made_at";
 pub const MOVED_TO: &str = "moved_to";
 
 /// The copy's own words about itself; the source's are not taken along.
-const UNSAY: &str = "DELETE FROM meta WHERE name = $1";
-const SAY: &str = "
+pub(crate) const UNSAY: &str = "DELETE FROM meta WHERE name = $1";
+/// Rows that a new schema comes with.
+const CLEAR: &str = "DELETE FROM meta";
+pub(crate) const SAY: &str = "
 INSERT INTO meta (name, value) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
-crate::store::conn::statements![UNSAY, SAY];
+crate::store::conn::statements![UNSAY, CLEAR, SAY];
 
 fn text(c: &Conn<'_>, statement: &Statement) -> &'static str {
     sql(c, statement.sqlite, statement.postgres)
@@ -189,6 +191,11 @@ async fn fill(
     purpose: Purpose,
     progress: &mut impl FnMut(Progress),
 ) -> Result<Vec<Copied>, CopyError> {
+    run!(&mut target.conn(), CLEAR).map_err(|source| CopyError::Table {
+        doing: "clear",
+        table: "meta",
+        source,
+    })?;
     let mut copied = Vec::with_capacity(TABLES.len());
     for table in TABLES {
         let digest = write(source, target, table, progress).await?;

@@ -1,12 +1,15 @@
 //! The two ends of a copy: a source read at one moment, an empty target.
 
 use super::tables::TABLES;
-use super::{CopyError, MOVED_TO, SAY, text};
+use super::{CopyError, MOVED_TO, SAY, UNSAY, text};
+use crate::domain::time::Instant;
 use crate::store::conn::{Conn, sql, statements};
 use crate::store::place::Place;
+use crate::store::read::META;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt, try_lock};
-use crate::store::statement::{run, value};
+use crate::store::statement::{Halt, maybe, run, value};
 use crate::store::types::StoreError;
+use crate::store::write::operate;
 use crate::store::{postgres, sqlite};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -24,6 +27,15 @@ const OTHERS: &str = "
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'backorderd'
   AND pid <> pg_backend_pid()";
+
+/// Other processes' sessions on a server; 0 of a file, whose locks tell.
+///
+/// # Errors
+/// The server does not answer.
+pub(crate) async fn others(c: &mut Conn<'_>) -> Result<i64, sqlx::Error> {
+    let text = sql(c, ALONE, OTHERS);
+    value!(c, text)
+}
 
 /// The other engine has one connection, and its locks come with it.
 const ALONE: &str = "SELECT CAST(0 AS BIGINT)";
@@ -191,8 +203,7 @@ impl Reading {
             let text = sql(&conn, ALONE, lock);
             run!(&mut conn, text).map_err(busy_or(place, "lock"))?;
         }
-        let text = sql(&conn, ALONE, OTHERS);
-        let n: i64 = value!(&mut conn, text).map_err(engine("ask", place))?;
+        let n = others(&mut conn).await.map_err(engine("ask", place))?;
         if n > 0 {
             end.close().await;
             return Err(CopyError::Connected {
@@ -201,8 +212,7 @@ impl Reading {
             });
         }
         let moved: Option<String> =
-            crate::store::statement::maybe!(&mut end.conn(), crate::store::read::META, MOVED_TO)
-                .map_err(engine("read", place))?;
+            maybe!(&mut end.conn(), META, MOVED_TO).map_err(engine("read", place))?;
         if let Some(to) = moved {
             end.close().await;
             return Err(StoreError::Moved {
@@ -264,6 +274,59 @@ impl Reading {
             source,
         })
     }
+}
+
+/// Writes a word beside the data, whatever its schema is.
+///
+/// # Errors
+/// It cannot be written.
+pub async fn note(place: &Place, name: &str, value: &str) -> Result<(), CopyError> {
+    let mut end = writing(place).await?;
+    let noted = run!(&mut end.conn(), SAY, name, value);
+    end.close().await;
+    noted.map(drop).map_err(engine("write to", place))
+}
+
+/// Takes the mark of [`Reading::mark_moved`] off again and holds everything;
+/// answers where it was moved to, `None` when it was not.
+///
+/// # Errors
+/// It cannot be written.
+pub async fn take_back(place: &Place, now: Instant) -> Result<Option<String>, CopyError> {
+    let mut end = writing(place).await?;
+    require(&mut end, place).await?;
+    end.say("BEGIN IMMEDIATE", "BEGIN")
+        .await
+        .map_err(busy_or(place, "write to"))?;
+    let taken = unmark(&mut end.conn(), now).await;
+    let taken = match taken {
+        Ok(to) => end
+            .say("COMMIT", "COMMIT")
+            .await
+            .map(|()| to)
+            .map_err(Halt::from),
+        Err(halt) => Err(halt),
+    };
+    end.close().await;
+    Ok(taken.map_err(|halt| halt.while_trying("take the database back"))?)
+}
+
+async fn unmark(c: &mut Conn<'_>, now: Instant) -> Result<Option<String>, Halt> {
+    let to: Option<String> = maybe!(c, META, MOVED_TO)?;
+    if let Some(to) = &to {
+        run!(c, UNSAY, MOVED_TO)?;
+        let why =
+            format!("it was copied to {to} and taken back; what was said from there is missing");
+        operate::hold_restored(c, &why, now).await?;
+    }
+    Ok(to)
+}
+
+async fn writing(place: &Place) -> Result<End, CopyError> {
+    Ok(match place {
+        Place::Sqlite(path) => End::Sqlite(sqlite::open::existing(path).await?),
+        Place::Postgres(server) => End::Postgres(postgres::open::copying(server).await?),
+    })
 }
 
 impl Writing {

@@ -112,6 +112,16 @@ macro_rules! cast {
     };
 }
 
+/// The schema itself comes with a row that planners meet at.
+macro_rules! any {
+    (meta) => {
+        " WHERE name <> 'brake'"
+    };
+    ($table:ident) => {
+        ""
+    };
+}
+
 macro_rules! statement {
     ($verb:literal, $table:ident, $sqlite:expr, $postgres:expr) => {
         Statement {
@@ -140,7 +150,7 @@ macro_rules! table {
             ],
             n_keys: [stringify!($first) $(, stringify!($key))*].len(),
             any: statement!("any", $name,
-                concat!("SELECT EXISTS (SELECT 1 FROM ", stringify!($name), ")")),
+                concat!("SELECT EXISTS (SELECT 1 FROM ", stringify!($name), any!($name), ")")),
             count: statement!("count", $name,
                 concat!("SELECT count(*) FROM ", stringify!($name))),
             page: statement!("page", $name, concat!(

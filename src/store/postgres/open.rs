@@ -171,6 +171,36 @@ pub async fn migrated(server: &Server, may: May) -> Result<Writing, StoreError> 
     Ok(writing)
 }
 
+/// Migrations behind the schema that was found, with their names.
+pub fn missing(found: i64) -> Vec<(i64, String)> {
+    let missing = MIGRATOR.iter().filter(|m| m.version > found);
+    missing
+        .map(|m| (m.version, m.description.to_string()))
+        .collect()
+}
+
+/// What a server promises, in its own words, and why it cannot be written to,
+/// if it cannot.
+///
+/// # Errors
+/// It does not answer.
+pub async fn promises(
+    conn: &mut PgConnection,
+) -> Result<(Vec<(&'static str, String)>, Option<String>), sqlx::Error> {
+    let promises: Promises = sqlx::query_as(PROMISES).fetch_one(conn).await?;
+    let why = unfit(&promises);
+    let words = vec![
+        ("synchronous_commit", promises.synchronous_commit),
+        ("fsync", promises.fsync),
+        ("encoding", promises.encoding),
+        (
+            "timeline",
+            promises.timeline.unwrap_or_else(|| "none".to_owned()),
+        ),
+    ];
+    Ok((words, why))
+}
+
 /// Opens one session that only looks, whatever the schema is.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 
 pub mod figures;
 pub mod histories;
+pub mod identity;
 pub mod lists;
 pub mod mirror;
 pub mod runs;

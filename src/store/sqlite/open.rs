@@ -35,7 +35,12 @@ const MOVED_TO: &str = "SELECT value FROM meta WHERE name = 'moved_to'";
 
 /// What this engine's own words have no match for.
 const NOT_HERE: &str = "SELECT 1";
+const PROBE: &str = "
+INSERT INTO meta (name, value) VALUES ('probed_at', $1)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
 statements![
+    PROBE,
     DATA_VERSION | NOT_HERE,
     HAS_SCHEMA | NOT_HERE,
     SCHEMA | NOT_HERE,
@@ -106,6 +111,45 @@ pub async fn look(path: &Path) -> Result<SqliteConnection, StoreError> {
     SqliteConnection::connect_with(&options(path).read_only(true))
         .await
         .map_err(|e| open_error(path, e))
+}
+
+/// Opens one connection that writes to a file that is there, whatever the
+/// schema is.
+///
+/// # Errors
+/// There is no such file, or it cannot be written.
+pub async fn existing(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = options(path).synchronous(SqliteSynchronous::Full);
+    SqliteConnection::connect_with(&options)
+        .await
+        .map_err(|e| open_error(path, e))
+}
+
+/// Tries a commit; waits as long as another process writes.
+///
+/// # Errors
+/// The file does not take it.
+pub async fn probe(path: &Path, now: &str) -> Result<(), StoreError> {
+    let mut conn = existing(path).await?;
+    let tried = loop {
+        match sqlx::query(PROBE).bind(now).execute(&mut conn).await {
+            Err(error) if is_busy(&error) => {}
+            tried => break tried,
+        }
+    };
+    let _ = conn.close().await;
+    tried.map(drop).map_err(|source| StoreError::Statement {
+        doing: "write a probe",
+        source: Arc::new(source),
+    })
+}
+
+/// Migrations behind the schema that was found, with their names.
+pub fn missing(found: i64) -> Vec<(i64, String)> {
+    let missing = MIGRATOR.iter().filter(|m| m.version > found);
+    missing
+        .map(|m| (m.version, m.description.to_string()))
+        .collect()
 }
 
 /// Opens the only connection there is: nobody else can open the file, to look

@@ -4,7 +4,7 @@ use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, statements};
+use crate::store::conn::{Conn, sql, statements};
 use crate::store::statement::{Halt, column, run};
 use crate::store::write::locks;
 use crate::store::write::review::take_back::take_back;
@@ -20,6 +20,12 @@ pub struct NewHold {
     pub why: String,
     pub until: Option<Instant>,
 }
+
+/// Who places holds when nobody does.
+pub const OURSELVES: &str = "backorderd";
+
+/// How the reason of such a hold begins, for whoever asks what kind it is.
+pub const RESTORED: &str = "this is not the database that was here last: ";
 
 const PUT_META: &str = "
 INSERT INTO meta (name, value) VALUES ($1, $2)
@@ -62,6 +68,24 @@ WHERE closed_at IS NULL";
 const HOLD: &str = "
 INSERT INTO holds (scope, key, by, why, since, until) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (scope, key) DO NOTHING";
+
+/// Whoever comes first names it; the name means nothing.
+const NAME_INSTANCE: &str = "
+INSERT INTO meta (name, value) VALUES ('instance_id', lower(hex(randomblob(16))))
+ON CONFLICT (name) DO NOTHING";
+const NAME_INSTANCE_POSTGRES: &str = "
+INSERT INTO meta (name, value) VALUES ('instance_id', md5(CAST(gen_random_uuid() AS TEXT)))
+ON CONFLICT (name) DO NOTHING";
+
+/// A hold that is there already stays, with its reason behind ours, and ends
+/// no more by itself.
+const HOLD_ALL: &str = "
+INSERT INTO holds (scope, key, by, why, since) VALUES ('global', '', $1, $2, $3)
+ON CONFLICT (scope, key) DO UPDATE SET by = excluded.by, until = NULL,
+  why = excluded.why || '; it was on hold before, by ' || holds.by || ': ' || holds.why
+WHERE holds.by <> excluded.by";
+
+const FORGET_BACKUP: &str = "DELETE FROM meta WHERE name = 'backup_made_at'";
 
 const RELEASE: &str = "DELETE FROM holds WHERE scope = $1 AND key = $2";
 
@@ -109,6 +133,9 @@ statements![
     WAKE,
     WAKE_ALL,
     HOLD,
+    HOLD_ALL,
+    NAME_INSTANCE | NAME_INSTANCE_POSTGRES,
+    FORGET_BACKUP,
     RELEASE,
     SUPPRESS,
     QUEUED_IN_SANDBOX,
@@ -181,6 +208,22 @@ pub async fn hold(c: &mut Conn<'_>, hold: &NewHold, now: Instant) -> Result<bool
     let target = format!("{}:{}", hold.scope, hold.key);
     audit(c, &hold.by, "hold", &target, Some(&hold.why), now).await?;
     Ok(true)
+}
+
+/// See [`crate::store::Store::name_instance`].
+pub async fn name_instance(c: &mut Conn<'_>) -> Result<(), Halt> {
+    let text = sql(c, NAME_INSTANCE, NAME_INSTANCE_POSTGRES);
+    run!(c, text)?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::hold_restored`].
+pub async fn hold_restored(c: &mut Conn<'_>, why: &str, now: Instant) -> Result<(), Halt> {
+    let why = &format!("{RESTORED}{why}");
+    run!(c, HOLD_ALL, OURSELVES, why, now.0)?;
+    run!(c, FORGET_BACKUP)?;
+    audit(c, OURSELVES, "hold", "global:", Some(why), now).await?;
+    Ok(())
 }
 
 /// See [`crate::store::Store::release`].
