@@ -10,6 +10,9 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 ) STRICT;
 
+-- By it these data are known from others; a copy keeps it.
+INSERT INTO meta (name, value) VALUES ('instance_id', lower(hex(randomblob(16))));
+
 CREATE TABLE shops (
   id   INTEGER PRIMARY KEY,
   key  TEXT NOT NULL UNIQUE,

@@ -105,9 +105,6 @@ impl RestoreGuard {
     /// be sent.
     pub async fn enter(app: &App) -> Result<RestoreGuard, AppError> {
         let path = note_path(app.store.place(), &app.settings().state_dir);
-        if app.viewer.read.identity().await?.instance.is_none() {
-            app.store.name_instance().await?;
-        }
         let now = app.viewer.read.identity().await?;
         let trouble = match app.viewer.read.backup_made_at().await? {
             Some(made_at) => Some(format!(

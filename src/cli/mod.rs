@@ -206,6 +206,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
 
 /// Prints an error with everything behind it and picks the exit code.
 fn fail(error: &anyhow::Error) -> ExitCode {
+    use crate::app::AppError;
     use crate::config::ConfigErrors;
     use crate::store::StoreError;
     if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
@@ -239,10 +240,11 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         }
     }
     eprintln!("{text}");
+    // A transparent error shows its source's words, not its source.
     let internal = error.chain().any(|cause| {
-        cause
-            .downcast_ref::<StoreError>()
-            .is_some_and(StoreError::is_fatal)
+        let store = cause.downcast_ref::<StoreError>();
+        let app = cause.downcast_ref::<AppError>();
+        store.is_some_and(StoreError::is_fatal) || app.is_some_and(AppError::is_fatal)
     });
     ExitCode::from(if internal { 70 } else { 1 })
 }

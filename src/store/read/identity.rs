@@ -31,7 +31,7 @@ statements![PROGRESS, NO_SERVER | TIMELINE, NO_SERVER | SYSTEM];
 /// A database at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Given to the data once; a copy keeps it.
+    /// Given to the data with their schema; a copy keeps it.
     pub instance: Option<String>,
     pub progress: i64,
     /// Of a server; `None` for a file, and where the server does not tell.

@@ -302,11 +302,6 @@ impl Store {
         alone!(self, "place a hold", Others, [hold], c => operate::hold(c, hold, now))
     }
 
-    /// Gives the data an id of its own, once; a copy keeps it.
-    pub async fn name_instance(&self) -> Result<(), StoreError> {
-        alone!(self, "name the database", Nobody, [], c => operate::name_instance(c))
-    }
-
     /// Holds everything because this database is not the one that was here
     /// last; a hold on everything that is there already becomes this one. A
     /// mark that it is a backup is taken off in the same commit.

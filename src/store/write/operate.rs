@@ -4,7 +4,7 @@ use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, sql, statements};
+use crate::store::conn::{Conn, statements};
 use crate::store::statement::{Halt, column, run};
 use crate::store::write::locks;
 use crate::store::write::review::take_back::take_back;
@@ -69,14 +69,6 @@ const HOLD: &str = "
 INSERT INTO holds (scope, key, by, why, since, until) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (scope, key) DO NOTHING";
 
-/// Whoever comes first names it; the name means nothing.
-const NAME_INSTANCE: &str = "
-INSERT INTO meta (name, value) VALUES ('instance_id', lower(hex(randomblob(16))))
-ON CONFLICT (name) DO NOTHING";
-const NAME_INSTANCE_POSTGRES: &str = "
-INSERT INTO meta (name, value) VALUES ('instance_id', md5(CAST(gen_random_uuid() AS TEXT)))
-ON CONFLICT (name) DO NOTHING";
-
 /// A hold that is there already stays, with its reason behind ours, and ends
 /// no more by itself.
 const HOLD_ALL: &str = "
@@ -134,7 +126,6 @@ statements![
     WAKE_ALL,
     HOLD,
     HOLD_ALL,
-    NAME_INSTANCE | NAME_INSTANCE_POSTGRES,
     FORGET_BACKUP,
     RELEASE,
     SUPPRESS,
@@ -208,13 +199,6 @@ pub async fn hold(c: &mut Conn<'_>, hold: &NewHold, now: Instant) -> Result<bool
     let target = format!("{}:{}", hold.scope, hold.key);
     audit(c, &hold.by, "hold", &target, Some(&hold.why), now).await?;
     Ok(true)
-}
-
-/// See [`crate::store::Store::name_instance`].
-pub async fn name_instance(c: &mut Conn<'_>) -> Result<(), Halt> {
-    let text = sql(c, NAME_INSTANCE, NAME_INSTANCE_POSTGRES);
-    run!(c, text)?;
-    Ok(())
 }
 
 /// See [`crate::store::Store::hold_restored`].

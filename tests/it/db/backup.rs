@@ -7,7 +7,7 @@ use backorderd::domain::time::Instant;
 use backorderd::store::backup::{BackupError, backup};
 use backorderd::store::{Place, Store};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Connection};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -52,15 +52,19 @@ fn a_backup_beside_a_busy_daemon_is_whole_and_private() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_database_gives_no_backup() {
     let dir = tempfile::tempdir().unwrap();
+    let sound = dir.path().join("sound.db");
     let path = dir.path().join("b.db");
-    let place = Place::Sqlite(path.clone());
-    drop(Store::open(&place).await.unwrap());
-    let options = SqliteConnectOptions::new().filename(&path);
+    let store = Store::open(&Place::Sqlite(sound.clone())).await.unwrap();
+    store.ensure_shop("x", "X", "UTC").await.unwrap();
+    let options = SqliteConnectOptions::new().filename(&sound);
     let mut conn = options.connect().await.unwrap();
-    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sqlx::query("VACUUM INTO $1")
+        .bind(path.to_str().unwrap())
+        .execute(&mut conn)
         .await
         .unwrap();
     conn.close().await.unwrap();
+    let place = Place::Sqlite(path.clone());
     let to = dir.path().join("copy.db");
     // Cut short in the middle.
     let whole = fs::read(&path).unwrap();

@@ -279,7 +279,10 @@ async fn a_value_the_other_engine_cannot_hold_leaves_both_as_they_were() {
         matches!(refused, CopyError::Table { table: "audit", .. }),
         "{refused}"
     );
-    assert!(digests(&server).await.values().all(|d| d.rows == 0));
+    // But for what the schema itself comes with.
+    let mut left = digests(&server).await;
+    left.remove("meta");
+    assert!(left.values().all(|d| d.rows == 0), "{left:?}");
     drop(Store::open(&first).await.unwrap());
     database.drop().await;
 }
