@@ -28,6 +28,7 @@ mod operate;
 mod props;
 mod record;
 mod review;
+mod schema;
 mod settle;
 mod stage;
 mod together;
