@@ -12,6 +12,8 @@ CREATE TABLE meta (
 
 -- Planners that count messages for the brake meet at this row.
 INSERT INTO meta (name, value) VALUES ('brake', '');
+-- By it these data are known from others; a copy keeps it.
+INSERT INTO meta (name, value) VALUES ('instance_id', lower(hex(randomblob(16))));
 
 CREATE TABLE shops (
   id   INTEGER PRIMARY KEY,
@@ -278,7 +280,10 @@ CREATE TABLE message_private (
   facts      TEXT NOT NULL
 ) STRICT;
 
+-- `id` rises with every sending that begins: by it a database knows that it is
+-- older than it was.
 CREATE TABLE attempts (
+  id                INTEGER PRIMARY KEY,
   message_no        INTEGER NOT NULL REFERENCES messages (no),
   no                INTEGER NOT NULL,
   worker            BLOB NOT NULL,
@@ -293,7 +298,7 @@ CREATE TABLE attempts (
   phase             TEXT,
   reply             TEXT,
   reference         TEXT,
-  PRIMARY KEY (message_no, no)
+  UNIQUE (message_no, no)
 ) STRICT;
 
 CREATE INDEX attempts_by_time ON attempts (began_at);

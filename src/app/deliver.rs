@@ -14,6 +14,7 @@
 //! left alone for a while and burns no messages.
 
 use crate::app::lane::{self, Done, End, LaneBroke};
+use crate::app::restore_guard::RestoreGuard;
 use crate::app::worker::{Enlisted, Fence};
 use crate::app::{App, AppError, hold_file};
 use crate::domain::ids::{RunNo, WorkerId};
@@ -131,6 +132,7 @@ pub struct Delivery {
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
     last_sent_at: Option<Instant>,
+    guard: RestoreGuard,
     _lock: DeliveryLock,
 }
 
@@ -143,7 +145,8 @@ fn limiter(per_minute: u32) -> DefaultDirectRateLimiter {
 
 impl Delivery {
     /// Opens the lanes (they connect with their first message) and takes over
-    /// what earlier workers left unfinished.
+    /// what earlier workers left unfinished. On a database that is not the one
+    /// that was here last everything is held first.
     ///
     /// # Errors
     /// The database cannot be written, or nobody has gone live.
@@ -153,6 +156,7 @@ impl Delivery {
         lock: DeliveryLock,
     ) -> Result<(Delivery, Swept), AppError> {
         app.require_live_act().await?;
+        let guard = RestoreGuard::enter(&app).await?;
         let (worker, fence) = (enlisted.id(), enlisted.fence());
         let swept = app.store.sweep(worker, app.now()).await?;
         let (done_in, done) = mpsc::unbounded_channel();
@@ -205,6 +209,7 @@ impl Delivery {
             lanes,
             pace,
             last_sent_at: None,
+            guard,
             _lock: lock,
         };
         Ok((delivery, swept))
@@ -493,5 +498,6 @@ impl Delivery {
     pub async fn stop(self) {
         drop(self.outlets);
         self.lanes.wait().await;
+        self.guard.leave().await;
     }
 }

@@ -21,6 +21,7 @@ pub mod live;
 pub mod maildir;
 pub mod manual;
 pub mod receipts;
+pub mod restore_guard;
 pub mod review;
 pub mod scheduler;
 pub mod sync;

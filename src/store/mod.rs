@@ -19,13 +19,17 @@
 //! is really different: opening, what a begin and a commit are, the delivery
 //! lock, hearing of commits.
 
+pub mod backup;
 pub mod codec;
 pub mod conn;
+pub mod copy;
 pub mod place;
 pub mod postgres;
 pub mod read;
+pub mod schema;
 pub mod sqlite;
 pub(crate) mod statement;
+pub mod status;
 pub mod types;
 pub mod watch;
 pub mod write;
@@ -39,10 +43,15 @@ pub use write::Store;
 
 /// Every statement of the store, by file.
 pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
+    ("backup.rs", backup::STATEMENTS),
+    ("copy/mod.rs", copy::STATEMENTS),
+    ("copy/session.rs", copy::session::STATEMENTS),
+    ("copy/tables.rs", copy::tables::STATEMENTS),
     ("postgres/engine.rs", postgres::engine::STATEMENTS),
     ("postgres/open.rs", postgres::open::STATEMENTS),
     ("read/figures.rs", read::figures::STATEMENTS),
     ("read/histories.rs", read::histories::STATEMENTS),
+    ("read/identity.rs", read::identity::STATEMENTS),
     ("read/lists.rs", read::lists::STATEMENTS),
     ("read/mirror.rs", read::mirror::STATEMENTS),
     ("read/mod.rs", read::STATEMENTS),
@@ -53,6 +62,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/wishes.rs", read::wishes::STATEMENTS),
     ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
+    ("status.rs", status::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
     (
         "write/deliver/give_back.rs",

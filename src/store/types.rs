@@ -37,6 +37,18 @@ pub enum StoreError {
         "the database has an older schema; start `backorderd serve` or any writing command once"
     )]
     OlderSchema,
+    /// Bringing it forward is a step that a person has to ask for.
+    #[error(
+        "the database has schema {found} and this program needs {known}: a big step, taken only \
+         by `backorderd db migrate`; make a backup first (`backorderd db backup FILE`)"
+    )]
+    BigStep { found: i64, known: i64 },
+    /// What was in it lives elsewhere now.
+    #[error(
+        "the database {path} was copied to {to} and is not used any more: set database.url to \
+         that; to go back to this one: backorderd db take-back"
+    )]
+    Moved { path: String, to: String },
     /// Bringing the schema forward failed; nothing was changed.
     #[error("cannot bring the schema forward")]
     Migrate(#[source] sqlx::migrate::MigrateError),

@@ -96,6 +96,17 @@ impl Server {
         self.options.as_ref().clone()
     }
 
+    /// A session that reads or writes everything, however long that takes; only
+    /// for locks it does not wait long.
+    pub fn copying(&self) -> PgConnectOptions {
+        self.options.clone().options([
+            ("statement_timeout", "0"),
+            ("idle_in_transaction_session_timeout", "0"),
+            ("lock_timeout", "5s"),
+            ("jit", "off"),
+        ])
+    }
+
     /// A session that listens.
     pub fn listening(&self) -> PgConnectOptions {
         self.options.as_ref().clone()

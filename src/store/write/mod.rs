@@ -107,12 +107,17 @@ impl Store {
         }
     }
 
-    /// Writes nothing, durably: answers whether the disk takes commits.
+    /// Writes nothing, durably: answers whether the disk takes commits. Of a
+    /// file, on a connection of its own: the writer would be of no use any more
+    /// after a commit that failed, and this may be asked again.
     ///
     /// # Errors
     /// It does not.
     pub async fn probe(&self, now: Instant) -> Result<(), StoreError> {
         let text = now.0.to_string();
+        if let Place::Sqlite(path) = &self.place {
+            return sqlite::open::probe(path, &text).await;
+        }
         alone!(self, "write a probe", |()| Wakes::Nobody, [text], c => {
             operate::put_meta(c, "probed_at", text)
         })
@@ -427,6 +432,14 @@ impl Store {
     /// under it is marked.
     pub async fn hold(&self, hold: operate::NewHold, now: Instant) -> Result<bool, StoreError> {
         alone!(self, "place a hold", |done| Wakes::others_if(*done), [hold], c => operate::hold(c, hold, now))
+    }
+
+    /// Holds everything because this database is not the one that was here
+    /// last; a hold on everything that is there already becomes this one. A
+    /// mark that it is a backup is taken off in the same commit.
+    pub async fn hold_restored(&self, why: &str, now: Instant) -> Result<(), StoreError> {
+        let why = why.to_owned();
+        alone!(self, "hold everything", |_| Wakes::Others, [why], c => operate::hold_restored(c, why, now))
     }
 
     /// Lifts a hold and wakes the orders it kept silent; `false` when there is
