@@ -84,7 +84,7 @@ impl MessageState {
             MessageState::Submitting => "being sent",
             MessageState::InDoubt => "may have gone out",
             MessageState::Sent => "accepted",
-            MessageState::Delivered => "reached the phone",
+            MessageState::Delivered => "arrived",
             MessageState::Bounced => "came back",
             MessageState::Failed => "failed",
             MessageState::Superseded => "replaced by newer facts",

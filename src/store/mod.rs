@@ -46,10 +46,12 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/lists.rs", read::lists::STATEMENTS),
     ("read/mirror.rs", read::mirror::STATEMENTS),
     ("read/mod.rs", read::STATEMENTS),
+    ("read/receipts.rs", read::receipts::STATEMENTS),
     ("read/runs.rs", read::runs::STATEMENTS),
     ("read/scopes.rs", read::scopes::STATEMENTS),
     ("read/situations.rs", read::situations::STATEMENTS),
     ("read/wishes.rs", read::wishes::STATEMENTS),
+    ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
     (
@@ -73,11 +75,19 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
         write::mirror::shipments::STATEMENTS,
     ),
     ("write/operate.rs", write::operate::STATEMENTS),
+    ("write/receipts.rs", write::receipts::STATEMENTS),
     ("write/review/commit.rs", write::review::commit::STATEMENTS),
+    (
+        "write/review/planning.rs",
+        write::review::planning::STATEMENTS,
+    ),
     ("write/review/runs.rs", write::review::runs::STATEMENTS),
     (
         "write/review/take_back.rs",
         write::review::take_back::STATEMENTS,
     ),
     ("write/settle.rs", write::settle::STATEMENTS),
+    ("write/sweep.rs", write::sweep::STATEMENTS),
+    ("write/ticks.rs", write::ticks::STATEMENTS),
+    ("write/workers.rs", write::workers::STATEMENTS),
 ];

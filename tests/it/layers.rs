@@ -15,6 +15,7 @@ const PARTS: &[&str] = &[
     "domain",
     "clock",
     "store",
+    "receipt",
     "template",
     "channel",
     "source",
@@ -32,6 +33,7 @@ const MAY_NAME: &[(&str, &[&[&str]])] = &[
     ("clock", &[&["domain"]]),
     ("source", &[&["domain"]]),
     ("store", &[&["domain"]]),
+    ("receipt", &[&["domain"]]),
     ("template", &[&["domain"]]),
     ("channel", &[&["domain"]]),
     // A relay's settings are parsed where all settings are, and mean something
