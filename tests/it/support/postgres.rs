@@ -21,6 +21,10 @@ const TEMPLATE_LOCK: i64 = 0x0b0e;
 ///
 /// # Panics
 /// There is none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the place of the servers is the runner's business"
+)]
 pub fn address() -> String {
     std::env::var(ADDRESS).unwrap_or_else(|_| {
         panic!(
@@ -95,6 +99,10 @@ impl Database {
     /// An address at which no database is.
     pub fn url_of_none(&self) -> String {
         address_of(&format!("{}_none", self.name))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub async fn connect(&self) -> PgConnection {
