@@ -39,7 +39,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// The engines the contract is held against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackEnd {
     Sqlite,
     Postgres,
@@ -203,6 +203,14 @@ impl Stage {
         match &*self.ground {
             Ground::Sqlite(_) => BackEnd::Sqlite,
             Ground::Postgres { .. } => BackEnd::Postgres,
+        }
+    }
+
+    /// The database on a server, where it is on one.
+    pub fn database(&self) -> Option<&Database> {
+        match &*self.ground {
+            Ground::Sqlite(_) => None,
+            Ground::Postgres { fresh, .. } => Some(fresh),
         }
     }
 
