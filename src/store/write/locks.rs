@@ -163,8 +163,8 @@ pub async fn brake(c: &mut Conn<'_>) -> Result<(), sqlx::Error> {
 /// what was added. Nobody has to remember to take part: writing to a table is
 /// taking part. (Advisory locks would do as well, but engines that only speak
 /// PostgreSQL's protocol have them as words without effect; a guard row that
-/// marks share is one for which a hold can wait for ever, as sharers that come
-/// later pass it by.)
+/// marks share is one for which a hold can wait long, as sharers that come later
+/// pass it by.)
 ///
 /// `suppresses`: this transaction will add suppressions itself. It has to say
 /// so at once, or two such would wait for each other.
