@@ -82,7 +82,7 @@
 //! | looking cannot write | a [`app::Viewer`] holds read-only connections and no channel | [`wiring::viewer`], [`store::ReadStore`] | the engine refuses |
 //! | nobody goes live by accident | live needs the configuration *and* the act | [`app::live`], [`app::App::require_live_act`] | contract `operate`, `scripts/play-main-job` |
 //! | hold holds | nothing is claimed or marked under a hold, or while a file named `hold` exists | [`app::hold_file`], [`store::write::deliver`] | contract `claim`, `mark` |
-//! | no write is cancelled | dropping a caller drops only its wait; a failed commit ends the process | [`store::sqlite::writer`] | contract `group` |
+//! | no write is cancelled | dropping a caller drops only its wait; a failed commit ends the process | [`store::Store`] | contract `group` |
 //! | templates cannot break sending | a set exists only if every sample of every kind rendered | [`template`] | `template::tests`, `template::check` |
 //! | no personal data in logs | addresses and numbers print masked; errors and evidence carry none | [`domain::contact`], [`channel`] | `domain::contact`, `channel` |
 //!
