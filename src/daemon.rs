@@ -17,7 +17,7 @@ mod receiving;
 mod reviewing;
 
 use crate::app::deliver::Delivery;
-use crate::app::worker::Enlisted;
+use crate::app::worker::{Enlisted, Fence};
 use crate::app::{App, AppError};
 use crate::domain::schedule::CronPlan;
 use crate::domain::worker::Role;
@@ -127,7 +127,8 @@ async fn work(
     if matches!(app.store.place(), Place::Postgres(_)) {
         // Where nobody reviews, this is the loop that has to turn.
         let beat = (!role.plans()).then(|| beat.clone());
-        loops.spawn(sweep_loop(app.clone(), beat, stop.clone()));
+        let fence = enlisted.fence();
+        loops.spawn(sweep_loop(app.clone(), fence, beat, stop.clone()));
     }
     tokio::spawn(watch_commits(app.clone(), commits_in, stop.clone()));
     let watching = tokio::spawn(watchdog(app.clone(), beat, stop.clone()));
@@ -183,13 +184,19 @@ fn report_swept(swept: Swept) {
 /// Takes over, now and then, what workers leave behind that died meanwhile.
 async fn sweep_loop(
     app: App,
+    fence: Fence,
     beat: Option<Arc<AtomicU64>>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let alive = Duration::from_millis(u64::try_from(app.settings().alive.0).unwrap_or(0));
     let every = SWEEP_EVERY.min(alive / 4);
     loop {
-        match app.store.sweep(app.worker, app.now()).await {
+        let swept = if fence.is_steady() {
+            app.store.sweep(app.worker, app.now()).await
+        } else {
+            Ok(Swept::default())
+        };
+        match swept {
             Ok(swept) => {
                 report_swept(swept);
                 if let Some(beat) = &beat {

@@ -37,6 +37,9 @@ struct Standing {
     beat_at: AtomicU64,
     /// How long that is good for.
     good_for: Duration,
+    /// When heartbeats began to get through again after the fence had fallen;
+    /// 0 when it never has.
+    back_since: AtomicU64,
 }
 
 impl Fence {
@@ -44,6 +47,7 @@ impl Fence {
         Fence(Some(Arc::new(Standing {
             beat_at: AtomicU64::new(millis(at)),
             good_for,
+            back_since: AtomicU64::new(0),
         })))
     }
 
@@ -64,11 +68,27 @@ impl Fence {
         now.saturating_sub(beat_at) < standing.good_for
     }
 
+    /// Whether this worker may judge others. Where the database was away from
+    /// all of them, whoever is back first would declare the rest dead: it waits
+    /// until theirs had time to get through.
+    pub fn is_steady(&self) -> bool {
+        self.is_steady_at(since_boot())
+    }
+
+    fn is_steady_at(&self, now: Duration) -> bool {
+        let Some(standing) = &self.0 else { return true };
+        let back_since = standing.back_since.load(Ordering::Acquire);
+        let back_for = now.saturating_sub(Duration::from_millis(back_since));
+        self.holds_at(now) && (back_since == 0 || back_for >= standing.good_for)
+    }
+
     fn renew(&self, begun_at: Duration) {
         if let Some(standing) = &self.0 {
-            standing
-                .beat_at
-                .fetch_max(millis(begun_at), Ordering::Release);
+            let begun_ms = millis(begun_at);
+            let last = standing.beat_at.fetch_max(begun_ms, Ordering::AcqRel);
+            if begun_at.saturating_sub(Duration::from_millis(last)) >= standing.good_for {
+                standing.back_since.store(begun_ms, Ordering::Release);
+            }
         }
     }
 }
@@ -194,6 +214,7 @@ mod tests {
     fn the_fence_falls_when_no_heartbeat_gets_through_and_rises_with_the_next() {
         let secs = Duration::from_secs;
         let fence = Fence::begun(secs(100), secs(30));
+        assert!(fence.is_steady_at(secs(100)));
         for (now, holds) in [(100, true), (129, true), (130, false), (500, false)] {
             assert_eq!(fence.holds_at(secs(now)), holds, "at {now}");
         }
@@ -203,6 +224,10 @@ mod tests {
         // An answer that comes late takes nothing back.
         fence.renew(secs(470));
         assert!(fence.holds_at(secs(505)));
+        // It judges nobody before the others had their time, too.
+        assert!(!fence.is_steady_at(secs(505)));
+        fence.renew(secs(509));
+        assert!(!fence.is_steady_at(secs(509)) && fence.is_steady_at(secs(511)));
         assert!(Fence::open().holds_at(secs(1_000_000)));
     }
 }

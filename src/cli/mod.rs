@@ -26,6 +26,7 @@ mod serve;
 mod stats;
 mod templates;
 mod todo;
+mod workers;
 
 use crate::cli::context::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -108,6 +109,8 @@ enum Command {
     Live(live::Args),
     /// What would be said in the next days if nothing else happened
     Forecast(forecast::Args),
+    /// The processes that plan and deliver, and whether they live
+    Workers(workers::Args),
     /// Figures: what waits, how long, how sending goes
     Stats(stats::Args),
     /// Templates: check, preview
@@ -192,6 +195,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
         Command::Eta(command) => eta::run(&context, command).await,
         Command::Live(args) => live::run(&context, args).await,
         Command::Forecast(args) => forecast::run(&context, args).await,
+        Command::Workers(args) => workers::run(&context, args).await,
         Command::Stats(args) => stats::run(&context, args).await,
         Command::Templates(command) => templates::run(&context, command).await,
         Command::Check(args) => check::run(&context, args).await,

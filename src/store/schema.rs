@@ -5,7 +5,7 @@
 //! command when they open the database. The first number of a new hundred is a
 //! step that takes long, needs room, or cannot be undone by the program from
 //! before; only `backorderd db migrate` takes it, when a person says so.
-//! `docs/decisions/011` has the reasons.
+//! `docs/decisions/014` has the reasons.
 
 use crate::store::types::StoreError;
 

@@ -12,7 +12,7 @@ use backorderd::app::sync::Intake;
 use backorderd::app::worker::Enlisted;
 use backorderd::clock::{Ids, SettableClock};
 use backorderd::config::{Config, Environment, LoadArgs, SecretUse};
-use backorderd::domain::ids::MessageNo;
+use backorderd::domain::ids::{MessageNo, WorkerId};
 use backorderd::domain::message::{FailedWhy, Landing};
 use backorderd::domain::outcome::{Evidence, Outcome, Phase, Refusal};
 use backorderd::domain::time::{Instant, Length};
@@ -22,11 +22,13 @@ use backorderd::store::sqlite::lock::LockAttempt;
 use backorderd::store::types::{Mark, Record};
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::operate::NewHold;
+use backorderd::store::write::workers::NewWorker;
 use backorderd::wiring;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 const SETTINGS: &str = r#"
 [shop]
@@ -576,6 +578,58 @@ async fn documents_for_programs_keep_their_shape() {
         "--json stats",
         "--json forecast --days 5",
     );
+}
+
+#[tokio::test]
+async fn workers_are_listed_and_the_dead_are_marked() {
+    let shop = Shop::open("2026-02-26T10:00:00Z").await;
+    let nobody = shop.transcript("workers");
+    assert!(
+        nobody.contains("Nobody works on this database."),
+        "{nobody}"
+    );
+    for (pid, name, role, begun, alive) in [
+        (
+            4711,
+            Some("one"),
+            Role::All,
+            "2026-02-26T09:59:56Z",
+            Length::secs(60),
+        ),
+        (
+            4712,
+            None,
+            Role::Deliver,
+            "2026-02-26T09:00:00Z",
+            Length::hours(2),
+        ),
+        (
+            4713,
+            None,
+            Role::Plan,
+            "2026-02-25T09:00:00Z",
+            Length::secs(60),
+        ),
+        (
+            4714,
+            None,
+            Role::Run,
+            "2026-02-26T09:58:59Z",
+            Length::secs(60),
+        ),
+    ] {
+        let worker = NewWorker {
+            id: WorkerId(Uuid::from_u128(u128::from(pid))),
+            name: name.map(str::to_owned),
+            host: "mill".to_owned(),
+            pid,
+            version: "1.0.0".to_owned(),
+            role,
+            alive,
+        };
+        shop.app.store.enlist(worker, instant(begun)).await.unwrap();
+    }
+    transcripts!(shop, "workers", "workers", "--json workers");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use std::process::ExitStatus;
 use std::process::Stdio;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use backorderd::clock::Clock;
 use backorderd::clock::SystemClock;
@@ -32,11 +33,15 @@ use serde_json::json;
 use sqlx::ConnectOptions;
 use sqlx::Connection;
 use sqlx::FromRow;
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteRow;
 use tempfile::TempDir;
 
+use crate::support::patience::moment;
 use crate::support::patience::until;
+use crate::support::postgres;
+use crate::support::postgres::Database;
 
 /// The domain of the shop's own addresses.
 pub const SHOP_DOMAIN: &str = "fernkettle.example";
@@ -76,11 +81,20 @@ per_hour = 1_000_000
 per_minute = 1_000_000
 "#;
 
-/// A shop's folder; gone with the value.
+/// A shop's folder, and its database where that is on a server; gone with the
+/// value.
 pub struct Home {
     dir: TempDir,
     variables: BTreeMap<String, String>,
     n_started: AtomicU32,
+    server: Option<Server>,
+}
+
+/// Where a home's data is that does not lie in its folder.
+struct Server {
+    url: String,
+    /// Ours to drop.
+    database: Option<Database>,
 }
 
 impl Home {
@@ -88,11 +102,37 @@ impl Home {
     /// this port of loopback. `more` is TOML with sections of its own.
     pub fn live(relay_port: u16, more: &str) -> Self {
         let home = Self::unlaunched(relay_port, more);
+        home.go_live();
+        home
+    }
+
+    /// As [`Home::live`], with a database of its own on the test server.
+    pub fn live_on_postgres(relay_port: u16, more: &str) -> Self {
+        let database = block_on(Database::fresh());
+        let mut home = Self::live_at(&database.url(), relay_port, more);
+        if let Some(server) = &mut home.server {
+            server.database = Some(database);
+        }
+        home
+    }
+
+    /// As [`Home::live`], with its data in this PostgreSQL database.
+    pub fn live_at(url: &str, relay_port: u16, more: &str) -> Self {
+        let mut home = Self::unlaunched(relay_port, more);
+        home.set("DATABASE__URL", url);
+        home.server = Some(Server {
+            url: url.to_owned(),
+            database: None,
+        });
+        home.go_live();
+        home
+    }
+
+    fn go_live(&self) {
         block_on(async {
-            let app = wiring::app(&home.config()).await.expect("a wired program");
+            let app = wiring::app(&self.config()).await.expect("a wired program");
             app.go_live("test").await.expect("a shop gone live");
         });
-        home
     }
 
     /// The same before anybody went live.
@@ -107,6 +147,7 @@ impl Home {
             dir,
             variables: BTreeMap::new(),
             n_started: AtomicU32::new(0),
+            server: None,
         };
         home.set("EMAIL__PORT", &relay_port.to_string());
         home
@@ -207,9 +248,14 @@ impl Home {
 
     pub fn rows<T>(&self, sql: &'static str) -> Vec<T>
     where
-        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+        T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         block_on(async {
+            if let Some(server) = &self.server {
+                let mut db = postgres::connect(&server.url).await;
+                let rows = sqlx::query_as(sql).fetch_all(&mut db).await;
+                return rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
+            }
             let mut db = self
                 .database()
                 .read_only(true)
@@ -223,6 +269,16 @@ impl Home {
             db.close().await.expect("a closed connection");
             rows
         })
+    }
+
+    /// Changes what no command changes, where the data is on a server.
+    pub fn execute(&self, sql: &'static str) {
+        let server = self.server.as_ref().expect("a database on a server");
+        block_on(async {
+            let mut db = postgres::connect(&server.url).await;
+            let done = sqlx::query(sql).execute(&mut db).await;
+            done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        });
     }
 
     pub fn number(&self, sql: &'static str) -> i64 {
@@ -284,13 +340,35 @@ impl Home {
 
     /// Whether another process could write at this moment.
     fn is_writable(&self) -> bool {
+        if self.server.is_some() {
+            // Others begin and end all the time: one that stays is the one
+            // that was stopped.
+            moment(Duration::from_millis(300));
+            return self.number(
+                "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND xact_start IS NOT NULL \
+                   AND pid <> pg_backend_pid() \
+                   AND state_change < clock_timestamp() - INTERVAL '200 milliseconds'",
+            ) == 0;
+        }
         block_on(async {
-            let options = self.database().busy_timeout(std::time::Duration::ZERO);
+            let options = self.database().busy_timeout(Duration::ZERO);
             let mut db = options.connect().await.expect("a connection");
             let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut db).await;
             db.close().await.expect("a closed connection");
             begun.is_ok()
         })
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // After a failure it stays for a look.
+        if let Some(database) = self.server.take().and_then(|server| server.database)
+            && !std::thread::panicking()
+        {
+            block_on(database.drop());
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! A module is a suite or part of one; `scripts/test` selects by these names.
 //! `layers` reads the source tree. `store_contract` holds every back end of the
 //! store to its verbs' promises. `daemon` runs the whole program against real
-//! peers, `crash` kills it in the middle of sending. `home` is the shop both
+//! peers, `crash` kills it in the middle of sending, `workers` lets several of
+//! it share a PostgreSQL database. `home` is the shop both
 //! play in. `support` holds the peers the program is tried against (real
 //! servers, our own recording ones), each with a test that the peer itself
 //! tells the truth.
@@ -18,3 +19,4 @@ mod home;
 mod layers;
 mod store_contract;
 mod support;
+mod workers;

@@ -31,6 +31,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
 /// answer that kindly, and write nothing.
 const COMMIT: &str = "SELECT 1; COMMIT";
 const COMMIT_AND_TELL: &str = "SELECT pg_notify('backorderd', ''); COMMIT";
+/// How often a process tells others at the most. What is committed meanwhile
+/// they find with their next look; a thousand commits must not be a thousand
+/// wake-ups of everybody.
+const TELL_EVERY: Duration = Duration::from_millis(250);
 const FATE: &str = "SELECT pg_xact_status(CAST($1 AS xid8))";
 
 /// What the other engine does instead.
@@ -44,6 +48,7 @@ pub struct PostgresEngine {
     /// The number of the transaction that is open or was last.
     xid: String,
     pulse: Pulse,
+    told_at: Option<Instant>,
 }
 
 impl PostgresEngine {
@@ -62,6 +67,7 @@ impl PostgresEngine {
             session: None,
             xid: String::new(),
             pulse,
+            told_at: None,
         }
     }
 
@@ -137,7 +143,9 @@ impl Engine for PostgresEngine {
             return Committed::No(gone());
         };
         let timeline = session.timeline.clone();
-        let committed = match commit(&mut session.conn, wakes).await {
+        let now = Instant::now();
+        let tells = wakes == Wakes::Others && self.told_at.is_none_or(|at| now - at >= TELL_EVERY);
+        let committed = match commit(&mut session.conn, tells).await {
             Ok(()) => Committed::Yes,
             Err(error) if is_refusal(&error) => Committed::No(error),
             Err(error) => {
@@ -147,6 +155,9 @@ impl Engine for PostgresEngine {
             }
         };
         if matches!(committed, Committed::Yes) && matches!(wakes, Wakes::Us | Wakes::Others) {
+            if tells {
+                self.told_at = Some(now);
+            }
             self.pulse.beat();
         }
         committed
@@ -173,11 +184,8 @@ impl Engine for PostgresEngine {
     }
 }
 
-async fn commit(conn: &mut PgConnection, wakes: Wakes) -> Result<(), sqlx::Error> {
-    let text = match wakes {
-        Wakes::Others => COMMIT_AND_TELL,
-        Wakes::Us | Wakes::Nobody | Wakes::Unchanged => COMMIT,
-    };
+async fn commit(conn: &mut PgConnection, tells: bool) -> Result<(), sqlx::Error> {
+    let text = if tells { COMMIT_AND_TELL } else { COMMIT };
     conn.execute(sqlx::raw_sql(text)).await.map(drop)
 }
 

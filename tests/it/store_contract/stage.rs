@@ -17,6 +17,7 @@ use backorderd::domain::policy::Policy;
 use backorderd::domain::row::Row;
 use backorderd::domain::time::{Instant, Length};
 use backorderd::domain::worker::Role;
+use backorderd::store::postgres::listen::CHANNEL;
 use backorderd::store::read::lists::MessageFilter;
 use backorderd::store::read::situations::ReadSituation;
 use backorderd::store::types::{
@@ -27,7 +28,7 @@ use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::mirror::MirrorInput;
 use backorderd::store::write::workers::NewWorker;
 use backorderd::store::{Place, Store};
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgListener};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::collections::HashMap;
@@ -254,6 +255,16 @@ impl Stage {
             ),
             Ground::Postgres { fresh, .. } => Raw::Postgres(fresh.connect().await),
         }
+    }
+
+    /// Hears every notification, where the engine has some.
+    pub async fn listener(&self) -> Option<PgListener> {
+        let Ground::Postgres { fresh, .. } = &*self.ground else {
+            return None;
+        };
+        let mut listener = PgListener::connect(&fresh.url()).await.expect("a listener");
+        listener.listen(CHANNEL).await.expect("a channel");
+        Some(listener)
     }
 
     /// A number no reader shows.
