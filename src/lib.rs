@@ -37,7 +37,8 @@
 //!
 //! Then, as needed: how rows come in ([`source`], [`domain::mirror`],
 //! [`app::sync`]), how facts become words ([`template`]), how words leave
-//! ([`channel`]), what a person can ask ([`app::explain`], [`app::todo`]).
+//! ([`channel`]), what comes back ([`receipt`], [`domain::receipt`]), what a
+//! person can ask ([`app::explain`], [`app::todo`]).
 //!
 //! # Words
 //!
@@ -55,6 +56,7 @@
 //! | notice | one thing to say about one order; its kinds are one table ([`domain::kinds::Kind`]) |
 //! | message | one envelope to one recipient over one channel, with one or more notices |
 //! | attempt | one try to hand a message over |
+//! | receipt | news about a message after it was handed over: a bounce, a complaint, a text's delivery report ([`domain::receipt`]) |
 //! | run | one planning pass of a job, by schedule or by hand |
 //! | verdict | for one order in one run: said, or quiet, always with a reason ([`domain::reason::Verdict`]) |
 //! | in doubt | neither sent nor failed: the other side never answered after the last byte |
@@ -81,6 +83,8 @@
 //! | gone is not shipped | a missing row means nothing | [`domain::mirror`] | `domain::plan_tests` |
 //! | looking cannot write | a [`app::Viewer`] holds read-only connections and no channel | [`wiring::viewer`], [`store::ReadStore`] | the engine refuses |
 //! | nobody goes live by accident | live needs the configuration *and* the act | [`app::live`], [`app::App::require_live_act`] | contract `operate`, `scripts/play-main-job` |
+//! | receipts in any order | what became of a message depends on the set of its receipts, not on their order or number | [`domain::receipt`] | `domain::receipt`, contract `receipts` |
+//! | only our own bounces | a mail without a token made with our key says nothing about a message | [`domain::verp`], [`receipt`] | `receipt` |
 //! | hold holds | nothing is claimed or marked under a hold, or while a file named `hold` exists | [`app::hold_file`], [`store::write::deliver`] | contract `claim`, `mark` |
 //! | no write is cancelled | dropping a caller drops only its wait; a failed commit ends the process | [`store::sqlite::writer`] | contract `group` |
 //! | templates cannot break sending | a set exists only if every sample of every kind rendered | [`template`] | `template::tests`, `template::check` |
@@ -94,7 +98,7 @@
 //! | part | may name |
 //! |---|---|
 //! | [`domain`] | nothing: no I/O, clock, randomness, waiting or logging |
-//! | [`clock`], [`source`], [`store`], [`template`], [`channel`], [`telemetry`] | `domain` |
+//! | [`clock`], [`source`], [`store`], [`receipt`], [`template`], [`channel`], [`telemetry`] | `domain` |
 //! | [`config`] | `domain`, [`channel::settings`] |
 //! | [`app`] | `domain` and the parts above, except `config` |
 //! | [`daemon`] | `app` and all above |
@@ -116,6 +120,7 @@ pub mod app;
 pub mod channel;
 pub mod clock;
 pub mod config;
+pub mod receipt;
 pub mod source;
 pub mod store;
 pub mod telemetry;

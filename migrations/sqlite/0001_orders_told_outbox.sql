@@ -10,6 +10,8 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 ) STRICT;
 
+-- Planners that count messages for the brake meet at this row.
+INSERT INTO meta (name, value) VALUES ('brake', '');
 -- By it these data are known from others; a copy keeps it.
 INSERT INTO meta (name, value) VALUES ('instance_id', lower(hex(randomblob(16))));
 
@@ -46,6 +48,9 @@ CREATE TABLE contacts (
   country      TEXT,
   sms_consent  INTEGER NOT NULL DEFAULT 0,
   preferred    TEXT NOT NULL DEFAULT 'email',
+  -- Who plans for this person at the moment, where several may.
+  planned_by    BLOB,
+  planned_until INTEGER,
   UNIQUE (shop_id, contact_hash)
 ) STRICT;
 CREATE INDEX contacts_by_email ON contacts (email_hash) WHERE email_hash IS NOT NULL;
@@ -297,6 +302,37 @@ CREATE TABLE attempts (
 ) STRICT;
 
 CREATE INDEX attempts_by_time ON attempts (began_at);
+CREATE INDEX attempts_by_reference ON attempts (reference) WHERE reference IS NOT NULL;
+
+-- What others reported about messages after they were handed over. Nothing
+-- depends on their order: what became of a message follows from all of them.
+CREATE TABLE receipts (
+  id          INTEGER PRIMARY KEY,
+  event_key   TEXT NOT NULL UNIQUE,
+  -- How the report names its message: our own id, or the gateway's.
+  message_uid BLOB,
+  relay       TEXT,
+  reference   TEXT,
+  message_no  INTEGER REFERENCES messages (no),
+  kind        TEXT NOT NULL,
+  rank        INTEGER NOT NULL,
+  at          INTEGER NOT NULL,
+  source      TEXT NOT NULL,
+  code        INTEGER,
+  enhanced    TEXT,
+  reply       TEXT NOT NULL,
+  -- Still to be applied: its message is unknown, or being sent.
+  waits       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX receipts_by_message ON receipts (message_no);
+CREATE INDEX receipts_waiting ON receipts (id) WHERE waits = TRUE;
+CREATE INDEX receipts_by_time ON receipts (at);
+
+-- Reports as they came: customers' addresses and words are in them.
+CREATE TABLE receipt_private (
+  receipt_id INTEGER PRIMARY KEY REFERENCES receipts (id),
+  raw        BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE holds (
   id    INTEGER PRIMARY KEY,
@@ -332,9 +368,26 @@ CREATE TABLE suppressions (
   PRIMARY KEY (address_hash, channel)
 ) STRICT;
 
+-- Processes that plan or deliver. One heartbeat covers everything a worker has
+-- in hands; whose last one is older than alive_ms may be declared dead.
+CREATE TABLE workers (
+  id           BLOB PRIMARY KEY,
+  name         TEXT,
+  host         TEXT NOT NULL,
+  pid          INTEGER NOT NULL,
+  version      TEXT NOT NULL,
+  role         TEXT NOT NULL CHECK (role IN ('all', 'deliver', 'plan', 'run')),
+  alive_ms     INTEGER NOT NULL,
+  started_at   INTEGER NOT NULL,
+  heartbeat_at INTEGER NOT NULL
+) STRICT;
+
+-- The latest tick done of each job, and the one somebody is at.
 CREATE TABLE job_ticks (
-  job      TEXT PRIMARY KEY,
-  last_due INTEGER NOT NULL
+  job        TEXT PRIMARY KEY,
+  last_due   INTEGER NOT NULL,
+  leased_due INTEGER,
+  leased_by  BLOB
 ) STRICT;
 
 CREATE TABLE audit (

@@ -9,6 +9,7 @@ use crate::app::AppError;
 use crate::clock::Ids;
 use crate::domain::contact::{Contact, EmailAddress, PhoneNumber};
 use crate::domain::statement::hex;
+use crate::domain::verp::VerpKey;
 use crate::store::Store;
 use crate::store::write::mirror::ContactHashes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -98,6 +99,12 @@ impl AddressKey {
 
     fn fingerprint(&self) -> String {
         hex(&Sha256::digest(self.0.as_slice())[..8])
+    }
+
+    /// The key bounce tokens are made with: a key of its own, so that whoever
+    /// learned a token's hash would know nothing about addresses.
+    pub fn verp_key(&self) -> VerpKey {
+        VerpKey::derive(self.0.as_slice())
     }
 
     /// The hash of an address in canonical form.

@@ -130,14 +130,7 @@ impl Viewer {
             return Ok(None);
         };
         let not_live_yet = self.mode() == Mode::Live && read.meta("live_since").await?.is_none();
-        let next = forecast(
-            &situation,
-            self.policy(),
-            self.mode(),
-            &self.settings.shop.locale,
-            now,
-            now.plus(AHEAD),
-        );
+        let next = forecast(&situation, self.policy(), self.mode(), now, now.plus(AHEAD));
         let mut holds = read.holds().await?;
         holds.retain(|hold| matches!(hold.scope.as_str(), "global" | "channel"));
         Ok(Some(Explanation {

@@ -12,7 +12,10 @@ use crate::domain::order::Situation;
 use crate::domain::time::{Instant, Length};
 use crate::domain::told::{Basis, Told};
 use chrono::NaiveDate;
+use chrono_tz::Tz;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Messages to come, counted by the shop's day, kind and channel.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +37,7 @@ impl Viewer {
     /// # Errors
     /// The database cannot be read.
     pub async fn forecast(&self, until: Instant) -> Result<ForecastTable, AppError> {
-        self.forecast_of(until, |_| {}).await
+        self.forecast_of(until, |_, _| {}).await
     }
 
     /// As [`Viewer::forecast`], as if somebody went live this moment: every
@@ -43,51 +46,82 @@ impl Viewer {
     /// # Errors
     /// The database cannot be read.
     pub async fn forecast_after_live(&self, until: Instant) -> Result<ForecastTable, AppError> {
-        let now = self.now();
-        self.forecast_of(until, |s| take_baseline(s, now)).await
+        self.forecast_of(until, take_baseline).await
     }
 
+    /// Planning is the larger part of the work: it is done on a thread of its
+    /// own while the next orders are read.
     async fn forecast_of(
         &self,
         until: Instant,
-        bend: impl Fn(&mut Situation),
+        bend: fn(&mut Situation, Instant),
     ) -> Result<ForecastTable, AppError> {
         let now = self.now();
+        let mode = self.mode();
         let mut table = ForecastTable::default();
+        let mut planning: Option<JoinHandle<Vec<Foreseen>>> = None;
         let mut after = OrderId(0);
         loop {
             let ids = self.read.open_orders(after, BATCH).await?;
             let Some(last) = ids.last() else { break };
             after = *last;
-            for mut item in self.read.situations(&ids, self.mode(), now).await? {
-                table.orders += 1;
-                bend(&mut item.situation);
-                let s = &item.situation;
-                let found: Vec<Forecast> = forecast(
-                    s,
-                    self.policy(),
-                    self.mode(),
-                    &self.settings.shop.locale,
-                    now,
-                    until,
-                );
-                for f in found {
-                    let day = f.at.day_in(self.settings.shop.zone);
-                    *table
-                        .days
-                        .entry(day)
-                        .or_default()
-                        .entry((f.kind, f.channel))
-                        .or_default() += 1;
-                    table
-                        .first
-                        .push((f.at, s.order.number.clone(), f.kind, f.channel));
-                }
+            let read = self.read.situations(&ids, mode, now).await?;
+            if let Some(earlier) = planning.take() {
+                table.add(planned(earlier).await?, self.settings.shop.zone);
             }
-            table.first.sort();
-            table.first.truncate(FIRST_MAX);
+            let settings = Arc::clone(&self.settings);
+            planning = Some(spawn_blocking(move || {
+                read.into_iter()
+                    .map(|mut item| {
+                        bend(&mut item.situation, now);
+                        let policy = &settings.policy;
+                        Foreseen {
+                            messages: forecast(&item.situation, policy, mode, now, until),
+                            number: item.situation.order.number,
+                        }
+                    })
+                    .collect()
+            }));
+        }
+        if let Some(last) = planning {
+            table.add(planned(last).await?, self.settings.shop.zone);
         }
         Ok(table)
+    }
+}
+
+/// The messages one order will cause.
+struct Foreseen {
+    number: String,
+    messages: Vec<Forecast>,
+}
+
+async fn planned(batch: JoinHandle<Vec<Foreseen>>) -> Result<Vec<Foreseen>, AppError> {
+    batch
+        .await
+        .map_err(|error| AppError::Refused(format!("the forecast broke: {error}")))
+}
+
+impl ForecastTable {
+    fn add(&mut self, batch: Vec<Foreseen>, zone: Tz) {
+        for order in batch {
+            self.orders += 1;
+            for f in order.messages {
+                let kinds = self.days.entry(f.at.day_in(zone)).or_default();
+                *kinds.entry((f.kind, f.channel)).or_default() += 1;
+                // Names are kept of the few that may be among the first.
+                let is_sooner =
+                    |last: &(Instant, String, _, _)| (f.at, &order.number) <= (last.0, &last.1);
+                let is_among =
+                    self.first.len() < FIRST_MAX || self.first.last().is_some_and(is_sooner);
+                if is_among {
+                    self.first
+                        .push((f.at, order.number.clone(), f.kind, f.channel));
+                    self.first.sort();
+                    self.first.truncate(FIRST_MAX);
+                }
+            }
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 use crate::app::{App, AppError, Settings, Viewer};
 use crate::domain::eta::Eta;
 use crate::domain::mirror::{
-    EtaChange, MergeRules, Mirror, MirrorChanges, merge, order_key, reclaim, sku_claims,
+    EtaChange, MergeRules, Mirror, MirrorChanges, keep_known_wishes, merge, order_key, reclaim,
+    sku_claims,
 };
 use crate::domain::order::EtaOrigin;
 use crate::domain::row::{Row, SkuEta};
@@ -125,20 +126,27 @@ impl App {
         intake: &Intake,
     ) -> Result<MirrorChanges, AppError> {
         let settings = self.settings();
-        let shop = &settings.shop;
-        let shop_id = self
-            .store
-            .ensure_shop(&settings.shop_key, &shop.name, shop.zone.name())
-            .await?;
+        let shop_id = self.shop_id().await?;
         for _ in 0..OVERTAKEN_MAX {
             let now = self.now();
             let (mirror, revision) = self.viewer.read_mirror(rows).await?;
-            let changes = merge(rows, &mirror, &merge_rules(settings, intake.announce, now));
+            let rules = merge_rules(settings, intake.announce, now);
+            let mut changes = merge(rows, &mirror, &rules);
             let hashes = changes
                 .orders
                 .iter()
                 .map(|o| (o.key.clone(), self.viewer.key.contact(&o.contact, &o.key)))
                 .collect::<HashMap<_, _>>();
+            let unsaid: Vec<&str> = changes
+                .orders
+                .iter()
+                .filter(|o| !o.said.is_complete())
+                .map(|o| hashes[&o.key].contact.as_str())
+                .collect();
+            let known = self.viewer.read.wishes(shop_id, &unsaid).await?;
+            keep_known_wishes(&mut changes.orders, known, |o| {
+                hashes[&o.key].contact.clone()
+            });
             let input = MirrorInput {
                 shop_id,
                 source: intake.source.clone(),
@@ -157,6 +165,16 @@ impl App {
             }
         }
         Err(StoreError::Overtaken.into())
+    }
+
+    /// The shop of the settings, written down if it is not yet.
+    async fn shop_id(&self) -> Result<i64, AppError> {
+        let settings = self.settings();
+        let shop = &settings.shop;
+        Ok(self
+            .store
+            .ensure_shop(&settings.shop_key, &shop.name, shop.zone.name())
+            .await?)
     }
 
     /// Writes a dates file; answers the lines whose date changed.
@@ -194,12 +212,7 @@ impl App {
         by: &str,
     ) -> Result<Vec<EtaChange>, AppError> {
         use crate::domain::mirror::Claim;
-        let settings = self.settings();
-        let shop = &settings.shop;
-        let shop_id = self
-            .store
-            .ensure_shop(&settings.shop_key, &shop.name, shop.zone.name())
-            .await?;
+        let shop_id = self.shop_id().await?;
         let keys = |wanted: &str| -> Vec<&str> {
             set.iter()
                 .filter(|(scope, ..)| *scope == wanted)

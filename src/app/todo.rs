@@ -1,10 +1,11 @@
 //! Everything that waits for a person, in one list.
 
-use crate::app::{AppError, Viewer, hold_file};
+use crate::app::{AppError, Viewer, hold_file, maildir};
 use crate::domain::message::MessageState;
 use crate::domain::reason::Verdict;
 use crate::domain::time::{Instant, Length};
 use crate::store::read::lists::MessageFilter;
+use crate::store::read::receipts::{CameBackRow, UnclearRow};
 use crate::store::types::{HoldRow, MessageRow, RunRow, RunState};
 
 /// Most entries of one sort.
@@ -28,6 +29,12 @@ pub struct Todo {
     pub in_doubt: Vec<MessageRow>,
     /// Messages that failed for good.
     pub failed: Vec<MessageRow>,
+    /// Came back and was not said otherwise since; what must arrive only.
+    pub came_back: Vec<CameBackRow>,
+    /// Mails at the bounce address nobody could read.
+    pub unclear_mails: Vec<UnclearRow>,
+    /// Files in the Maildir of bounces that cannot be read: path and reason.
+    pub unreadable: Vec<String>,
     /// Orders with a verdict for people: number, verdicts.
     pub orders: Vec<(String, Vec<Verdict>)>,
     /// Orders that wait and whose customer has heard nothing for long: number,
@@ -43,6 +50,9 @@ impl Todo {
         self.held_runs.is_empty()
             && self.in_doubt.is_empty()
             && self.failed.is_empty()
+            && self.came_back.is_empty()
+            && self.unclear_mails.is_empty()
+            && self.unreadable.is_empty()
             && self.orders.is_empty()
             && self.silent.is_empty()
             && self.holds.is_empty()
@@ -82,6 +92,8 @@ impl Viewer {
                 (number, verdicts)
             })
             .collect();
+        let mut came_back = read.came_back(self.mode(), ENTRIES_MAX).await?;
+        came_back.retain(|row| row.kind.must_arrive());
         let patience = Length::days(self.policy().courtesy.silence_days.into());
         let silent = read
             .silent_orders(self.mode(), self.now().minus(patience), ENTRIES_MAX)
@@ -91,6 +103,14 @@ impl Viewer {
             held_runs,
             in_doubt,
             failed,
+            came_back,
+            unclear_mails: read.unclear_mails(ENTRIES_MAX).await?,
+            unreadable: self
+                .settings
+                .bounce_maildir
+                .as_deref()
+                .map(maildir::unreadable)
+                .unwrap_or_default(),
             orders,
             silent,
             holds: read.holds().await?,

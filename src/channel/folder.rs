@@ -178,6 +178,7 @@ mod tests {
         envelope(Payload::Mail(Mail {
             sender: EmailAddress::parse("bounces@shop.example").unwrap(),
             to: EmailAddress::parse("anna@mail.example").unwrap(),
+            envelope_id: "m71".into(),
             bytes: bytes.to_vec(),
         }))
     }
@@ -209,7 +210,6 @@ mod tests {
             to: PhoneNumber::parse("+442079460018", None).unwrap(),
             text: "Order 10432 ships 2 Oct.".into(),
             reference: "m71".into(),
-            callback: None,
         };
         assert_eq!(
             session.send(&envelope(Payload::Text(text))).await.name(),

@@ -5,6 +5,9 @@
 //! none.
 
 use crate::domain::contact::EmailAddress;
+use crate::domain::ids::MessageUid;
+use crate::domain::sms_status::SmsStatus;
+use crate::domain::verp::{BounceAddress, VerpKey};
 use secrecy::SecretString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,15 +25,34 @@ pub struct SenderIdentity {
     pub from: Mailbox,
     /// Somebody reads what arrives here: every notice can be answered.
     pub reply_to: Mailbox,
-    /// Envelope sender; the address in `from` where there is none.
+    /// Takes `local+TOKEN@domain`: every mail has an envelope sender of its
+    /// own, so that each bounce says by itself which mail it is about.
+    pub bounces: Option<BounceAddress>,
+    /// One envelope sender for all, for mailboxes that know no `+`.
     pub bounce_address: Option<EmailAddress>,
     pub unsubscribe_mailto: Option<EmailAddress>,
 }
 
 impl SenderIdentity {
-    /// Where bounces go.
-    pub fn envelope_sender(&self) -> &EmailAddress {
-        self.bounce_address.as_ref().unwrap_or(&self.from.address)
+    /// Where bounces of one mail go: the same on every attempt, because
+    /// greylisting (RFC 6647) waits for the same sender again. The address in
+    /// `from` where nothing else is set.
+    pub fn envelope_sender(&self, key: &VerpKey, uid: MessageUid) -> EmailAddress {
+        let own = self
+            .bounces
+            .as_ref()
+            .and_then(|bounces| EmailAddress::parse(&bounces.sender(key, uid)).ok());
+        own.or_else(|| self.bounce_address.clone())
+            .unwrap_or_else(|| self.from.address.clone())
+    }
+
+    /// The domain that SPF (RFC 7208) is asked about for our mail.
+    pub fn envelope_domain(&self) -> &str {
+        match (&self.bounces, &self.bounce_address) {
+            (Some(bounces), _) => bounces.domain(),
+            (None, Some(address)) => address.domain(),
+            (None, None) => self.from.address.domain(),
+        }
     }
 }
 
@@ -51,6 +73,35 @@ pub struct Login {
     pub password: SecretString,
 }
 
+/// The ways of a mail out of the house.
+#[derive(Clone, Debug)]
+pub struct EmailSettings {
+    /// Tried in this order; at least one.
+    pub relays: Vec<SmtpSettings>,
+    /// Connections at the same time, 1 or more.
+    pub sessions: usize,
+    /// Mails a minute to recipients of a domain (lower case, A-labels). Only
+    /// the domains that are named are held back.
+    pub domains: Vec<(String, u32)>,
+    /// How long a relay that does not answer is left alone.
+    pub rest: Duration,
+    /// How long a relay is left alone that a person has to repair.
+    pub repair: Duration,
+}
+
+impl EmailSettings {
+    /// One relay, one connection.
+    pub fn through(relay: SmtpSettings) -> EmailSettings {
+        EmailSettings {
+            relays: vec![relay],
+            sessions: 1,
+            domains: Vec::new(),
+            rest: Duration::from_secs(60),
+            repair: Duration::from_secs(900),
+        }
+    }
+}
+
 /// A mail relay, and who we are to it.
 #[derive(Clone, Debug)]
 pub struct SmtpSettings {
@@ -60,10 +111,16 @@ pub struct SmtpSettings {
     pub auth: Option<Login>,
     /// Our name in `EHLO`: a full domain name, or an address literal.
     pub helo: String,
-    /// Connections at the same time, 1 or more.
-    pub sessions: usize,
+    /// Mails a minute, 1 or more.
     pub per_minute: u32,
     pub limits: StepLimits,
+}
+
+impl SmtpSettings {
+    /// `smtp.shop.example:465`: what the relay is called in records and logs.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 /// How long each step of an SMTP conversation may take, and how long a
@@ -123,9 +180,9 @@ pub struct TwilioSettings {
     pub sender: TwilioSender,
     /// How long Twilio may try to deliver; kept to 1 s ..= 10 h.
     pub validity: Option<Duration>,
-    pub sessions: usize,
-    pub per_minute: u32,
-    pub limits: HttpLimits,
+    /// Where it reports what became of a text; nobody asks without.
+    pub receipts: Option<String>,
+    pub traffic: Traffic,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +190,41 @@ pub enum TwilioSender {
     /// A number in E.164, a short code, or an alphanumeric sender.
     From(String),
     MessagingService(String),
+}
+
+/// Vonage's SMS API (`rest.nexmo.com/sms/json`).
+#[derive(Clone, Debug)]
+pub struct VonageSettings {
+    /// `https://rest.nexmo.com`; plain HTTP only to loopback.
+    pub base_url: String,
+    pub api_key: String,
+    pub api_secret: SecretString,
+    /// A number in digits, or up to eleven letters and digits.
+    pub from: String,
+    /// How long Vonage may try to deliver; kept to 20 s ..= 7 days.
+    pub validity: Option<Duration>,
+    /// As with Twilio.
+    pub receipts: Option<String>,
+    pub traffic: Traffic,
+}
+
+/// A Kannel `smsbox`: the shop's own gateway.
+#[derive(Clone, Debug)]
+pub struct KannelSettings {
+    /// `http://127.0.0.1:13013/cgi-bin/sendsms`; plain HTTP only to loopback.
+    pub url: String,
+    pub user: String,
+    pub password: SecretString,
+    /// The group's own where there is none.
+    pub from: Option<String>,
+    /// The connection to use, where the group has several.
+    pub smsc: Option<String>,
+    /// How long the operator may try to deliver, in whole minutes.
+    pub validity: Option<Duration>,
+    /// As with Twilio, with the secret its receipts are marked with: Kannel
+    /// does not sign, so each receipt's address carries a proof of its own.
+    pub receipts: Option<(String, SecretString)>,
+    pub traffic: Traffic,
 }
 
 /// Any gateway that takes one HTTP request per text.
@@ -161,9 +253,9 @@ pub struct GenericSmsSettings {
     /// Header that carries our message's identity, for gateways that drop
     /// repeats.
     pub idempotency_header: Option<String>,
-    pub sessions: usize,
-    pub per_minute: u32,
-    pub limits: HttpLimits,
+    /// `{{callback}}` in the body: where it reports what became of a text.
+    pub receipts: Option<String>,
+    pub traffic: Traffic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +310,115 @@ pub enum AnswerMatch {
     Text(Vec<String>),
 }
 
+/// What all gateways have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests at the same time, 1 or more.
+    pub sessions: usize,
+    pub per_minute: u32,
+    pub limits: HttpLimits,
+}
+
+/// What a gateway's requests to us are proved with.
+#[derive(Clone, Debug)]
+pub enum HookSettings {
+    /// The account's own token, also where an API key sends.
+    Twilio {
+        token: SecretString,
+    },
+    Vonage {
+        secret: SecretString,
+        signing: VonageSigning,
+    },
+    /// Goes into the addresses Kannel is given.
+    Kannel {
+        secret: SecretString,
+    },
+    Generic(Box<GenericHookSettings>),
+}
+
+/// How the account signs the SMS API's webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VonageSigning {
+    Md5Hash,
+    Mac(MacAlgorithm),
+}
+
+/// What a keyed hash is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacAlgorithm {
+    Md5,
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+/// How a keyed hash is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacEncoding {
+    /// Either case.
+    Hex,
+    Base64,
+}
+
+/// How any other gateway's requests to us are proved and read.
+#[derive(Clone, Debug)]
+pub struct GenericHookSettings {
+    pub proof: HookProof,
+    pub receipts: Option<ReceiptFields>,
+    pub inbound: Option<InboundFields>,
+}
+
+#[derive(Clone, Debug)]
+pub enum HookProof {
+    /// A shared secret in a header.
+    Header { name: String, secret: SecretString },
+    /// A shared secret in the query, for gateways that can do no better.
+    Query { name: String, secret: SecretString },
+    /// A keyed hash of the body in a header.
+    Signature(HookSignature),
+}
+
+#[derive(Clone, Debug)]
+pub struct HookSignature {
+    pub header: String,
+    pub secret: SecretString,
+    pub algorithm: MacAlgorithm,
+    pub encoding: MacEncoding,
+    /// What stands before the hash, as `sha256=`.
+    pub prefix: String,
+    /// Header with the Unix time in seconds; then `TIME.BODY` is signed, and
+    /// what is older than five minutes is not taken.
+    pub time_header: Option<String>,
+}
+
+/// Where a receipt says what: names of parameters, or places in a JSON
+/// document (`/data/id`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptFields {
+    /// The gateway's id.
+    pub id: String,
+    /// Our `{{ref}}`, where it comes back.
+    pub reference: Option<String>,
+    pub status: String,
+    pub error: Option<String>,
+    /// The gateway's words for a status, and what they mean.
+    pub words: Vec<(String, SmsStatus)>,
+    /// Errors that mean the number will never work.
+    pub hard: Vec<String>,
+    /// Errors that mean the recipient opted out.
+    pub opted_out: Vec<String>,
+}
+
+/// As [`ReceiptFields`], for texts people send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundFields {
+    pub id: Option<String>,
+    pub from: String,
+    pub to: Option<String>,
+    pub text: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
     pub connect: Duration,
@@ -245,6 +446,35 @@ pub struct FolderSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn every_mail_has_an_envelope_sender_of_its_own_where_that_works() {
+        let address = |text| EmailAddress::parse(text).unwrap();
+        let from = Mailbox {
+            name: None,
+            address: address("orders@shop.example"),
+        };
+        let mut sender = SenderIdentity {
+            reply_to: from.clone(),
+            from,
+            bounces: None,
+            bounce_address: None,
+            unsubscribe_mailto: None,
+        };
+        let key = VerpKey::derive(b"installation");
+        let uid = |n| MessageUid(Uuid::from_u128(n));
+        let of = |sender: &SenderIdentity, n| sender.envelope_sender(&key, uid(n)).expose();
+        assert_eq!(of(&sender, 7), "orders@shop.example");
+        sender.bounce_address = Some(address("post@mail.shop.example"));
+        assert_eq!(of(&sender, 7), "post@mail.shop.example");
+        sender.bounces = BounceAddress::parse("bounces@b.shop.example").ok();
+        assert_eq!(sender.envelope_domain(), "b.shop.example");
+        assert_eq!(of(&sender, 7), of(&sender, 7));
+        assert_ne!(of(&sender, 7), of(&sender, 8));
+        assert!(of(&sender, 7).starts_with("bounces+"));
+        assert_eq!(key.find(&of(&sender, 7)), Some(uid(7)));
+    }
 
     #[test]
     fn secrets_are_not_printed() {

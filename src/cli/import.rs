@@ -3,6 +3,12 @@
 //! Whole file or nothing, unless `--skip-bad`. All files are read and judged
 //! before the first one is written.
 
+mod input;
+mod remarks;
+
+use self::input::{ReadFile, progress, read};
+use self::remarks::{file_problem, print_rejected, print_warnings, write_reject_file};
+
 use crate::app::sync::{Intake, first_sight};
 use crate::app::{AppError, Viewer};
 use crate::cli::context::Context;
@@ -14,18 +20,10 @@ use crate::domain::row::Row;
 use crate::domain::time::Length;
 use crate::source::column_map::ColumnMap;
 use crate::source::dates::DateOrder;
-use crate::source::rejects::write_rejects;
-use crate::source::{
-    self, ColumnUse, FileKind, FileProblem, Format, ParseOptions, ParsedFile, Rejection, Warning,
-};
+use crate::source::{FileKind, ParseOptions, ParsedFile};
 use crate::wiring;
-use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Rejected rows shown on the terminal; all of them are in the reject file.
-const SHOWN_MAX: usize = 10;
 /// Rows a dry run shows as understood.
 const SAMPLE: usize = 5;
 
@@ -63,13 +61,6 @@ pub struct Args {
     /// The files hold dates by SKU; found out from the columns without it
     #[arg(long)]
     etas: bool,
-}
-
-/// A file that was read.
-struct ReadFile {
-    name: String,
-    path: Option<PathBuf>,
-    parsed: ParsedFile,
 }
 
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
@@ -123,159 +114,6 @@ fn options(args: &Args, config: &Config) -> anyhow::Result<ParseOptions> {
         map,
         kind: args.etas.then_some(FileKind::Etas),
     })
-}
-
-type Unreadable = (String, FileProblem);
-
-fn read(path: &Path, options: &ParseOptions) -> anyhow::Result<Result<ReadFile, Unreadable>> {
-    let stdin = path.as_os_str() == "-";
-    let name = if stdin {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    };
-    let mut bytes = Vec::new();
-    if stdin {
-        std::io::stdin().lock().read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
-    }
-    .with_context(|| format!("cannot read {name}"))?;
-    let bar = progress(bytes.len() as u64, "reading");
-    let parsed = source::parse(&bytes, &name, options, &mut |done| bar.set_position(done));
-    bar.finish_and_clear();
-    let path = (!stdin).then(|| path.to_owned());
-    Ok(match parsed {
-        Ok(parsed) => Ok(ReadFile { name, path, parsed }),
-        Err(problem) => Err((name, problem)),
-    })
-}
-
-fn progress(total: u64, what: &'static str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total).with_style(style).with_message(what)
-}
-
-impl ReadFile {
-    fn remarks(&self) -> (&[Rejection], &[Warning]) {
-        match &self.parsed {
-            ParsedFile::Lines(p) => (&p.rejected, &p.warnings),
-            ParsedFile::Etas(p) => (&p.rejected, &p.warnings),
-        }
-    }
-
-    /// The rejected rows with the order number where it can be read, so that
-    /// whoever searches the order later finds out why it is not there.
-    fn rejected_orders(&self) -> Vec<(u64, Option<String>, String)> {
-        let ParsedFile::Lines(parsed) = &self.parsed else {
-            return Vec::new();
-        };
-        parsed
-            .rejected
-            .iter()
-            .map(|r| {
-                let number = order_number(&r.raw, &parsed.columns, parsed.format);
-                (r.line, number, r.reason.clone())
-            })
-            .collect()
-    }
-}
-
-fn order_number(raw: &str, columns: &[ColumnUse], format: Format) -> Option<String> {
-    let number = match format {
-        Format::Csv { delimiter } => {
-            let index = columns
-                .iter()
-                .position(|c| c.field == Some("order_number"))?;
-            let mut reader = csv::ReaderBuilder::new()
-                .has_headers(false)
-                .flexible(true)
-                .delimiter(u8::try_from(delimiter).ok()?)
-                .from_reader(raw.as_bytes());
-            let record = reader.records().next()?.ok()?;
-            record.get(index)?.trim().to_owned()
-        }
-        Format::Ndjson => {
-            let header = &columns
-                .iter()
-                .find(|c| c.field == Some("order_number"))?
-                .header;
-            let value: serde_json::Value = serde_json::from_str(raw).ok()?;
-            match value.get(header)? {
-                serde_json::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            }
-        }
-    };
-    (!number.is_empty()).then(|| number.trim_start_matches('#').to_owned())
-}
-
-fn place(name: &str, line: Option<u64>, column: Option<usize>, field: Option<&str>) -> String {
-    let mut text = name.to_owned();
-    if let Some(line) = line {
-        text.push_str(&format!(":{line}"));
-    }
-    if let Some(column) = column {
-        text.push_str(&format!(":{column}"));
-    }
-    if let Some(field) = field {
-        text.push_str(&format!(" ({field})"));
-    }
-    text
-}
-
-fn file_problem(name: &str, problem: &FileProblem) -> String {
-    let at = place(name, problem.line, problem.column, problem.field.as_deref());
-    format!(
-        "{at}: {}\n  {}\nNothing was taken in.",
-        problem.what, problem.cure
-    )
-}
-
-fn print_warnings(name: &str, warnings: &[Warning]) {
-    for warning in warnings {
-        let field = warning
-            .field
-            .as_ref()
-            .map(|f| format!(" ({f})"))
-            .unwrap_or_default();
-        let lines: Vec<String> = warning
-            .lines
-            .iter()
-            .take(3)
-            .map(ToString::to_string)
-            .collect();
-        let lines = match (lines.is_empty(), warning.times as usize > lines.len()) {
-            (true, _) => String::new(),
-            (false, true) => format!(" [lines {}, ... {} times]", lines.join(", "), warning.times),
-            (false, false) => format!(" [line {}]", lines.join(", ")),
-        };
-        anstream::eprintln!(
-            "{} {name}{field}: {}; {}{lines}",
-            present::styled(present::WAITS, "note"),
-            warning.what,
-            warning.cure
-        );
-    }
-}
-
-fn print_rejected(name: &str, rejected: &[Rejection]) {
-    for r in rejected.iter().take(SHOWN_MAX) {
-        anstream::eprintln!(
-            "{} {}: {}\n     {}",
-            present::styled(present::BAD, "bad"),
-            place(name, Some(r.line), r.column, r.field.as_deref()),
-            r.reason,
-            r.cure
-        );
-    }
-    if rejected.len() > SHOWN_MAX {
-        eprintln!("... and {} more", rejected.len() - SHOWN_MAX);
-    }
 }
 
 /// Shows what would change; the database may not even exist.
@@ -428,34 +266,6 @@ fn source_name(path: &Option<PathBuf>) -> String {
         || "standard input".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )
-}
-
-/// Writes the rejected rows beside their file, for its owner alone.
-fn write_reject_file(file: &ReadFile, rejected: &[Rejection]) -> anyhow::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    if rejected.is_empty() {
-        return Ok(());
-    }
-    let mut name = match &file.path {
-        Some(path) => path.as_os_str().to_owned(),
-        None => "standard-input".into(),
-    };
-    name.push(".rejected.csv");
-    let path = PathBuf::from(name);
-    let mut out = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    write_rejects(rejected, &mut out)?;
-    eprintln!(
-        "{} not taken in, with the reasons: {}",
-        count(rejected.len(), "row was", "rows were"),
-        path.display()
-    );
-    Ok(())
 }
 
 fn counts_words(name: &str, changes: &MirrorChanges, dry: bool) -> String {

@@ -19,6 +19,7 @@ mod messages;
 mod orders;
 mod pick;
 mod present;
+mod receive_bounce;
 mod run;
 mod runs;
 mod serve;
@@ -120,6 +121,8 @@ enum Command {
     /// The configuration as it is meant
     #[command(subcommand)]
     Config(config::Command),
+    /// Take in a mail that came back; for the mail system
+    ReceiveBounce(receive_bounce::Args),
     /// Print shell completions
     Completions(CompletionArgs),
 }
@@ -136,6 +139,8 @@ pub enum Ended {
     Done,
     /// Something failed, and it was said what.
     Failed,
+    /// `EX_TEMPFAIL` of sysexits.h: the mail system tries again.
+    ComeAgain,
 }
 
 /// Version with the zone rules compiled in: an old program knows old rules.
@@ -166,6 +171,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Failed) => ExitCode::from(1),
+        Ok(Ended::ComeAgain) => ExitCode::from(75),
         Err(error) => fail(&error),
     }
 }
@@ -191,6 +197,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
         Command::Check(args) => check::run(&context, args).await,
         Command::Db(command) => db::run(&context, command).await,
         Command::Config(command) => config::run(&context, command).await,
+        Command::ReceiveBounce(args) => Ok(receive_bounce::run(&context, args).await),
         Command::Completions(args) => {
             let mut command = Cli::command();
             clap_complete::generate(

@@ -4,28 +4,30 @@
 //! On a terminal lists are aligned and coloured; piped they are plain; JSON is
 //! another road ([`Context::print_json`](super::context::Context::print_json)).
 
-use crate::domain::eta::Eta;
-use crate::domain::forecast::Forecast;
-use crate::domain::kinds::{ChannelName, Kind};
-use crate::domain::message::MessageState;
-use crate::domain::notice_key::Mode;
-use crate::domain::reason::{Disbelief, Reason};
-use crate::domain::statement::{Change, LineStatement, Statement};
-use crate::domain::time::{Instant, Length};
-use crate::store::types::MessageRow;
+mod dates;
+mod json;
+mod notices;
+mod reasons;
+
+pub use dates::{day, eta, length, moment, spoken_day};
+pub use json::{spell_out_times, statement_json};
+pub use notices::{a_notice, coming, news, notice, standing};
+pub use reasons::{reason, without_call};
+
 use anstyle::{AnsiColor, Style};
-use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
-use chrono_tz::Tz;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::fmt;
 use std::io::{IsTerminal, Write};
 
 /// Green: said, done.
 pub const GOOD: Style = AnsiColor::Green.on_default();
+
 /// Yellow: waits, held.
 pub const WAITS: Style = AnsiColor::Yellow.on_default();
+
 /// Red: failed.
 pub const BAD: Style = AnsiColor::Red.on_default();
+
 /// For headings.
 pub const HEAD: Style = Style::new().bold();
 
@@ -49,6 +51,7 @@ macro_rules! say_line {
         $crate::cli::present::line(format_args!($($text)*))
     };
 }
+
 pub(crate) use say_line;
 
 /// A table without borders, like the lists of other tools. Cells wrap only on
@@ -137,36 +140,6 @@ pub fn table_text(table: &Table) -> String {
     out
 }
 
-/// `Fri 6 Mar`, with the year where it is not `today`'s.
-pub fn day(day: NaiveDate, today: NaiveDate) -> String {
-    if day.year() == today.year() {
-        day.format("%a %-d %b").to_string()
-    } else {
-        day.format("%a %-d %b %Y").to_string()
-    }
-}
-
-/// `Fri 6 Mar`, `Fri 6 to Tue 10 Mar` or `no date`.
-pub fn eta(eta: Eta, today: NaiveDate) -> String {
-    match eta {
-        Eta::Unknown => "no date".to_owned(),
-        Eta::Day { on } => day(on, today),
-        Eta::Window { from, to } if from.month() == to.month() && from.year() == to.year() => {
-            format!("{} to {}", from.format("%a %-d"), day(to, today))
-        }
-        Eta::Window { from, to } => format!("{} to {}", day(from, today), day(to, today)),
-    }
-}
-
-/// `Thu 26 Feb 10:03` in a zone.
-pub fn moment(at: Instant, zone: Tz, today: NaiveDate) -> String {
-    format!(
-        "{} {}",
-        day(at.day_in(zone), today),
-        at.in_zone(zone).format("%H:%M")
-    )
-}
-
 /// `3`, or `2.5`, from thousandths.
 pub fn pieces(thousandths: i64) -> String {
     crate::domain::quantity::Quantity(thousandths).to_string()
@@ -178,100 +151,6 @@ pub fn count(n: usize, one: &str, many: &str) -> String {
         format!("1 {one}")
     } else {
         format!("{n} {many}")
-    }
-}
-
-/// A reason with its particulars, for people.
-pub fn reason(reason: &Reason, zone: Tz, today: NaiveDate) -> String {
-    let at = |at: Instant| moment(at, zone, today);
-    match reason {
-        Reason::SmallChange {
-            days,
-            limit,
-            again_at,
-        } => {
-            let moved = match days.abs() {
-                1 => "moved by 1 day".to_owned(),
-                n => format!("moved by {n} days"),
-            };
-            match again_at {
-                Some(again) => format!(
-                    "{moved}, your limit is {limit}; decided again {}",
-                    at(*again)
-                ),
-                None => format!("{moved}, your limit is {limit}"),
-            }
-        }
-        Reason::Settling { until } => {
-            format!("the date changed a moment ago; decided at {}", at(*until))
-        }
-        Reason::Grace { until } => {
-            format!("the told day has just passed; decided at {}", at(*until))
-        }
-        Reason::DateInPast { on } => {
-            format!(
-                "the shop's date, {}, lies in the past; a person should look",
-                day(*on, today)
-            )
-        }
-        Reason::NotBelieved { on, why } => {
-            let why = match why {
-                Disbelief::BeforeOrder => "lies before the order",
-                Disbelief::TooFarAhead => "lies too far ahead",
-                Disbelief::Jump => "is a very long way from what was said",
-            };
-            format!(
-                "{} {why} and is not believed; `backorderd eta set` confirms or corrects it",
-                on.format("%a %-d %b %Y")
-            )
-        }
-        Reason::StaleAtBaseline { on } => {
-            format!(
-                "{} had passed already when we first saw it",
-                day(*on, today)
-            )
-        }
-        Reason::MilestoneSatisfied { days, sent_at } => {
-            format!(
-                "day {days} not needed, told everything on {}",
-                day(sent_at.day_in(zone), today)
-            )
-        }
-        Reason::NotInFeed { since } => {
-            format!(
-                "gone from the shop's list since {}; gone is not shipped",
-                at(*since)
-            )
-        }
-        Reason::Paused { why, until } => match until {
-            Some(until) => format!("paused by hand until {}, \"{why}\"", at(*until)),
-            None => format!("paused by hand, \"{why}\""),
-        },
-        Reason::InFlight { message } => {
-            format!("{message} is on its way, or may have gone out a moment ago")
-        }
-        Reason::Queued { message, due_at } => {
-            format!("{message} says it, goes out {}", at(*due_at))
-        }
-        Reason::AlreadySaid { message } => format!("{message} said it already"),
-        Reason::CannotSay { message } => {
-            format!("{message} failed or was withdrawn: backorderd messages show {message}")
-        }
-        Reason::CourtesyGap { until } => {
-            format!(
-                "wrote to this customer a few days ago; again from {}",
-                at(*until)
-            )
-        }
-        Reason::WeeklyCap { until } => {
-            format!(
-                "enough messages to this customer this week; again from {}",
-                at(*until)
-            )
-        }
-        Reason::Owed | Reason::NothingNew | Reason::Finished | Reason::Unreachable => {
-            reason.words().to_owned()
-        }
     }
 }
 
@@ -297,189 +176,12 @@ pub fn cell(text: impl Into<String>, tone: Tone) -> Cell {
     }
 }
 
-/// `17 minutes`, `3 hours`, `5 days`: the largest unit that is not zero.
-pub fn length(length: Length) -> String {
-    let minutes = length.as_secs().max(0) / 60;
-    let of = |n: i64, one: &str, many: &str| count(usize::try_from(n).unwrap_or(0), one, many);
-    match minutes {
-        0 => "less than a minute".to_owned(),
-        1..60 => of(minutes, "minute", "minutes"),
-        60..2_880 => of(minutes / 60, "hour", "hours"),
-        _ => of(minutes / 1_440, "day", "days"),
-    }
-}
-
-/// `Friday 20 March`, as one says it to a customer.
-pub fn spoken_day(day: NaiveDate, today: NaiveDate) -> String {
-    if day.year() == today.year() {
-        day.format("%A %-d %B").to_string()
-    } else {
-        day.format("%A %-d %B %Y").to_string()
-    }
-}
-
 /// `2 x Enamel teapot`, or the bare name of a single piece.
 pub fn named(name: &str, quantity: crate::domain::quantity::Quantity) -> String {
     if quantity.0 == 1_000 {
         name.to_owned()
     } else {
         format!("{quantity} x {name}")
-    }
-}
-
-/// A reason that waits for a person, where it is already said that it does.
-pub fn without_call(words: &str) -> &str {
-    words
-        .strip_suffix("; a person should look")
-        .unwrap_or(words)
-}
-
-/// `update day 7`, `date withdrawn`.
-pub fn notice(kind: Kind, milestone_days: Option<u32>) -> String {
-    match milestone_days {
-        Some(days) if kind == Kind::Update => format!("update day {days}"),
-        _ => kind.words(),
-    }
-}
-
-/// A notice as a noun: `a ship notice`, `an update day 7`.
-pub fn a_notice(kind: Kind, milestone_days: Option<u32>) -> String {
-    match kind {
-        Kind::Shipped => "a ship notice".to_owned(),
-        Kind::Cancelled => "a cancellation notice".to_owned(),
-        Kind::Delay => "a delay notice".to_owned(),
-        Kind::Overdue => "an overdue notice".to_owned(),
-        Kind::Sooner => "news of an earlier date".to_owned(),
-        Kind::DateSet => "news of a first date".to_owned(),
-        Kind::DateWithdrawn => "news that the date is lost".to_owned(),
-        Kind::Confirmation => "a confirmation".to_owned(),
-        Kind::Update => format!("an {}", notice(kind, milestone_days)),
-    }
-}
-
-/// A message to come, for people.
-pub fn coming(forecast: &Forecast) -> String {
-    let words = notice(forecast.kind, forecast.milestone_days);
-    match forecast.kind {
-        Kind::Overdue => format!("{words}, if it has not shipped by then"),
-        _ => words,
-    }
-}
-
-/// What a message says about one line, in a few words: `Fri 6 Mar -> Fri 20
-/// Mar`, `3 of 5 shipped; 2 on Fri 20 Mar`.
-pub fn news(line: &LineStatement, today: NaiveDate) -> String {
-    let mut parts = Vec::new();
-    if line.shipped_now.is_positive() {
-        parts.push(if line.shipped == line.ordered {
-            "shipped".to_owned()
-        } else {
-            format!("{} of {} shipped", line.shipped, line.ordered)
-        });
-    }
-    if line.cancelled_now.is_positive() {
-        parts.push(if line.cancelled == line.ordered {
-            "cancelled".to_owned()
-        } else {
-            format!("{} of {} cancelled", line.cancelled, line.ordered)
-        });
-    }
-    let is_split = !parts.is_empty();
-    let told = line.told.map(|told| told.promise);
-    let date = match (line.promise, line.change) {
-        (None, _) | (_, Change::NotStated) => None,
-        (Some(promise), _) if is_split => Some(match promise {
-            Eta::Unknown => format!("{} still to come, no date yet", line.waiting),
-            known => format!("{} on {}", line.waiting, eta(known, today)),
-        }),
-        (Some(Eta::Unknown), Change::Overdue) => {
-            let passed = told.map_or_else(|| "the told day".to_owned(), |told| eta(told, today));
-            Some(format!("{passed} has passed, no date"))
-        }
-        (Some(Eta::Unknown), Change::Withdrawn) => {
-            told.map(|told| format!("{} -> no date", eta(told, today)))
-        }
-        (Some(Eta::Unknown), Change::Unchanged) => Some("still no date".to_owned()),
-        (Some(Eta::Unknown), _) => Some("no date yet".to_owned()),
-        (Some(promise), Change::Later | Change::Sooner) => Some(match told {
-            Some(told) => format!("{} -> {}", eta(told, today), eta(promise, today)),
-            None => eta(promise, today),
-        }),
-        (Some(promise), Change::Set) => Some(format!("no date -> {}", eta(promise, today))),
-        (Some(promise), Change::Unchanged) => Some(format!("{}, unchanged", eta(promise, today))),
-        (Some(promise), _) => Some(format!("should ship {}", eta(promise, today))),
-    };
-    parts.extend(date);
-    if parts.is_empty() {
-        parts.push("no word about the date".to_owned());
-    }
-    parts.join("; ")
-}
-
-/// What a message states about one order, for programs: quantities as
-/// decimals, like everywhere else.
-pub fn statement_json(statement: &Statement) -> serde_json::Value {
-    let lines: Vec<serde_json::Value> = statement
-        .lines
-        .iter()
-        .map(|line| {
-            serde_json::json!({
-                "sku": line.sku,
-                "product_name": line.name,
-                "quantity": line.ordered.to_string(),
-                "quantity_shipped": line.shipped.to_string(),
-                "quantity_shipped_now": line.shipped_now.to_string(),
-                "quantity_cancelled": line.cancelled.to_string(),
-                "quantity_cancelled_now": line.cancelled_now.to_string(),
-                "quantity_waiting": line.waiting.to_string(),
-                "promise": line.promise,
-                "eta": line.eta,
-                "told_before": line.told,
-                "change": line.change,
-                "reason": line.reason,
-            })
-        })
-        .collect();
-    serde_json::json!({
-        "order_number": statement.order_number,
-        "kind": statement.kind,
-        "milestone_days": statement.milestone_days,
-        "lines": lines,
-        "shipments": statement.shipments,
-        "next_word_by": statement.next_word_by,
-    })
-}
-
-/// Where a message stands, in words that claim no more than we know.
-pub fn standing(message: &MessageRow) -> (String, Tone) {
-    let far_side = match message.channel {
-        ChannelName::Email => "mail server",
-        ChannelName::Sms => "text gateway",
-    };
-    match message.state {
-        MessageState::Queued if message.held => ("held for approval".to_owned(), Tone::Waits),
-        MessageState::Queued if message.attempts > 0 => {
-            ("put off, will be tried again".to_owned(), Tone::Waits)
-        }
-        MessageState::Sent if message.settled_by.as_deref() == Some("assumed") => {
-            ("may have gone out, taken as sent".to_owned(), Tone::Waits)
-        }
-        MessageState::Sent if message.mode == Mode::Sandbox => {
-            ("accepted by the sandbox".to_owned(), Tone::Good)
-        }
-        MessageState::Sent => (format!("accepted by the {far_side}"), Tone::Good),
-        MessageState::Delivered => (message.state.words().to_owned(), Tone::Good),
-        MessageState::Failed | MessageState::Bounced => {
-            (message.state.words().to_owned(), Tone::Bad)
-        }
-        MessageState::InDoubt => (message.state.words().to_owned(), Tone::Waits),
-        MessageState::Queued | MessageState::Leased | MessageState::Submitting => {
-            (message.state.words().to_owned(), Tone::Plain)
-        }
-        MessageState::Superseded
-        | MessageState::Suppressed
-        | MessageState::Expired
-        | MessageState::Withdrawn => (message.state.words().to_owned(), Tone::Faint),
     }
 }
 
@@ -507,34 +209,12 @@ pub fn wrap(text: &str, indent: usize, width: usize) -> String {
 /// Width of explanations: what a mail or a ticket still shows unbroken.
 pub const PROSE_WIDTH: usize = 100;
 
-/// Instants of a document as programs of other people read them: RFC 3339 in
-/// UTC instead of our milliseconds.
-pub fn spell_out_times(value: &mut serde_json::Value) {
-    use serde_json::Value;
-    let is_instant = |key: &str| key.ends_with("_at") || matches!(key, "at" | "until" | "since");
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                let spelled = value
-                    .as_i64()
-                    .filter(|_| is_instant(key))
-                    .and_then(DateTime::from_timestamp_millis);
-                match spelled {
-                    Some(at) => {
-                        *value = Value::String(at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
-                    }
-                    None => spell_out_times(value),
-                }
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(spell_out_times),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::eta::Eta;
+    use crate::domain::time::Length;
+    use chrono::NaiveDate;
 
     #[test]
     fn sizes_are_short() {

@@ -7,6 +7,7 @@ use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::present::{self, say_line};
 use crate::domain::reason::{Reason, Verdict};
+use crate::domain::receipt::ReceiptKind;
 use crate::store::types::{HoldRow, MessageRow};
 use serde_json::{Value, json};
 
@@ -156,7 +157,59 @@ fn print(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
             first(&todo.failed)
         ),
     );
+    came_back(viewer, todo, out);
     orders(viewer, todo, out);
+}
+
+/// What bounces left to do.
+fn came_back(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
+    let (zone, today) = (viewer.settings.shop.zone, viewer.today());
+    let moment = |at| present::moment(at, zone, today);
+    let returned: Vec<String> = todo
+        .came_back
+        .iter()
+        .map(|row| {
+            let why = row.why.map_or("came back", ReceiptKind::words);
+            format!(
+                "{}  order {}, {} by {}: {why}; to be told by {}",
+                row.no,
+                row.order,
+                row.kind.words(),
+                row.channel,
+                moment(row.not_after)
+            )
+        })
+        .collect();
+    let first = todo.came_back.first();
+    out.section(
+        "CAME BACK, AND MUST BE TOLD",
+        &returned,
+        &format!(
+            "call the customer, or enter another address in the shop and import again: \
+             backorderd orders explain {}",
+            first.map_or("", |row| row.order.as_str())
+        ),
+    );
+    let unclear: Vec<String> = todo
+        .unclear_mails
+        .iter()
+        .map(|mail| {
+            let about = mail
+                .message
+                .map_or_else(String::new, |no| format!(", about {no}"));
+            format!("{}  {}{about}", moment(mail.at), mail.why)
+        })
+        .collect();
+    out.section(
+        "MAILS AT THE BOUNCE ADDRESS NOBODY COULD READ",
+        &unclear,
+        "a person may have written there; they leave this list after 30 days",
+    );
+    out.section(
+        "BOUNCES THAT CANNOT BE OPENED",
+        &todo.unreadable,
+        "let the program read and write the Maildir and its files",
+    );
 }
 
 /// Orders by what is the matter with them.
@@ -275,6 +328,9 @@ fn as_json(todo: &Todo) -> Value {
         "held_runs": todo.held_runs,
         "in_doubt": todo.in_doubt,
         "failed": todo.failed,
+        "came_back": todo.came_back,
+        "unclear_mails": todo.unclear_mails,
+        "unreadable_bounces": todo.unreadable,
         "orders": orders,
         "silent": todo.silent.iter()
             .map(|(number, since)| json!({ "order": number, "since": since }))

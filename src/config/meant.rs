@@ -2,16 +2,20 @@
 //! the program needs.
 
 use super::reader::Shown;
-use crate::channel::settings::{GenericSmsSettings, SenderIdentity, SmtpSettings, TwilioSettings};
+use crate::channel::settings::{
+    EmailSettings, GenericSmsSettings, HookSettings, KannelSettings, SenderIdentity,
+    TwilioSettings, VonageSettings,
+};
 use crate::domain::contact::{Country, EmailAddress, Locale, PhoneNumber};
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
 use crate::domain::schedule::CronPlan;
 use crate::domain::shop::ShopProfile;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Length};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug)]
@@ -31,13 +35,23 @@ pub struct Config {
     pub database: DatabaseSettings,
     /// Who we are in e-mails, also without a relay.
     pub sender: SenderIdentity,
+    /// The Maildir bounces are delivered into.
+    pub bounce_maildir: Option<PathBuf>,
     /// `None` without a relay, and with [`SecretUse::LeaveOut`].
-    pub email: Option<SmtpSettings>,
+    pub email: Option<EmailSettings>,
+    /// Where `check` asks what the world knows about our domain.
+    pub dns: DnsSettings,
     /// `None` without a gateway, and with [`SecretUse::LeaveOut`] for those
     /// that need a secret; `policy.sms.enabled` says what is configured.
     pub sms: Option<SmsGatewaySettings>,
+    /// How requests of the gateway are proved; `None` where it makes none, and
+    /// with [`SecretUse::LeaveOut`].
+    pub sms_hook: Option<HookSettings>,
+    /// The daemon's own web address; off without.
+    pub web: Option<WebSettings>,
     pub policy: Policy,
     pub pace: PaceSettings,
+    pub workers: WorkerSettings,
     pub jobs: Vec<JobSettings>,
     /// The merchant's own templates.
     pub templates_dir: Option<PathBuf>,
@@ -45,6 +59,15 @@ pub struct Config {
     /// A clock that stands still; only where every channel is a folder.
     pub demo_now: Option<Instant>,
     pub(super) shown: Vec<Shown>,
+}
+
+/// How the sender's domain is looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// `None` for the machine's own.
+    pub server: Option<SocketAddr>,
+    /// The name of the key our mail is signed with, where it is known.
+    pub dkim_selector: Option<String>,
 }
 
 /// What the operator wants; going live takes `backorderd live` besides.
@@ -100,7 +123,17 @@ pub enum SmsGatewaySettings {
     /// Into the sandbox folder.
     Folder,
     Twilio(TwilioSettings),
+    Vonage(VonageSettings),
+    Kannel(KannelSettings),
     Generic(Box<GenericSmsSettings>),
+}
+
+/// Where the daemon can be reached by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSettings {
+    pub listen: SocketAddr,
+    /// The same as the outside world sees it, without a slash at the end.
+    pub public_url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +142,13 @@ pub struct PaceSettings {
     pub per_minute: u32,
     /// Messages of a run that go before the rest.
     pub first: u32,
+}
+
+/// How processes on one database watch each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// How long after its last heartbeat a worker's work is taken over.
+    pub alive: Length,
 }
 
 #[derive(Clone, Debug)]

@@ -183,6 +183,13 @@ pub fn folders(reader: &Reader, args: &LoadArgs<'_>, base: PathBuf) -> Folders {
     }
 }
 
+/// Where bounces are delivered into, if that is a Maildir.
+pub fn bounce_maildir(reader: &Reader, base: &Path) -> Option<PathBuf> {
+    let section = reader.section("email.bounces");
+    let named = section.maybe("maildir", super::forms::text);
+    named.map(|text| base.join(text))
+}
+
 fn database(text: &str, base: &Path) -> Result<DatabaseSettings, Wrong> {
     let cure = "write \"sqlite:\" and the path of a file, like \"sqlite:/var/lib/backorderd/backorderd.db\", \
                 or \"postgres://user@host/database\"";

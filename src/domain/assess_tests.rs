@@ -247,7 +247,7 @@ fn a_baseline_that_was_past_at_first_sight_is_for_people() {
 #[test]
 fn a_date_in_the_past_is_never_named() {
     // The shop's date fell behind today while the told day is still ahead.
-    let story = Story::told("2026-03-06", "2026-03-20").moved("2026-03-06", "2026-02-18 09:00");
+    let story = Story::told("2026-03-06", "2026-03-20").and_kettle("2026-03-20", "2026-03-20");
     let planned = story.plan_at("2026-03-16 10:00");
     assert_eq!(said(&planned), ["update email"]);
     assert_eq!(planned.drafts[0].statement.lines[0].promise, None);

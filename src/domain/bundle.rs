@@ -79,8 +79,9 @@ pub fn bundle(
     out
 }
 
-/// Gap and cap for courtesy drafts.
-fn hold_back(plan: &mut OrderPlan, sent: &[Instant], policy: &Policy, now: Instant) {
+/// Gap and cap for courtesy drafts, which is all that bundling one order comes
+/// to.
+pub(super) fn hold_back(plan: &mut OrderPlan, sent: &[Instant], policy: &Policy, now: Instant) {
     let week_ago = now.minus(Length::days(7));
     let gap_until = sent.last().map(|last| last.plus(policy.courtesy.gap));
     let this_week: Vec<Instant> = sent.iter().copied().filter(|at| *at > week_ago).collect();

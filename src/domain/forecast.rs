@@ -4,14 +4,13 @@
 //! taken as accepted when it falls due and time jumps to the next wake-up. So
 //! a forecast can never disagree with the program about the rules.
 
-use super::bundle::bundle;
-use super::contact::Locale;
+use super::bundle::hold_back;
 use super::ids::MessageNo;
 use super::kinds::{ChannelName, Kind};
 use super::message::MessageState;
 use super::notice_key::Mode;
 use super::order::{PastNotice, Situation};
-use super::plan::{Draft, OrderPlan, plan};
+use super::plan::{Draft, OrderPlan, next_word_on, plan};
 use super::policy::Policy;
 use super::reason::Wake;
 use super::time::Instant;
@@ -35,7 +34,6 @@ pub fn forecast(
     situation: &Situation,
     policy: &Policy,
     mode: Mode,
-    default_locale: &Locale,
     now: Instant,
     until: Instant,
 ) -> Vec<Forecast> {
@@ -52,15 +50,8 @@ pub fn forecast(
         });
     }
     for step in 0..STEPS_MAX {
-        let mut plans = [plan(&s, policy, mode, at)];
-        bundle(
-            std::slice::from_ref(&s),
-            &mut plans,
-            policy,
-            default_locale,
-            at,
-        );
-        let [planned] = plans;
+        let mut planned = plan(&s, policy, mode, at);
+        hold_back(&mut planned, &s.courtesy_sent_at, policy, at);
         for draft in &planned.drafts {
             let listed = alive.iter().any(|n| n.key.as_ref() == Some(&draft.key));
             if draft.due_at <= until && !listed {
@@ -84,27 +75,69 @@ pub fn forecast(
 
 /// Takes what waits or is on its way out of the situation, so that the planner
 /// drafts it anew and the forecast goes on from its acceptance. Answers those
-/// that will still go out.
+/// that will still go out. A courtesy in doubt will not: it is taken as sent.
 fn land_what_is_alive(
     s: &mut Situation,
     policy: &Policy,
     mode: Mode,
     now: Instant,
 ) -> Vec<PastNotice> {
-    let dropped = plan(s, policy, mode, now).supersede;
-    let (alive, past) = std::mem::take(&mut s.notices)
-        .into_iter()
-        .partition(|n: &PastNotice| n.in_queue || n.in_flight);
-    s.notices = past;
     // What may have been said is taken as said.
-    let told = s.lines.iter_mut().flat_map(|line| line.told.iter_mut());
-    for entry in told.filter(|entry| entry.basis == Basis::Possible) {
-        entry.basis = Basis::Assumed;
+    let assume = |s: &mut Situation| {
+        let told = s.lines.iter_mut().flat_map(|line| line.told.iter_mut());
+        for entry in told.filter(|entry| entry.basis == Basis::Possible) {
+            entry.basis = Basis::Assumed;
+        }
+    };
+    if !s.notices.iter().any(|n| n.in_queue || n.in_flight) {
+        assume(s);
+        return Vec::new();
     }
-    alive
+    let dropped = plan(s, policy, mode, now).supersede;
+    let (mut alive, past) = std::mem::take(&mut s.notices)
         .into_iter()
-        .filter(|n| !dropped.contains(&n.message))
-        .collect()
+        .partition::<Vec<PastNotice>, _>(|n| n.in_queue || n.in_flight);
+    alive.retain(|n| !dropped.contains(&n.message));
+    s.notices = past;
+    assume(s);
+    // What is taken as said is not drafted anew; that it is said counts all
+    // the same, or a milestone of the same day would come on top of it.
+    let drafts = plan(s, policy, mode, now).drafts;
+    let is_drafted = |n: &PastNotice| drafts.iter().any(|d| n.key.as_ref() == Some(&d.key));
+    let is_over = |n: &PastNotice| n.state == MessageState::InDoubt && !n.kind.must_arrive();
+    for notice in alive.iter().filter(|n| is_over(n) || !is_drafted(n)) {
+        count_as_sent(s, notice, policy, now);
+    }
+    alive.retain(|n| !is_over(n));
+    alive
+}
+
+/// Puts a notice back as one that was sent when it was due. Its statement is
+/// not at hand: what it promised is worked out as the planner does.
+fn count_as_sent(s: &mut Situation, notice: &PastNotice, policy: &Policy, now: Instant) {
+    let sent_at = if notice.state == MessageState::InDoubt {
+        now
+    } else {
+        notice.due_at.max(now)
+    };
+    s.notices.push(PastNotice {
+        state: MessageState::Sent,
+        in_queue: false,
+        in_flight: false,
+        sent_at: Some(sent_at),
+        ..notice.clone()
+    });
+    if !notice.kind.must_arrive() {
+        s.courtesy_sent_at.push(sent_at);
+        s.courtesy_sent_at.sort_unstable();
+    }
+    let has_no_date = s.lines.iter().any(|line| {
+        let latest = line.believed().latest().map(|told| told.promise);
+        line.waiting().is_positive() && latest.is_some_and(|promise| !promise.is_known())
+    });
+    s.order.next_word_by = has_no_date
+        .then(|| next_word_on(&s.order, policy, sent_at))
+        .flatten();
 }
 
 fn next_wake(planned: &OrderPlan, at: Instant) -> Option<Instant> {
@@ -126,7 +159,8 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         channel: draft.channel,
         discriminator: draft.discriminator.clone(),
         key: Some(draft.key.clone()),
-        facts_hash: draft.statement.facts_hash(),
+        // Compared with queued messages only.
+        facts_hash: String::new(),
         state: MessageState::Sent,
         in_queue: false,
         in_flight: false,

@@ -1,20 +1,20 @@
 //! The forecast against the planner that really runs.
 
 use super::{Forecast, forecast};
-use crate::domain::contact::{Locale, Preference};
-use crate::domain::fixtures::{Story, at, said};
+use crate::domain::contact::Preference;
+use crate::domain::fixtures::{Story, at, day, said};
 use crate::domain::notice_key::Mode;
 use crate::domain::reason::Wake;
 use crate::domain::time::Instant;
 use crate::domain::told::Basis;
 
-fn foreseen(story: &Story, now: &str, until: &str) -> Vec<String> {
-    let locale = Locale::parse("en").unwrap();
+fn foreseen_raw(story: &Story, now: &str, until: &str) -> Vec<Forecast> {
     let (now, until) = (at(now), at(until));
-    forecast(&story.s, &story.policy, Mode::Live, &locale, now, until)
-        .iter()
-        .map(words)
-        .collect()
+    forecast(&story.s, &story.policy, Mode::Live, now, until)
+}
+
+fn foreseen(story: &Story, now: &str, until: &str) -> Vec<String> {
+    foreseen_raw(story, now, until).iter().map(words).collect()
 }
 
 fn words(f: &Forecast) -> String {
@@ -151,6 +151,83 @@ fn a_possible_word_is_not_foreseen_again() {
     let (now, until) = ("2026-02-18 10:05", "2026-02-20 10:00");
     assert_eq!(foreseen(&story, now, until), [""; 0]);
     assert_eq!(said(&story.plan_at(now)), ["delay email"]);
+}
+
+#[test]
+fn a_courtesy_in_doubt_is_not_still_to_come_and_what_must_arrive_is() {
+    let (now, until) = ("2026-02-23 10:05", "2026-03-17 10:00");
+    for (sentence, mut story, expected) in [
+        (
+            "an update of a known date",
+            Story::told("2026-05-29", "2026-05-29"),
+            vec!["update email 14", "update email 28"],
+        ),
+        (
+            "an update without one",
+            Story::told("?", "?"),
+            vec!["update email 14", "update email 28"],
+        ),
+        (
+            "a first date",
+            Story::told("2026-05-29", "?"),
+            // Day 7 is satisfied by it, should it have gone out.
+            vec!["update email 14", "update email 28"],
+        ),
+        (
+            "a delay",
+            Story::told("2026-05-29", "2026-04-30"),
+            vec!["delay email", "update email 14", "update email 28"],
+        ),
+        (
+            "a date that is lost",
+            Story::told("?", "2026-04-30"),
+            vec!["date_withdrawn email", "update email 14", "update email 28"],
+        ),
+    ] {
+        let written = story.commit(&story.plan_at("2026-02-23 10:00"));
+        story.doubt(written[0], at("2026-02-23 10:01"));
+        // Its quiet period keeps it in flight.
+        story.notice(written[0]).in_flight = true;
+        let found = foreseen(&story, now, until);
+        let found: Vec<&str> = found
+            .iter()
+            .map(|text| text.rsplit_once(' ').unwrap().0)
+            .collect();
+        assert_eq!(found, expected, "{sentence}");
+    }
+}
+
+#[test]
+fn a_date_that_had_passed_at_first_sight_causes_no_messages() {
+    let mut story = Story::of_teapots("2026-02-17");
+    story.hears(0, "2026-02-17", Basis::Baseline, "2026-02-20 12:00");
+    story.s.order.adopted_at = Some(at("2026-02-20 12:00"));
+    let until = "2026-06-30 10:00";
+    assert_eq!(foreseen(&story, "2026-02-20 12:01", until), [""; 0]);
+    assert_eq!(happened(story, "2026-02-20 12:01", until), [""; 0]);
+}
+
+#[test]
+fn nobody_gets_an_update_on_the_day_or_the_eve_of_other_news() {
+    for told in 1..60 {
+        for adopted in [false, true] {
+            let day = day("2026-02-16") + chrono::Days::new(told);
+            let mut story = Story::of_teapots(&day.to_string());
+            let (basis, heard) = match adopted {
+                true => (Basis::Baseline, "2026-02-16 20:00"),
+                false => (Basis::Accepted, "2026-02-16 14:31"),
+            };
+            story.s.order.adopted_at = adopted.then(|| at(heard));
+            story.hears(0, &day.to_string(), basis, heard);
+            let found = foreseen_raw(&story, "2026-02-16 21:00", "2026-06-01 10:00");
+            for pair in found.windows(2) {
+                let hours = pair[1].at.since(pair[0].at).as_secs() / 3600;
+                // The told day itself is a good day for an update; overdue is
+                // said after the grace day.
+                assert!(hours >= 48, "told {day}, adopted {adopted}: {pair:?}");
+            }
+        }
+    }
 }
 
 #[test]

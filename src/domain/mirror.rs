@@ -6,18 +6,25 @@
 //! a row that is missing means nothing; only a line once seen waiting can ever
 //! cause a message.
 
+mod claims;
+mod line;
+mod wishes;
+
+use self::line::line_change;
+pub use self::line::row_hash;
+pub use claims::{Claim, Claims, EtaChange, reclaim, sku_claims};
+pub use wishes::{SaidWishes, Wishes, keep_known_wishes};
+
 use super::contact::Contact;
 use super::eta::Eta;
 use super::order::EtaOrigin;
 use super::policy::{ConfirmationPolicy, ConfirmedBy};
 use super::quantity::Quantity;
-use super::row::{Row, RowShipment, RowStatus, SkuEta};
-use super::statement::hex;
+use super::row::{Row, RowShipment};
 use super::time::Instant;
 use super::told::Basis;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is stored about the orders and lines that some rows name.
@@ -52,43 +59,6 @@ pub struct StoredLine {
     pub eta_origin: EtaOrigin,
     pub seen_waiting: bool,
     pub updated_at: Option<Instant>,
-}
-
-/// Dates by order, line and SKU, as set by people and dates files.
-#[derive(Clone, Debug, Default)]
-pub struct Claims {
-    pub by_order: HashMap<String, Claim>,
-    pub by_line: HashMap<String, Claim>,
-    pub by_sku: HashMap<String, Claim>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
-    pub eta: Eta,
-    pub reason: Option<String>,
-    pub origin: EtaOrigin,
-}
-
-impl Claims {
-    /// The ETA in force: order beats line beats SKU beats the source.
-    pub fn effective(
-        &self,
-        order_key: &str,
-        line_key: &str,
-        sku: Option<&str>,
-        source: Eta,
-        source_reason: Option<&str>,
-    ) -> (Eta, EtaOrigin, Option<String>) {
-        let claim = self
-            .by_order
-            .get(order_key)
-            .or_else(|| self.by_line.get(line_key))
-            .or_else(|| sku.and_then(|sku| self.by_sku.get(sku)));
-        match claim {
-            Some(claim) => (claim.eta, claim.origin, claim.reason.clone()),
-            None => (source, EtaOrigin::Source, source_reason.map(str::to_owned)),
-        }
-    }
 }
 
 /// How rows are taken.
@@ -130,7 +100,10 @@ pub struct MirrorCounts {
 pub struct OrderChange {
     pub key: String,
     pub number: String,
+    /// As of the rows and the stored order; [`keep_known_wishes`] adds what is
+    /// known of the contact from other orders.
     pub contact: Contact,
+    pub said: SaidWishes,
     pub ordered_at: Option<Instant>,
     pub ordered_on: NaiveDate,
     pub zone: Tz,
@@ -286,6 +259,7 @@ fn order_change(
         key: order_key(row).to_owned(),
         number: row.order_number.clone(),
         contact: stored.map_or_else(no_contact, |stored| stored.contact.clone()),
+        said: SaidWishes::default(),
         ordered_at: row.ordered_at,
         ordered_on,
         zone,
@@ -328,404 +302,13 @@ fn absorb(order: &mut OrderChange, row: &Row) {
     take(&mut contact.country, &row.country);
     contact.sms_consent = row.sms_consent.unwrap_or(contact.sms_consent);
     contact.preferred = row.preferred.unwrap_or(contact.preferred);
+    take(&mut order.said.sms_consent, &row.sms_consent);
+    take(&mut order.said.preferred, &row.preferred);
     take(&mut order.view_url, &row.view_url);
     take(&mut order.cancel_url, &row.cancel_url);
     order.customer_deleted |= row.customer_deleted;
 }
 
-fn line_change(
-    row: &Row,
-    row_hash: String,
-    stored: Option<&StoredLine>,
-    order: &OrderChange,
-    mirror: &Mirror,
-    rules: &MergeRules,
-) -> LineChange {
-    // Some shops write quantity 0 on a cancelled line: that is the rest of it,
-    // not an order of nothing.
-    let emptied = row.status == RowStatus::Cancelled && row.ordered == Quantity::ZERO;
-    let ordered = match stored {
-        Some(stored) if emptied => stored.ordered,
-        _ => row.ordered,
-    };
-    let shipped = row
-        .shipped
-        .or(stored.map(|s| s.shipped))
-        .unwrap_or_default();
-    let cancelled = row
-        .cancelled
-        .or(stored.map(|s| s.cancelled))
-        .unwrap_or_default();
-    let (shipped, cancelled) = match row.status {
-        RowStatus::Waiting => (shipped, cancelled),
-        RowStatus::Shipped if row.shipped.is_none() => (ordered.less(cancelled), cancelled),
-        RowStatus::Cancelled if row.cancelled.is_none() || emptied => {
-            (shipped, ordered.less(shipped))
-        }
-        RowStatus::Shipped | RowStatus::Cancelled => (shipped, cancelled),
-    };
-    let waiting = ordered.less(shipped).less(cancelled).is_positive();
-    let first_waiting = waiting && stored.is_none_or(|s| !s.seen_waiting);
-    let source_eta = row.eta.or(stored.map(|s| s.source_eta)).unwrap_or_default();
-    let source_reason = row.reason.clone().or_else(|| {
-        stored
-            .filter(|s| s.source_eta == source_eta)
-            .and_then(|s| s.source_reason.clone())
-    });
-    let (eta, eta_origin, reason) = mirror.claims.effective(
-        &order.key,
-        &row.line_key,
-        row.sku.as_deref(),
-        source_eta,
-        source_reason.as_deref(),
-    );
-    let known = stored.filter(|s| s.seen_waiting);
-    // A new line of an order that is adopted counts as told; so does one that
-    // shows up long after its order.
-    let adopt = first_waiting && order.adopted && !(rules.announce);
-    LineChange {
-        order_key: order.key.clone(),
-        key: row.line_key.clone(),
-        sku: row.sku.clone(),
-        name: row
-            .product_name
-            .clone()
-            .or_else(|| row.sku.clone())
-            .unwrap_or_else(|| row.line_key.clone()),
-        ordered,
-        shipped,
-        cancelled,
-        shipped_changed: known.is_some_and(|s| shipped > s.shipped),
-        cancelled_changed: known.is_some_and(|s| cancelled > s.cancelled),
-        price_minor: row.price_minor,
-        currency: row.currency.clone(),
-        supplier: row.supplier.clone(),
-        warehouse: row.warehouse.clone(),
-        source_eta,
-        source_reason,
-        eta,
-        eta_origin,
-        eta_changed: stored.is_none_or(|s| s.eta != eta || s.eta_origin != eta_origin),
-        eta_confirmed_at: row.eta_confirmed_at,
-        reason,
-        seen_waiting: waiting || stored.is_some_and(|s| s.seen_waiting),
-        row_hash,
-        extras: row.extras.clone(),
-        updated_at: row.updated_at,
-        is_new: known.is_none(),
-        baseline: adopt.then_some(match row.told {
-            Some(told) => (told, Basis::Shop),
-            None => (eta, Basis::Baseline),
-        }),
-    }
-}
-
-/// A new ETA for lines that are stored: what a dates file or a person changes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EtaChange {
-    pub line_key: String,
-    pub eta: Eta,
-    pub origin: EtaOrigin,
-    pub reason: Option<String>,
-}
-
-/// The lines whose ETA in force differs under `claims` from the stored one.
-pub fn reclaim(lines: &HashMap<String, StoredLine>, claims: &Claims) -> Vec<EtaChange> {
-    let mut out: Vec<EtaChange> = lines
-        .iter()
-        .filter_map(|(key, line)| {
-            let (eta, origin, reason) = claims.effective(
-                &line.order_key,
-                key,
-                line.sku.as_deref(),
-                line.source_eta,
-                line.source_reason.as_deref(),
-            );
-            (eta != line.eta || origin != line.eta_origin).then(|| EtaChange {
-                line_key: key.clone(),
-                eta,
-                origin,
-                reason,
-            })
-        })
-        .collect();
-    out.sort_by(|a, b| a.line_key.cmp(&b.line_key));
-    out
-}
-
-/// The claims of a dates file.
-pub fn sku_claims(rows: &[SkuEta]) -> HashMap<String, Claim> {
-    rows.iter()
-        .map(|row| {
-            let claim = Claim {
-                eta: row.eta,
-                reason: row.reason.clone(),
-                origin: EtaOrigin::Sku,
-            };
-            (row.sku.clone(), claim)
-        })
-        .collect()
-}
-
-/// Fingerprint of everything a row says, its place in the file aside: an
-/// unchanged row writes nothing.
-pub fn row_hash(row: &Row) -> String {
-    let placeless = Row {
-        at_line: 0,
-        ..row.clone()
-    };
-    let text = serde_json::to_vec(&placeless).unwrap_or_default();
-    hex(&Sha256::digest(&text)[..16])
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::policy::Policy;
-    use crate::domain::time::Length;
-
-    fn row(line: &str, order: &str, eta: Option<&str>) -> Row {
-        Row {
-            at_line: 2,
-            line_key: line.into(),
-            order_key: None,
-            order_number: order.into(),
-            status: RowStatus::Waiting,
-            customer_name: None,
-            email: None,
-            phone: None,
-            sms_consent: None,
-            preferred: None,
-            locale: None,
-            zone: None,
-            country: None,
-            customer_deleted: false,
-            sku: Some("TP".into()),
-            product_name: Some("Teapot".into()),
-            ordered: Quantity::pieces(2),
-            shipped: None,
-            cancelled: None,
-            price_minor: None,
-            currency: None,
-            supplier: None,
-            warehouse: None,
-            ordered_at: None,
-            ordered_on: Some("2026-02-16".parse().unwrap()),
-            eta: Some(eta.map_or(Eta::Unknown, |day| Eta::day(day.parse().unwrap()))),
-            eta_confirmed_at: None,
-            told: None,
-            reason: None,
-            shipments: vec![],
-            view_url: None,
-            cancel_url: None,
-            extras: BTreeMap::new(),
-            updated_at: None,
-        }
-    }
-
-    /// Noon on 16 February 2026, the day of the order.
-    fn rules() -> MergeRules {
-        MergeRules {
-            now: Instant(1_771_243_200_000),
-            shop_zone: chrono_tz::UTC,
-            confirmation: Policy::default().confirmation,
-            announce: false,
-            is_push: false,
-        }
-    }
-
-    fn stored(line: &LineChange) -> StoredLine {
-        StoredLine {
-            order_key: line.order_key.clone(),
-            row_hash: line.row_hash.clone(),
-            sku: line.sku.clone(),
-            ordered: line.ordered,
-            shipped: line.shipped,
-            cancelled: line.cancelled,
-            source_eta: line.source_eta,
-            source_reason: line.source_reason.clone(),
-            eta: line.eta,
-            eta_origin: line.eta_origin,
-            seen_waiting: line.seen_waiting,
-            updated_at: line.updated_at,
-        }
-    }
-
-    /// The mirror after `changes` were written.
-    fn after(changes: &MirrorChanges) -> Mirror {
-        Mirror {
-            is_empty: false,
-            orders: changes
-                .orders
-                .iter()
-                .map(|o| {
-                    let stored = StoredOrder {
-                        contact: o.contact.clone(),
-                        ordered_on: o.ordered_on,
-                        zone: o.zone,
-                    };
-                    (o.key.clone(), stored)
-                })
-                .collect(),
-            lines: changes
-                .lines
-                .iter()
-                .map(|l| (l.key.clone(), stored(l)))
-                .collect(),
-            claims: Claims::default(),
-        }
-    }
-
-    #[test]
-    fn first_sight_is_a_silent_baseline_unless_announced() {
-        let rows = [row("1", "1042", Some("2026-03-06")), row("2", "1043", None)];
-        let empty = Mirror {
-            is_empty: true,
-            ..Mirror::default()
-        };
-        let changes = merge(&rows, &empty, &rules());
-        assert_eq!(
-            (changes.counts.new_orders, changes.counts.adopted_orders),
-            (2, 2)
-        );
-        let told = Eta::day("2026-03-06".parse().unwrap());
-        assert_eq!(changes.lines[0].baseline, Some((told, Basis::Baseline)));
-        let announced = merge(
-            &rows,
-            &empty,
-            &MergeRules {
-                announce: true,
-                ..rules()
-            },
-        );
-        assert_eq!(announced.counts.adopted_orders, 0);
-        assert_eq!(announced.lines[0].baseline, None);
-    }
-
-    #[test]
-    fn what_the_shop_told_is_the_baseline_where_it_says_so() {
-        let mut told = row("1", "1042", Some("2026-03-20"));
-        told.told = Some(Eta::day("2026-03-06".parse().unwrap()));
-        let empty = Mirror {
-            is_empty: true,
-            ..Mirror::default()
-        };
-        let changes = merge(&[told], &empty, &rules());
-        assert_eq!(
-            changes.lines[0].baseline,
-            Some((Eta::day("2026-03-06".parse().unwrap()), Basis::Shop))
-        );
-    }
-
-    #[test]
-    fn a_new_order_is_confirmed_and_a_late_one_adopted() {
-        let mirror = Mirror::default();
-        let fresh = merge(&[row("1", "1042", None)], &mirror, &rules());
-        assert!(!fresh.orders[0].adopted);
-        let late = MergeRules {
-            now: rules().now.plus(Length::days(4)),
-            ..rules()
-        };
-        assert!(merge(&[row("1", "1042", None)], &mirror, &late).orders[0].adopted);
-        let mut by_shop = rules();
-        by_shop.confirmation.by = ConfirmedBy::Shop;
-        assert!(merge(&[row("1", "1042", None)], &mirror, &by_shop).orders[0].adopted);
-    }
-
-    #[test]
-    fn the_same_rows_twice_change_nothing() {
-        let rows = [row("1", "1042", Some("2026-03-06"))];
-        let mirror = after(&merge(&rows, &Mirror::default(), &rules()));
-        let mut moved = rows.clone();
-        moved[0].at_line = 99;
-        let again = merge(&moved, &mirror, &rules());
-        assert_eq!(
-            (
-                again.counts.unchanged,
-                again.lines.len(),
-                again.orders.len()
-            ),
-            (1, 0, 0)
-        );
-    }
-
-    #[test]
-    fn a_changed_date_and_a_shipment_are_news() {
-        let mirror = after(&merge(
-            &[row("1", "1042", Some("2026-03-06"))],
-            &Mirror::default(),
-            &rules(),
-        ));
-        let changes = merge(&[row("1", "1042", Some("2026-03-20"))], &mirror, &rules());
-        assert!(changes.lines[0].eta_changed && !changes.lines[0].is_new);
-        let mut ship = row("1", "1042", Some("2026-03-06"));
-        ship.shipped = Some(Quantity::pieces(1));
-        let changes = merge(&[ship], &mirror, &rules());
-        assert!(changes.lines[0].shipped_changed && !changes.lines[0].eta_changed);
-    }
-
-    #[test]
-    fn first_seen_as_shipped_is_not_ours() {
-        let mut done = row("1", "1042", None);
-        done.status = RowStatus::Shipped;
-        let changes = merge(&[done], &Mirror::default(), &rules());
-        let line = &changes.lines[0];
-        assert_eq!(line.shipped, Quantity::pieces(2));
-        assert!(!line.seen_waiting && !line.shipped_changed && line.baseline.is_none());
-    }
-
-    #[test]
-    fn a_source_without_a_column_leaves_what_is_stored() {
-        let mirror = after(&merge(
-            &[row("1", "1042", Some("2026-03-06"))],
-            &Mirror::default(),
-            &rules(),
-        ));
-        let mut silent = row("1", "1042", None);
-        silent.eta = None;
-        let changes = merge(&[silent], &mirror, &rules());
-        assert_eq!(changes.lines[0].eta.to_string(), "2026-03-06");
-        assert!(!changes.lines[0].eta_changed);
-    }
-
-    #[test]
-    fn a_persons_date_beats_the_source() {
-        let mut mirror = after(&merge(
-            &[row("1", "1042", Some("2026-03-06"))],
-            &Mirror::default(),
-            &rules(),
-        ));
-        let day = Eta::day("2026-04-01".parse().unwrap());
-        let claim = Claim {
-            eta: day,
-            reason: None,
-            origin: EtaOrigin::Operator,
-        };
-        mirror.claims.by_sku.insert("TP".into(), claim);
-        assert_eq!(reclaim(&mirror.lines, &mirror.claims)[0].eta, day);
-        let changes = merge(&[row("1", "1042", Some("2026-03-09"))], &mirror, &rules());
-        assert_eq!(
-            (changes.lines[0].eta, changes.lines[0].eta_origin),
-            (day, EtaOrigin::Operator)
-        );
-    }
-
-    #[test]
-    fn an_older_push_is_ignored_and_a_file_never() {
-        let at = |ms| Some(Instant(ms));
-        let mut first = row("1", "1042", Some("2026-03-06"));
-        first.updated_at = at(2_000);
-        let mirror = after(&merge(&[first], &Mirror::default(), &rules()));
-        let mut older = row("1", "1042", Some("2026-03-20"));
-        older.updated_at = at(1_000);
-        let push = MergeRules {
-            is_push: true,
-            ..rules()
-        };
-        assert_eq!(
-            merge(&[older.clone()], &mirror, &push).counts.older_ignored,
-            1
-        );
-        assert_eq!(merge(&[older], &mirror, &rules()).lines.len(), 1);
-    }
-}
+#[path = "mirror_tests.rs"]
+mod tests;

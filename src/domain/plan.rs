@@ -10,18 +10,27 @@
 //! It writes nothing and knows nothing of other orders of the same customer;
 //! [`super::bundle`] is the step after it.
 
-use super::assess::{Assessment, Trigger, assess, day_after};
-use super::eta::Eta;
+mod channels;
+mod drafting;
+mod owed;
+mod waking;
+mod whole_order;
+
+use self::drafting::{draft, retain_companions};
+use self::owed::Owed;
+use self::waking::wake;
+pub(super) use self::whole_order::next_word_on;
+use self::whole_order::state;
+
+use super::assess::{Assessment, Trigger, assess};
 use super::ids::{MessageNo, OrderId};
 use super::kinds::{ChannelName, Kind};
-use super::message::{MessageState, earliest_send};
-use super::milestones::{Milestone, first_from, latest_due};
-use super::notice_key::{Mode, notice_key};
-use super::order::{PastNotice, Pause, Shipment, Situation};
+use super::milestones::{Milestone, latest_due};
+use super::notice_key::Mode;
+use super::order::{Pause, Shipment, Situation};
 use super::policy::Policy;
-use super::quantity::Quantity;
 use super::reason::{Reason, Verdict, Wake};
-use super::statement::{Change, LineStatement, ShipmentStatement, Statement};
+use super::statement::Statement;
 use super::time::{Instant, Length};
 
 /// What one order comes to.
@@ -95,7 +104,7 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
     out.verdicts
         .extend(views.iter().flat_map(|view| view.quiet.iter().cloned()));
     let milestone = if waits {
-        due_milestone(s, policy, now, &mut owed, &mut out)
+        due_milestone(s, &views, policy, now, &mut owed, &mut out)
     } else {
         None
     };
@@ -106,10 +115,11 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         (Some(kind), Some(statement)) => {
             draft(s, policy, mode, now, *kind, statement, &owed, &mut out);
         }
-        _ => {
+        _ if queued().next().is_some() => {
             let current = state(s, &views, Kind::Update, None, policy, now);
             retain_companions(s, &current, &mut out);
         }
+        _ => {}
     }
     if out.verdicts.is_empty() {
         let reason = if waits {
@@ -139,88 +149,10 @@ fn await_tracking(s: &Situation, policy: &Policy, views: &mut [Assessment]) {
     }
 }
 
-/// A courtesy gives way to other news that ripens within this.
-const COURTESY_WAITS: Length = Length::hours(1);
-
-/// What the lines give cause to say, ripe or not.
-struct Owed {
-    ripe: Vec<Trigger>,
-    unripe: Vec<Trigger>,
-    /// Below a threshold: leads only when something goes out anyway.
-    small: Vec<Trigger>,
-    promised: bool,
-}
-
-impl Owed {
-    fn gather(views: &[Assessment], now: Instant) -> Owed {
-        let mut owed = Owed {
-            ripe: Vec::new(),
-            unripe: Vec::new(),
-            small: Vec::new(),
-            promised: false,
-        };
-        for trigger in views.iter().flat_map(|view| &view.triggers) {
-            let pile = if trigger.small {
-                &mut owed.small
-            } else if trigger.ripe_at <= now {
-                &mut owed.ripe
-            } else {
-                &mut owed.unripe
-            };
-            pile.push(trigger.clone());
-        }
-        owed
-    }
-
-    /// The kind that leads the message to write now, if one is due.
-    fn lead(&mut self, now: Instant, verdicts: &mut Vec<Verdict>) -> Option<Kind> {
-        for trigger in &self.unripe {
-            if matches!(trigger.kind, Kind::Overdue) {
-                continue; // has its own verdict: grace
-            }
-            let reason = Reason::Settling {
-                until: trigger.ripe_at,
-            };
-            verdicts.push(Verdict::quiet(Some(trigger.kind), reason));
-        }
-        let lead = self.ripe.iter().map(|t| t.kind).min()?;
-        // A courtesy would state a date that is still moving: it can wait.
-        let soon = now.plus(COURTESY_WAITS);
-        if !lead.must_arrive() && self.unripe.iter().any(|t| t.ripe_at <= soon) {
-            return None;
-        }
-        // An update that has a small change to report leads with the change.
-        if lead == Kind::Update
-            && let Some(kind) = self
-                .small
-                .iter()
-                .map(|t| t.kind)
-                .filter(|k| *k != Kind::Overdue)
-                .min()
-        {
-            self.ripe
-                .extend(self.small.iter().filter(|t| t.kind == kind).cloned());
-            verdicts.retain(|v| !matches!(v.reason, Reason::SmallChange { .. }));
-            return Some(kind);
-        }
-        Some(lead)
-    }
-
-    fn discriminator(&self, kind: Kind) -> String {
-        let mut marks: Vec<&str> = self
-            .ripe
-            .iter()
-            .filter(|t| t.kind == kind)
-            .map(|t| t.mark.as_str())
-            .collect();
-        marks.sort_unstable();
-        marks.join(";")
-    }
-}
-
 /// The milestone an update is owed for; a satisfied one leaves its verdict.
 fn due_milestone(
     s: &Situation,
+    views: &[Assessment],
     policy: &Policy,
     now: Instant,
     owed: &mut Owed,
@@ -252,6 +184,13 @@ fn due_milestone(
         return None;
     }
     let promised = order.next_word_by.is_some_and(|day| day <= milestone.on);
+    // An update that can name no line's date, not even that there is none,
+    // would say nothing: the date lies in the past, is not believed, or is
+    // about to be news. Each of these has its own verdict.
+    let has_something_to_say = views.iter().any(|view| view.promise.is_some());
+    if !promised && !has_something_to_say {
+        return None;
+    }
     if !promised {
         let from = milestone.at.minus(policy.courtesy.gap);
         let recent = s
@@ -281,390 +220,6 @@ fn due_milestone(
         told_day: None,
     });
     Some(milestone)
-}
-
-/// Builds the statement of the whole order.
-fn state(
-    s: &Situation,
-    views: &[Assessment],
-    kind: Kind,
-    milestone: Option<Milestone>,
-    policy: &Policy,
-    now: Instant,
-) -> Statement {
-    let order = &s.order;
-    let lines: Vec<LineStatement> = s
-        .lines
-        .iter()
-        .zip(views)
-        .filter(|(line, _)| {
-            line.waiting().is_positive()
-                || line.has_untold_shipment()
-                || line.has_untold_cancellation()
-        })
-        .map(|(line, view)| LineStatement {
-            line: line.id,
-            sku: line.sku.clone(),
-            name: line.name.clone(),
-            ordered: line.ordered,
-            shipped: line.shipped,
-            shipped_now: line.shipped.less(line.shipped_told),
-            cancelled: line.cancelled,
-            cancelled_now: line.cancelled.less(line.cancelled_told),
-            waiting: line.waiting(),
-            promise: if line.waiting() > Quantity::ZERO {
-                view.promise
-            } else {
-                None
-            },
-            eta: line.eta,
-            told: view.told,
-            change: view.change,
-            reason: match view.change {
-                Change::Later | Change::Withdrawn | Change::Overdue => line.reason.clone(),
-                _ => None,
-            },
-        })
-        .collect();
-    let no_date = lines.iter().any(|line| line.promise == Some(Eta::Unknown));
-    let next_word_by = no_date
-        .then(|| {
-            let from = now.plus(policy.courtesy.gap);
-            first_from(order.ordered_on, order.zone, &policy.updates, from).map(|m| m.on)
-        })
-        .flatten();
-    let ships = lines.iter().any(|line| line.shipped_now.is_positive());
-    Statement {
-        order: order.id,
-        order_number: order.number.clone(),
-        ordered_on: order.ordered_on,
-        kind,
-        milestone_days: milestone.filter(|_| kind == Kind::Update).map(|m| m.days),
-        lines,
-        shipments: s
-            .untold_shipments
-            .iter()
-            .filter(|_| ships)
-            .map(|parcel| ShipmentStatement {
-                key: parcel.key.clone(),
-                carrier: parcel.carrier.clone(),
-                tracking_numbers: parcel.tracking_numbers.clone(),
-                tracking_url: parcel.tracking_url.clone(),
-                estimate_on: parcel.estimate_on,
-            })
-            .collect(),
-        next_word_by,
-        view_url: order.view_url.clone(),
-        cancel_url: order.cancel_url.clone(),
-    }
-}
-
-/// Turns the owed notice into drafts, one per channel that needs one.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the second half of `plan`, split off to fit a screen"
-)]
-fn draft(
-    s: &Situation,
-    policy: &Policy,
-    mode: Mode,
-    now: Instant,
-    kind: Kind,
-    statement: &Statement,
-    owed: &Owed,
-    out: &mut OrderPlan,
-) {
-    let discriminator = owed.discriminator(kind);
-    let hash = statement.facts_hash();
-    let key_on = |channel| notice_key(&s.order.key, kind, &discriminator, channel, mode, 0);
-    let holds_key = |channel| {
-        let key = key_on(channel);
-        s.notices
-            .iter()
-            .find(|n| n.key.as_deref() == Some(key.as_str()))
-    };
-
-    let mut channels = wanted_channels(s, policy, kind);
-    // A channel on which this failed is not tried again; must-arrive kinds
-    // take the other one.
-    let came_back = |channel| {
-        s.notices.iter().filter(move |n| {
-            n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
-        })
-    };
-    let same_news = |n: &&PastNotice| news(&n.discriminator) == news(&discriminator);
-    let failed_on = |channel| {
-        // A person's no is no failure: it holds for every channel.
-        holds_key(channel).is_some_and(|n| {
-            n.state.is_final() && !n.state.is_sent() && n.state != MessageState::Withdrawn
-        }) || came_back(channel).any(|n| same_news(&n))
-    };
-    if kind.must_arrive() && channels.len() == 1 && failed_on(channels[0]) {
-        let others = reachable_channels(s, policy);
-        let tried = channels[0];
-        channels.extend(others.into_iter().filter(|c| *c != tried));
-    }
-    let only_one = channels.len() == 1;
-    // A day that is named must not be over when the message arrives.
-    let true_until = statement
-        .lines
-        .iter()
-        .filter_map(|line| line.promise?.last())
-        .min()
-        .and_then(|day| day_after(day, &s.order))
-        .unwrap_or(Instant(i64::MAX));
-    if channels.is_empty() {
-        out.verdicts
-            .push(Verdict::quiet(Some(kind), Reason::Unreachable));
-    }
-    for channel in &channels {
-        // What came back raised `told_seq`, so its news has a key of its own:
-        // without this it would be said, and come back, for ever.
-        let returned = came_back(*channel).filter(same_news);
-        let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
-        let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == *channel;
-        let flying = s.notices.iter().find(in_the_way);
-        let reason = match (past, flying) {
-            (Some(past), _) if past.in_queue && past.facts_hash == hash => {
-                out.keep.push(past.message);
-                Some(Reason::Queued {
-                    message: past.message,
-                    due_at: past.due_at,
-                })
-            }
-            (_, Some(flying)) => Some(Reason::InFlight {
-                message: flying.message,
-            }),
-            (Some(past), None) if past.state.is_sent() => Some(Reason::AlreadySaid {
-                message: past.message,
-            }),
-            (Some(past), None) if past.state.is_final() => Some(Reason::CannotSay {
-                message: past.message,
-            }),
-            // In doubt: whether it was said is about to be settled.
-            (Some(past), None) if !past.in_queue => Some(Reason::InFlight {
-                message: past.message,
-            }),
-            _ => None,
-        };
-        if let Some(reason) = reason {
-            out.verdicts.push(Verdict {
-                channel: Some(*channel),
-                ..Verdict::quiet(Some(kind), reason)
-            });
-            continue;
-        }
-        let due_at = due_at(s, policy, kind, *channel, owed, true_until, now);
-        out.verdicts.push(Verdict::said(kind, *channel));
-        out.drafts.push(Draft {
-            kind,
-            channel: *channel,
-            discriminator: discriminator.clone(),
-            key: key_on(*channel),
-            statement: statement.clone(),
-            due_at,
-            not_after: due_at.plus(policy.retry.age_max(kind)).min(true_until),
-            promised: owed.promised,
-        });
-    }
-    let superseded: Vec<MessageNo> = s
-        .notices
-        .iter()
-        .filter(|n| n.in_queue && !out.keep.contains(&n.message))
-        .map(|n| n.message)
-        .collect();
-    out.supersede.extend(superseded);
-}
-
-/// A discriminator without the places in the ledger it starts from: the same
-/// news before and after a bounce.
-fn news(discriminator: &str) -> Vec<(&str, &str)> {
-    discriminator
-        .split(';')
-        .map(|mark| match mark.rsplit_once('@') {
-            Some((line, rest)) => (line, rest.split_once('>').map_or(rest, |(_, to)| to)),
-            None => (mark, ""),
-        })
-        .collect()
-}
-
-/// With nothing newly owed, a queued message stays only as the companion of
-/// one that was accepted: the text that waits for morning after the e-mail
-/// went out, as long as it is still true.
-fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
-    let hash = current.facts_hash();
-    for notice in s.notices.iter().filter(|n| n.in_queue) {
-        let sibling = s.notices.iter().any(|other| {
-            other.message != notice.message
-                && other.kind == notice.kind
-                && other.discriminator == notice.discriminator
-                && other.channel != notice.channel
-                && (other.state.is_sent() || other.in_flight)
-        });
-        if sibling && (notice.facts_hash == hash || covers(notice, s, current)) {
-            out.keep.push(notice.message);
-            let reason = Reason::Queued {
-                message: notice.message,
-                due_at: notice.due_at,
-            };
-            out.verdicts.push(Verdict {
-                channel: Some(notice.channel),
-                ..Verdict::quiet(Some(notice.kind), reason)
-            });
-        } else {
-            out.supersede.push(notice.message);
-        }
-    }
-}
-
-/// A ship or cancel notice's own lines leave the statement once its sibling
-/// told them; it stays true while their quantities are the ones it was
-/// written for and what waits has the date the sibling named.
-fn covers(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
-    let reached = |mark: &str| {
-        s.lines.iter().any(|line| {
-            let quantity = match notice.kind {
-                Kind::Shipped => line.shipped,
-                Kind::Cancelled => line.cancelled,
-                _ => return false,
-            };
-            mark == format!("{}:{quantity}", line.key)
-        })
-    };
-    let as_told = |line: &LineStatement| line.told.map(|told| told.promise) == line.promise;
-    notice.discriminator.split(';').all(reached) && current.waiting_lines().all(as_told)
-}
-
-/// Channels that reach the customer at all.
-fn reachable_channels(s: &Situation, policy: &Policy) -> Vec<ChannelName> {
-    let contact = &s.order.contact;
-    let mut out = Vec::with_capacity(2);
-    if contact.email.is_some() && !s.suppressed.contains(&ChannelName::Email) {
-        out.push(ChannelName::Email);
-    }
-    let country_allowed = |phone: &super::contact::PhoneNumber| {
-        policy.sms.countries.is_empty()
-            || phone
-                .country()
-                .is_some_and(|c| policy.sms.countries.contains(&c))
-    };
-    if policy.sms.enabled
-        && contact.sms_consent
-        && contact.phone.as_ref().is_some_and(country_allowed)
-        && !s.suppressed.contains(&ChannelName::Sms)
-    {
-        out.push(ChannelName::Sms);
-    }
-    out
-}
-
-/// Channels this kind should take: the customer's wish where it can be met,
-/// e-mail as the default, a text where nothing else reaches somebody who must
-/// hear it.
-fn wanted_channels(s: &Situation, policy: &Policy, kind: Kind) -> Vec<ChannelName> {
-    use super::contact::Preference;
-    let reachable = reachable_channels(s, policy);
-    let has = |channel| reachable.contains(&channel);
-    let texts = policy.sms.kinds.contains(&kind);
-    let wish = match s.order.contact.preferred {
-        Preference::Both if texts => vec![ChannelName::Email, ChannelName::Sms],
-        Preference::Sms if texts && has(ChannelName::Sms) => vec![ChannelName::Sms],
-        _ => vec![ChannelName::Email],
-    };
-    let out: Vec<ChannelName> = wish.into_iter().filter(|c| has(*c)).collect();
-    if out.is_empty() && kind.must_arrive() {
-        reachable
-    } else {
-        out
-    }
-}
-
-/// The earliest decent moment to send.
-fn due_at(
-    s: &Situation,
-    policy: &Policy,
-    kind: Kind,
-    channel: ChannelName,
-    owed: &Owed,
-    true_until: Instant,
-    now: Instant,
-) -> Instant {
-    let zone = s.order.zone;
-    let today = now.day_in(zone);
-    let near = owed
-        .ripe
-        .iter()
-        .filter_map(|t| t.told_day)
-        .any(|day| (day - today).num_days() <= i64::from(policy.delay.near_days));
-    let at = match kind {
-        Kind::Delay | Kind::DateSet | Kind::Sooner | Kind::DateWithdrawn | Kind::Overdue
-            if !near =>
-        {
-            policy.delay.hours.earliest(now, zone)
-        }
-        _ => now,
-    };
-    // Put off, it would name a day that is over.
-    let at = if at < true_until { at } else { now };
-    let recipients = s.order.contact.zone.unwrap_or(zone);
-    earliest_send(channel, &policy.sms.hours, recipients, at)
-}
-
-/// When to look again: the first moment at which time alone can change the
-/// plan.
-fn wake(
-    s: &Situation,
-    views: &[Assessment],
-    policy: &Policy,
-    now: Instant,
-    owed: &Owed,
-    out: &OrderPlan,
-) -> Wake {
-    let order = &s.order;
-    let waits = s.lines.iter().any(|line| line.waiting().is_positive());
-    let mut moments: Vec<Instant> = owed
-        .unripe
-        .iter()
-        .chain(&owed.small)
-        .map(|t| t.ripe_at)
-        .chain(views.iter().flat_map(|view| view.turns.iter().copied()))
-        .collect();
-    let drafted = out.drafts.iter().map(|d| d.kind);
-    let queued = s.notices.iter().filter(|n| n.in_queue).map(|n| n.kind);
-    if drafted.chain(queued).any(|kind| !kind.must_arrive()) {
-        let unripe = owed.unripe.iter();
-        moments.extend(unripe.map(|t| t.ripe_at.minus(COURTESY_WAITS)));
-    }
-    if waits {
-        let next = first_from(
-            order.ordered_on,
-            order.zone,
-            &policy.updates,
-            Instant(now.0 + 1),
-        );
-        moments.extend(next.map(|m| m.at));
-    }
-    // A window that is written loses its first day at the next midnight.
-    if !out.drafts.is_empty() || s.notices.iter().any(|n| n.in_queue) {
-        let opens = views.iter().filter_map(|view| match view.promise? {
-            Eta::Window { from, .. } => day_after(from, order),
-            Eta::Day { .. } | Eta::Unknown => None,
-        });
-        moments.extend(opens);
-    }
-    // A queued message that grows too old is reviewed, not sent.
-    moments.extend(s.notices.iter().filter(|n| n.in_queue).map(|n| n.not_after));
-    moments.extend(out.drafts.iter().map(|draft| draft.not_after));
-    match moments.into_iter().filter(|at| *at > now).min() {
-        Some(at) if at.0 < i64::MAX => Wake::At(at),
-        _ if waits
-            || !out.drafts.is_empty()
-            || s.notices.iter().any(|n| n.in_flight || n.in_queue) =>
-        {
-            Wake::OnEvent
-        }
-        _ => Wake::Never,
-    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //! something else.
 
 use crate::domain::contact::Preference;
-use crate::domain::fixtures::{Story, at, day, eta, quiet, said};
+use crate::domain::fixtures::{Story, at, day, eta, lead, quiet, said};
 use crate::domain::kinds::Kind;
 use crate::domain::message::MessageState;
 use crate::domain::reason::{Reason, Wake};
+use crate::domain::time::Length;
 use crate::domain::told::Basis;
 
 const NOTHING: [&str; 0] = [];
@@ -153,6 +154,66 @@ fn next_word_by_is_kept_whatever_was_said_meanwhile() {
         quiet(&story.plan_at("2026-03-10 10:00")),
         ["milestone_satisfied"]
     );
+}
+
+/// Whatever day a word without a date goes out, and however it reached its
+/// customer: on the day it names the next one is planned, and is the first.
+#[test]
+fn the_day_of_the_next_word_is_the_day_something_is_planned() {
+    let by_text = |mut story: Story| {
+        story = story.texting(Preference::Email);
+        story.s.order.contact.email = None;
+        story
+    };
+    let mut longest = 0;
+    for days in 1..90 {
+        for texted in [false, true] {
+            let mut story = Story::told("?", "2026-12-20");
+            if texted {
+                story = by_text(story);
+            }
+            let noon = at("2026-02-16 12:00").plus(Length::days(days));
+            story.s.lines[0].eta_changed_at = noon.minus(Length::hours(1));
+            let planned = story.plan(noon);
+            assert_eq!(lead(&planned), Some(Kind::DateWithdrawn), "day {days}");
+            for no in story.commit(&planned) {
+                story.accept(no, noon);
+            }
+            let promised = story.s.order.next_word_by.expect("a promise");
+            longest = longest.max((promised - noon.day_in(story.s.order.zone)).num_days());
+            // From wake to wake until something is said.
+            let mut now = noon;
+            let words = loop {
+                now = match story.plan(now).wake {
+                    Wake::At(next) => next,
+                    other => panic!("day {days}: {other:?}"),
+                };
+                let planned = story.plan(now);
+                if !planned.drafts.is_empty() {
+                    break said(&planned);
+                }
+            };
+            let channel = if texted { "update sms" } else { "update email" };
+            assert_eq!(words, [channel], "day {days}");
+            assert_eq!(now.day_in(story.s.order.zone), promised, "day {days}");
+        }
+    }
+    // The longest wait is a fortnight and the gap: a word that satisfies a
+    // milestone by itself is followed by the one after it.
+    assert_eq!(longest, 19);
+}
+
+#[test]
+fn an_update_that_could_name_no_date_is_not_written() {
+    let now = "2026-02-23 10:00";
+    let mut past = Story::told("2026-02-20", "2026-03-20");
+    assert_eq!(quiet(&past.plan_at(now)), ["date_in_past"]);
+    // The other line's date makes it worth writing.
+    let both = Story::told("2026-02-20", "2026-03-20").and_kettle("2026-03-20", "2026-03-20");
+    assert_eq!(said(&both.plan_at(now)), ["update email"]);
+    // What was promised is written in any case.
+    past.s.order.next_word_by = Some(day("2026-02-23"));
+    assert_eq!(said(&past.plan_at(now)), ["update email"]);
 }
 
 #[test]

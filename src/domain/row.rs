@@ -67,6 +67,48 @@ pub struct Row {
     pub updated_at: Option<Instant>,
 }
 
+impl Row {
+    /// A row of one piece that says only what every row has to.
+    pub fn bare(line_key: &str, order_number: &str, status: RowStatus) -> Row {
+        Row {
+            at_line: 1,
+            line_key: line_key.to_owned(),
+            order_key: None,
+            order_number: order_number.to_owned(),
+            status,
+            customer_name: None,
+            email: None,
+            phone: None,
+            sms_consent: None,
+            preferred: None,
+            locale: None,
+            zone: None,
+            country: None,
+            customer_deleted: false,
+            sku: None,
+            product_name: None,
+            ordered: Quantity::pieces(1),
+            shipped: None,
+            cancelled: None,
+            price_minor: None,
+            currency: None,
+            supplier: None,
+            warehouse: None,
+            ordered_at: None,
+            ordered_on: None,
+            eta: None,
+            eta_confirmed_at: None,
+            told: None,
+            reason: None,
+            shipments: Vec::new(),
+            view_url: None,
+            cancel_url: None,
+            extras: BTreeMap::new(),
+            updated_at: None,
+        }
+    }
+}
+
 /// A parcel as a row names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RowShipment {

@@ -162,7 +162,7 @@ fn address(text: &str) -> Result<EmailAddress, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::lines::blank_row;
+    use crate::domain::row::RowStatus;
     use std::borrow::Cow;
 
     fn read(cells: &[(Field, &str)]) -> (Result<Row, Fault>, Warnings) {
@@ -171,7 +171,7 @@ mod tests {
             record.put(*field, Cow::Owned((*text).to_owned()));
         }
         let mut warnings = Warnings::default();
-        let mut row = blank_row(7);
+        let mut row = Row::bare("L1", "1042", RowStatus::Waiting);
         let read =
             ContactReader::new(Country::parse("NL").ok()).fill(&mut row, &record, &mut warnings);
         (read.map(|()| row), warnings)

@@ -123,13 +123,6 @@ pub(super) fn plain(text: &str, chars_max: usize) -> (Option<String>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::borrow::Cow;
-
-    fn record(field: Field, text: &str) -> Record<'_> {
-        let mut record = Record::at(1);
-        record.put(field, Cow::Borrowed(text));
-        record
-    }
 
     #[test]
     fn what_spreadsheets_do_to_ids_is_explained() {
@@ -142,7 +135,7 @@ mod tests {
             ("a\u{202e}b", "control characters"),
             ("a\nb", "control characters"),
         ] {
-            let fault = id(&record(Field::LineId, text), Field::LineId).unwrap_err();
+            let fault = id(&Record::of(Field::LineId, text), Field::LineId).unwrap_err();
             assert!(fault.reason.contains(part), "{text}: {}", fault.reason);
         }
         for text in [
@@ -154,13 +147,13 @@ mod tests {
             "5f1c9a2e-77",
         ] {
             assert_eq!(
-                id(&record(Field::LineId, text), Field::LineId)
+                id(&Record::of(Field::LineId, text), Field::LineId)
                     .unwrap()
                     .as_deref(),
                 Some(text)
             );
         }
-        assert!(id(&record(Field::LineId, &"x".repeat(201)), Field::LineId).is_err());
+        assert!(id(&Record::of(Field::LineId, &"x".repeat(201)), Field::LineId).is_err());
     }
 
     #[test]

@@ -21,7 +21,6 @@ use crate::domain::quantity::Quantity;
 use crate::domain::row::Row;
 use crate::domain::row::RowStatus;
 use chrono::NaiveDate;
-use std::collections::BTreeMap;
 
 /// Longest product name, reason and other texts, in characters.
 const PRODUCT_CHARS_MAX: usize = 200;
@@ -62,11 +61,15 @@ impl<'o> LineIntake<'o> {
 
     fn row(&mut self, record: &Record<'_>) -> Result<Row, Fault> {
         let warnings = &mut self.tray.warnings;
-        let mut row = blank_row(record.line);
-        row.line_key = ids::mandatory_id(record, Field::LineId)?;
-        row.order_key = ids::id(record, Field::OrderId)?;
-        row.order_number = ids::mandatory_id(record, Field::OrderNumber)?;
-        row.status = values::status(record)?;
+        let line_key = ids::mandatory_id(record, Field::LineId)?;
+        let order_key = ids::id(record, Field::OrderId)?;
+        let order_number = ids::mandatory_id(record, Field::OrderNumber)?;
+        let status = values::status(record)?;
+        let mut row = Row {
+            at_line: record.line,
+            order_key,
+            ..Row::bare(&line_key, &order_number, status)
+        };
         self.contacts.fill(&mut row, record, warnings)?;
 
         let fields = Fields {
@@ -123,46 +126,6 @@ impl Intake for LineIntake<'_> {
     }
     fn tray(&mut self) -> &mut Tray {
         &mut self.tray
-    }
-}
-
-/// A row that says nothing yet.
-pub(super) fn blank_row(at_line: u64) -> Row {
-    Row {
-        at_line,
-        line_key: String::new(),
-        order_key: None,
-        order_number: String::new(),
-        status: RowStatus::Waiting,
-        customer_name: None,
-        email: None,
-        phone: None,
-        sms_consent: None,
-        preferred: None,
-        locale: None,
-        zone: None,
-        country: None,
-        customer_deleted: false,
-        sku: None,
-        product_name: None,
-        ordered: Quantity::pieces(1),
-        shipped: None,
-        cancelled: None,
-        price_minor: None,
-        currency: None,
-        supplier: None,
-        warehouse: None,
-        ordered_at: None,
-        ordered_on: None,
-        eta: None,
-        eta_confirmed_at: None,
-        told: None,
-        reason: None,
-        shipments: Vec::new(),
-        view_url: None,
-        cancel_url: None,
-        extras: BTreeMap::new(),
-        updated_at: None,
     }
 }
 

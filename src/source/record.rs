@@ -31,6 +31,14 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// One field of the first record.
+    #[cfg(test)]
+    pub fn of(field: Field, text: &'a str) -> Record<'a> {
+        let mut record = Record::at(1);
+        record.put(field, Cow::Borrowed(text));
+        record
+    }
+
     pub fn put(&mut self, field: Field, text: Cow<'a, str>) {
         self.put_cell(
             field,

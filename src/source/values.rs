@@ -167,13 +167,6 @@ pub(super) fn url(text: &str) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::borrow::Cow;
-
-    fn record(field: Field, text: &str) -> Record<'_> {
-        let mut record = Record::at(1);
-        record.put(field, Cow::Borrowed(text));
-        record
-    }
 
     #[test]
     fn status_words_of_many_shops_are_known() {
@@ -186,17 +179,17 @@ mod tests {
             ("void", RowStatus::Cancelled),
         ] {
             assert_eq!(
-                status(&record(Field::Status, word)).unwrap(),
+                status(&Record::of(Field::Status, word)).unwrap(),
                 status_is,
                 "{word}"
             );
         }
-        let fault = status(&record(Field::Status, "lost")).unwrap_err();
+        let fault = status(&Record::of(Field::Status, "lost")).unwrap_err();
         assert_eq!(fault.reason, "\"lost\" is not a status");
         assert!(fault.cure.contains("refunded"), "{}", fault.cure);
-        let fault = status(&record(Field::Status, "anna@mail.example")).unwrap_err();
+        let fault = status(&Record::of(Field::Status, "anna@mail.example")).unwrap_err();
         assert_eq!(fault.reason, "the value is not a status");
-        assert!(status(&record(Field::Status, " ")).is_err());
+        assert!(status(&Record::of(Field::Status, " ")).is_err());
     }
 
     #[test]
@@ -210,7 +203,7 @@ mod tests {
         assert_eq!(yes_or_no("maybe"), None);
         assert!(
             flag(
-                &record(Field::CustomerDeleted, "maybe"),
+                &Record::of(Field::CustomerDeleted, "maybe"),
                 Field::CustomerDeleted
             )
             .is_err()
@@ -226,7 +219,7 @@ mod tests {
             ("3.000000", 3000),
             ("0", 0),
         ] {
-            let read = quantity(&record(Field::Quantity, text), Field::Quantity).unwrap();
+            let read = quantity(&Record::of(Field::Quantity, text), Field::Quantity).unwrap();
             assert_eq!(read, Some(Quantity(thousandths)), "{text}");
         }
         for text in [
@@ -237,7 +230,7 @@ mod tests {
             "100000001",
         ] {
             assert!(
-                quantity(&record(Field::Quantity, text), Field::Quantity).is_err(),
+                quantity(&Record::of(Field::Quantity, text), Field::Quantity).is_err(),
                 "{text}"
             );
         }

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use crate::home::Home;
 use crate::home::Running;
 use crate::home::in_days;
-use crate::home::teapots;
+use crate::home::orders_of_teapots;
 use crate::support::ledger_smtp::LedgerSmtp;
 use crate::support::ledger_smtp::Manners;
 use crate::support::patience::moment;
@@ -73,11 +73,7 @@ fn eight_kills_in_a_row_set_nothing_aside() {
         ..Manners::default()
     });
     let home = Home::live(relay.port(), "");
-    let rows = |eta| -> Vec<_> {
-        (0..N)
-            .map(|n| teapots(&(5000 + n).to_string(), eta))
-            .collect()
-    };
+    let rows = |eta| orders_of_teapots(N, eta);
     home.import(&rows(in_days(20)));
     home.import(&rows(in_days(31)));
     for _ in 0..8 {
@@ -116,11 +112,7 @@ fn survive(seed: u64) -> usize {
     });
     let mut home = Home::live(relay.port(), "");
     home.set("EMAIL__SESSIONS", &SESSIONS.to_string());
-    let rows = |eta| -> Vec<_> {
-        (0..N)
-            .map(|n| teapots(&(5000 + n).to_string(), eta))
-            .collect()
-    };
+    let rows = |eta| orders_of_teapots(N, eta);
     home.import(&rows(in_days(20)));
     home.import(&rows(in_days(31)));
 

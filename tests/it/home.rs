@@ -54,8 +54,11 @@ country = "GB"
 host = "127.0.0.1"
 security = "plain"
 from = "Fern & Kettle <orders@fernkettle.example>"
-bounce = "bounces@fernkettle.example"
 unsubscribe = "unsubscribe@fernkettle.example"
+# Nobody answers there: no test asks the world.
+dns = "127.0.0.1:9"
+[email.bounces]
+address = "bounces@fernkettle.example"
 [delay]
 settle = "0s"
 hours = ["Mon-Sun 00:00-24:00"]
@@ -410,6 +413,13 @@ pub fn teapots(order: &str, eta: NaiveDate) -> Value {
         "ordered_at": today().pred_opt().expect("a day of this era"),
         "eta_from": eta,
     })
+}
+
+/// So many orders of teapots, each of a customer of its own.
+pub fn orders_of_teapots(n: usize, eta: NaiveDate) -> Vec<Value> {
+    (3000..3000 + n)
+        .map(|order| teapots(&order.to_string(), eta))
+        .collect()
 }
 
 /// The row with other values in some columns.

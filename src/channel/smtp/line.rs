@@ -5,11 +5,11 @@
 //! if anything was smuggled in behind the reply; the library alone would keep
 //! such bytes across the handshake and take them for answers.
 
-use super::classify::classify;
-use super::reply::Reply;
 use super::wire::{Tap, Wire};
 use crate::channel::settings::{Login, Security, SmtpSettings, StepLimits};
 use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase};
+use crate::domain::reply_class::classify;
+use crate::domain::smtp_reply::Reply;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
@@ -35,7 +35,7 @@ pub(super) struct Line {
     pub(super) opened_at: Instant,
     pub(super) used_at: Instant,
     pub(super) n_mails: u32,
-    /// The transaction before was refused half-way: `RSET` comes first.
+    /// It was used: `RSET` comes first.
     pub(super) needs_reset: bool,
 }
 

@@ -12,7 +12,6 @@
 
 use crate::channel::settings::{Mailbox, SenderIdentity};
 use crate::domain::contact::EmailAddress;
-use crate::domain::ids::MessageUid;
 use crate::domain::time::Instant;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart};
@@ -29,7 +28,9 @@ const LAST_DATE: Instant = Instant(253_402_300_799_000);
 /// Everything that is different from letter to letter.
 #[derive(Clone, Debug)]
 pub struct Letter<'a> {
-    pub uid: MessageUid,
+    /// What it is known by outside, [`crate::domain::verp::VerpKey::token`]:
+    /// the same on every attempt, and nobody else can make one.
+    pub token: &'a str,
     /// Key of the shop, part of the Message-ID.
     pub shop: &'a str,
     pub to: &'a Mailbox,
@@ -54,8 +55,10 @@ pub enum Uncomposable {
     Assembly,
 }
 
-/// `<uid.shop@domain>`: the same on every attempt, in the domain of `from`.
-pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
+/// `<token.shop@domain>`, in the domain of `from`: a report that quotes it
+/// proves which letter it is about, also where the envelope sender is a fixed
+/// address.
+pub fn message_id(token: &str, shop: &str, from: &EmailAddress) -> String {
     let shop: String = shop
         .chars()
         .map(|c| match c {
@@ -65,8 +68,8 @@ pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
         })
         .collect();
     match shop.as_str() {
-        "" => format!("<{uid}@{}>", from.domain()),
-        shop => format!("<{uid}.{shop}@{}>", from.domain()),
+        "" => format!("<{token}@{}>", from.domain()),
+        shop => format!("<{token}.{shop}@{}>", from.domain()),
     }
 }
 
@@ -76,7 +79,7 @@ pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
 /// An address that no header can carry; the configuration's or the
 /// customer's.
 pub fn compose(letter: &Letter<'_>, sender: &SenderIdentity) -> Result<Vec<u8>, Uncomposable> {
-    let own_id = message_id(letter.uid, letter.shop, &sender.from.address);
+    let own_id = message_id(letter.token, letter.shop, &sender.from.address);
     let mut builder = Message::builder()
         .from(mailbox(&sender.from, "From")?)
         .to(mailbox(letter.to, "To")?)
@@ -107,7 +110,7 @@ pub fn compose(letter: &Letter<'_>, sender: &SenderIdentity) -> Result<Vec<u8>, 
         );
     }
     let bodies = MultiPart::alternative()
-        .boundary(boundary(letter.uid))
+        .boundary(boundary(letter.token))
         .singlepart(part(ContentType::TEXT_PLAIN, letter.text)?)
         .singlepart(part(ContentType::TEXT_HTML, letter.html)?);
     let mail = builder
@@ -182,8 +185,8 @@ fn date(at: Instant) -> SystemTime {
 }
 
 /// Cannot occur in a body: neither encoding leaves `=_` standing.
-fn boundary(uid: MessageUid) -> String {
-    format!("=_{uid}")
+fn boundary(token: &str) -> String {
+    format!("=_{token}")
 }
 
 fn part(content_type: ContentType, text: &str) -> Result<SinglePart, Uncomposable> {
@@ -219,291 +222,5 @@ fn to_crlf(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    fn mailbox_of(name: Option<&str>, address: &str) -> Mailbox {
-        Mailbox {
-            name: name.map(str::to_owned),
-            address: EmailAddress::parse(address).unwrap(),
-        }
-    }
-
-    fn sender() -> SenderIdentity {
-        SenderIdentity {
-            from: mailbox_of(Some("Nordlicht Outdoor"), "orders@shop.example"),
-            reply_to: mailbox_of(None, "service@shop.example"),
-            bounce_address: None,
-            unsubscribe_mailto: Some(EmailAddress::parse("stop@shop.example").unwrap()),
-        }
-    }
-
-    struct Parts<'a> {
-        name: Option<&'a str>,
-        to: &'a str,
-        subject: &'a str,
-        text: &'a str,
-        html: &'a str,
-        earlier: &'a [String],
-    }
-
-    const PLAIN: Parts<'static> = Parts {
-        name: Some("Anna Kowalski"),
-        to: "anna@mail.example",
-        subject: "Order 10432: new date",
-        text: "Hello Anna,\n\n.it ships on 2 October.\n",
-        html: "<p>Hello Anna</p>",
-        earlier: &[],
-    };
-
-    fn compose_parts(parts: &Parts<'_>) -> String {
-        let letter = Letter {
-            uid: MessageUid(Uuid::from_u128(7)),
-            shop: "Nordlicht",
-            to: &mailbox_of(parts.name, parts.to),
-            subject: parts.subject,
-            text: parts.text,
-            html: parts.html,
-            at: Instant(1_795_363_200_000),
-            earlier: parts.earlier,
-            may_unsubscribe: true,
-        };
-        String::from_utf8(compose(&letter, &sender()).unwrap()).unwrap()
-    }
-
-    /// Header lines, unfolded.
-    fn headers(mail: &str) -> Vec<String> {
-        let (head, _) = mail.split_once("\r\n\r\n").unwrap();
-        head.replace("\r\n ", " ")
-            .split("\r\n")
-            .map(str::to_owned)
-            .collect()
-    }
-
-    fn header(mail: &str, name: &str) -> String {
-        let found: Vec<String> = headers(mail)
-            .into_iter()
-            .filter(|line| {
-                line.to_lowercase()
-                    .starts_with(&format!("{}:", name.to_lowercase()))
-            })
-            .collect();
-        assert_eq!(found.len(), 1, "{name} in {found:?}");
-        found[0][name.len() + 2..].to_owned()
-    }
-
-    #[test]
-    fn a_letter_becomes_a_mail() {
-        insta::assert_snapshot!(compose_parts(&PLAIN).replace("\r\n", "\n"), @r#"
-        From: "Nordlicht Outdoor" <orders@shop.example>
-        To: "Anna Kowalski" <anna@mail.example>
-        Reply-To: service@shop.example
-        Subject: Order 10432: new date
-        Date: Sun, 22 Nov 2026 16:00:00 +0000
-        Message-ID: <00000000000000000000000000000007.nordlicht@shop.example>
-        Auto-Submitted: auto-generated
-        X-Auto-Response-Suppress: OOF, AutoReply
-        List-Unsubscribe: <mailto:stop@shop.example>
-        MIME-Version: 1.0
-        Content-Type: multipart/alternative;
-         boundary="=_00000000000000000000000000000007"
-
-        --=_00000000000000000000000000000007
-        Content-Type: text/plain; charset=utf-8
-        Content-Transfer-Encoding: quoted-printable
-
-        Hello Anna,
-
-        .it ships on 2 October.
-
-        --=_00000000000000000000000000000007
-        Content-Type: text/html; charset=utf-8
-        Content-Transfer-Encoding: quoted-printable
-
-        <p>Hello Anna</p>
-        --=_00000000000000000000000000000007--
-        "#);
-    }
-
-    #[test]
-    fn the_same_letter_is_the_same_bytes() {
-        assert_eq!(compose_parts(&PLAIN), compose_parts(&PLAIN));
-    }
-
-    #[test]
-    fn subjects_cannot_start_headers() {
-        for subject in [
-            "Hi\r\nBcc: x@y.example",
-            "Hi\nBcc: x@y.example",
-            "Hi\rBcc: x@y.example",
-            "Hi\u{2028}Bcc: x@y.example",
-            "Hi\u{85}Bcc: x@y.example",
-            "Hi\0Bcc: x@y.example",
-        ] {
-            let mail = compose_parts(&Parts { subject, ..PLAIN });
-            assert_eq!(
-                header(&mail, "Subject"),
-                "Hi Bcc: x@y.example",
-                "{subject:?}"
-            );
-            assert!(!headers(&mail).iter().any(|line| line.starts_with("Bcc")));
-        }
-    }
-
-    #[test]
-    fn long_and_odd_subjects_are_tamed() {
-        let long = "x".repeat(5_000);
-        let mail = compose_parts(&Parts {
-            subject: &long,
-            ..PLAIN
-        });
-        assert_eq!(header(&mail, "Subject").len(), SUBJECT_CHARS_MAX);
-        let turned = compose_parts(&Parts {
-            subject: "abc\u{202e}cba\u{2066}",
-            ..PLAIN
-        });
-        assert_eq!(header(&turned, "Subject"), "abccba");
-        let encoded = compose_parts(&Parts {
-            subject: "=?utf-8?b?SGkNCkJjYzo=?=",
-            ..PLAIN
-        });
-        assert!(!header(&encoded, "Subject").contains("=?utf-8?b?SGkN"));
-        let umlauts = "Bestellung 10432: Wanderstöcke später ".repeat(4);
-        let mail = compose_parts(&Parts {
-            subject: &umlauts,
-            ..PLAIN
-        });
-        assert!(mail.is_ascii() && mail.lines().all(|line| line.len() <= 78));
-    }
-
-    #[test]
-    fn names_stay_one_phrase() {
-        for (name, expected) in [
-            (
-                "\"A, B\" <c@d.example>",
-                "=?utf-8?b?IkEsIEIiIDxjQGQuZXhhbXBsZT4=?= <anna@mail.example>",
-            ),
-            (
-                "Kowalski, Anna",
-                "=?utf-8?b?S293YWxza2ksIEFubmE=?= <anna@mail.example>",
-            ),
-            ("Anna\u{2028}K", "\"Anna K\" <anna@mail.example>"),
-            (
-                "Anna\r\nBcc: x@y.example",
-                "=?utf-8?b?QW5uYSBCY2M6IHhAeS5leGFtcGxl?= <anna@mail.example>",
-            ),
-            ("", "anna@mail.example"),
-            (" \u{202e} ", "anna@mail.example"),
-            ("Jürgen", "=?utf-8?b?SsO8cmdlbg==?= <anna@mail.example>"),
-        ] {
-            let mail = compose_parts(&Parts {
-                name: Some(name),
-                ..PLAIN
-            });
-            assert_eq!(header(&mail, "To"), expected, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn an_order_is_one_thread() {
-        let ids: Vec<String> = (1..=14)
-            .map(|n| format!("<{n}.shop@shop.example>"))
-            .collect();
-        let mail = compose_parts(&Parts {
-            earlier: &ids[..2],
-            ..PLAIN
-        });
-        assert_eq!(header(&mail, "In-Reply-To"), ids[1]);
-        assert_eq!(
-            header(&mail, "References"),
-            format!("{} {}", ids[0], ids[1])
-        );
-        let mail = compose_parts(&Parts {
-            earlier: &ids,
-            ..PLAIN
-        });
-        let references = header(&mail, "References");
-        let kept: Vec<&str> = references.split(' ').collect();
-        assert_eq!(kept.len(), 10);
-        assert_eq!(
-            (kept[0], kept[1], kept[9]),
-            (
-                "<1.shop@shop.example>",
-                "<6.shop@shop.example>",
-                "<14.shop@shop.example>"
-            )
-        );
-        let odd = ["<a@b>\r\nBcc: x@y".to_owned(), "no id".to_owned()];
-        let mail = compose_parts(&Parts {
-            earlier: &odd,
-            ..PLAIN
-        });
-        assert!(!mail.contains("References") && !mail.contains("Bcc"));
-    }
-
-    #[test]
-    fn bodies_are_seven_bit_with_crlf_whatever_they_say() {
-        for body in [
-            "a\nb",
-            "a\r\nb",
-            "a\rb",
-            "\n.\n",
-            "\r.\r\n",
-            "a\n.\nb",
-            ".",
-            "..",
-            "\r\n.\r\n",
-            "später\n.\nschön",
-            "я\n.\nя",
-            "\0\u{1b}[31m",
-            "trailing \nblank\t\n",
-        ] {
-            let mail = compose_parts(&Parts {
-                text: body,
-                html: body,
-                ..PLAIN
-            });
-            assert!(mail.is_ascii());
-            assert!(!mail.replace("\r\n", "").contains(['\r', '\n']), "{body:?}");
-            assert!(mail.split("\r\n").all(|line| line.len() <= 78), "{body:?}");
-            assert!(!mail.contains('\0'));
-        }
-        let cyrillic = compose_parts(&Parts {
-            text: "я".repeat(300).as_str(),
-            ..PLAIN
-        });
-        assert!(cyrillic.contains("Content-Transfer-Encoding: base64"));
-    }
-
-    #[test]
-    fn ids_are_plain_whatever_the_shop_is_called() {
-        let from = EmailAddress::parse("orders@shop.example").unwrap();
-        let uid = MessageUid(Uuid::from_u128(7));
-        let id = |shop| message_id(uid, shop, &from);
-        assert_eq!(
-            id("Nord licht>"),
-            "<00000000000000000000000000000007.nord-licht-@shop.example>"
-        );
-        assert_eq!(id(""), "<00000000000000000000000000000007@shop.example>");
-    }
-
-    #[test]
-    fn dates_outside_the_calendar_of_mail_do_not_panic() {
-        for at in [i64::MIN, -1, i64::MAX] {
-            let _ = date(Instant(at));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_value_reaches_beyond_its_header(subject in "(?s).{0,60}", name in "(?s).{0,40}", text in "(?s).{0,80}") {
-            let mail = compose_parts(&Parts { subject: &subject, name: Some(&name), text: &text, html: &text, ..PLAIN });
-            prop_assert!(mail.is_ascii());
-            prop_assert!(!mail.replace("\r\n", "").contains(['\r', '\n']));
-            let names: Vec<String> = headers(&mail).iter().map(|line| line.split(':').next().unwrap().to_owned()).collect();
-            prop_assert_eq!(names, ["From", "To", "Reply-To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress", "List-Unsubscribe", "MIME-Version", "Content-Type"]);
-        }
-    }
-}
+#[path = "message_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ use crate::domain::kinds::ChannelName;
 use crate::domain::kinds::Kind;
 use crate::domain::message::MessageState;
 use crate::domain::time::Instant;
+use crate::store::types::MessageRow;
 
 impl Teller<'_> {
     // ---- what comes next ----
@@ -22,6 +23,11 @@ impl Teller<'_> {
             .iter()
             .position(|f| f.kind == Kind::Overdue)
             .map_or(e.next.len(), |n| n + 1);
+        // Not a message to come, so the forecast does not know it.
+        let courtesies = e.messages.iter().filter(|m| !m.kind.must_arrive());
+        for m in courtesies.filter(|m| m.state == MessageState::InDoubt) {
+            out.push(in_doubt(e.now, m, "taken as sent"));
+        }
         for f in e.next[..until].iter().take(AHEAD) {
             let queued = e.messages.iter().find(|m| {
                 m.state == MessageState::Queued
@@ -32,16 +38,8 @@ impl Teller<'_> {
                 m.state == MessageState::InDoubt && (m.kind, m.channel) == (f.kind, f.channel)
             });
             if let Some(m) = doubted.filter(|_| f.at <= e.now) {
-                let what = present::notice(m.kind, m.milestone_days);
-                let then = if m.kind.must_arrive() {
-                    "sent once more, unless an answer is found"
-                } else {
-                    "taken as sent"
-                };
-                out.push(Entry::at(
-                    f.at,
-                    vec![format!("{what} ({}) in doubt: soon {then}", m.no)],
-                ));
+                let then = "sent once more, unless an answer is found";
+                out.push(in_doubt(f.at, m, then));
                 continue;
             }
             let mut words = present::coming(f);
@@ -216,3 +214,10 @@ impl Teller<'_> {
 
 /// Messages to come that are listed.
 const AHEAD: usize = 3;
+
+/// What becomes of a message nobody knows about.
+fn in_doubt(at: Instant, message: &MessageRow, then: &str) -> Entry {
+    let what = present::notice(message.kind, message.milestone_days);
+    let text = format!("{what} ({}) in doubt: soon {then}", message.no);
+    Entry::at(at, vec![text])
+}

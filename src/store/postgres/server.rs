@@ -27,7 +27,7 @@ const IDLE_TIMEOUT: &str = "60s";
 /// An address with its options.
 #[derive(Clone)]
 pub struct Server {
-    options: PgConnectOptions,
+    options: Box<PgConnectOptions>,
 }
 
 impl Server {
@@ -51,26 +51,28 @@ impl Server {
         let options = options
             .application_name("backorderd")
             .disable_statement_logging();
-        Ok(Server { options })
+        Ok(Server {
+            options: Box::new(options),
+        })
     }
 
     /// The same with a password that stands elsewhere.
     #[must_use]
     pub fn with_password(mut self, password: &SecretString) -> Server {
-        self.options = self.options.password(password.expose_secret());
+        *self.options = self.options.clone().password(password.expose_secret());
         self
     }
 
     /// Another database of the same server.
     #[must_use]
     pub fn with_database(mut self, name: &str) -> Server {
-        self.options = self.options.database(name);
+        *self.options = self.options.clone().database(name);
         self
     }
 
     /// Sessions that can only look.
     pub fn reading(&self) -> PgConnectOptions {
-        self.options.clone().options([
+        self.options.as_ref().clone().options([
             ("default_transaction_read_only", "on"),
             ("statement_timeout", READ_TIMEOUT),
             ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
@@ -81,7 +83,7 @@ impl Server {
 
     /// Sessions that write.
     pub fn writing(&self) -> PgConnectOptions {
-        self.options.clone().options([
+        self.options.as_ref().clone().options([
             ("statement_timeout", WRITE_TIMEOUT),
             ("lock_timeout", LOCK_TIMEOUT),
             ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
@@ -91,7 +93,7 @@ impl Server {
 
     /// A session that brings the schema forward: that takes as long as it takes.
     pub fn migrating(&self) -> PgConnectOptions {
-        self.options.clone()
+        self.options.as_ref().clone()
     }
 
     /// A session that reads or writes everything, however long that takes; only
@@ -107,7 +109,7 @@ impl Server {
 
     /// A session that listens.
     pub fn listening(&self) -> PgConnectOptions {
-        self.options.clone()
+        self.options.as_ref().clone()
     }
 }
 

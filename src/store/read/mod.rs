@@ -6,9 +6,12 @@ pub mod histories;
 pub mod identity;
 pub mod lists;
 pub mod mirror;
+pub mod receipts;
 pub mod runs;
 pub mod scopes;
 pub mod situations;
+pub mod wishes;
+pub mod workers;
 
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;

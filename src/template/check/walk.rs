@@ -3,7 +3,10 @@
 //! Partials are walked where they are called, with the place they are given,
 //! so the same partial may be right in one template and wrong in another.
 
-use super::{NESTING_MAX, Part, Use, locate};
+mod circles;
+mod paths;
+
+use super::{Part, Use, locate};
 use crate::template::functions::{LINE_END, SIGNATURES, Signature};
 use crate::template::problem::{Problem, nearest};
 use crate::template::schema::{Node, WORD_FIELDS};
@@ -13,7 +16,7 @@ use handlebars::template::{
     TemplateElement,
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 const LOOPS_MAX: usize = 3;
 /// Elements one template may reach through partials: two calls in each of
@@ -90,53 +93,6 @@ impl<'a> Walk<'a> {
         }
         problem.help = help;
         self.problems.push(problem);
-    }
-
-    /// Reports the call that closes each circle of partials.
-    fn cycles(&mut self) {
-        for (part, tree) in self.trees {
-            let mut trail = vec![part.name.as_str()];
-            if part.used_as == Use::Partial {
-                self.follow(part, tree, &mut trail);
-            }
-        }
-    }
-
-    fn follow(&mut self, part: &'a Part, tree: &'a Template, trail: &mut Vec<&'a str>) {
-        if self.cyclic {
-            return;
-        }
-        for (name, at) in calls(tree, (1, 1)) {
-            if let Some(first) = trail.iter().position(|seen| *seen == name) {
-                let mut circle: Vec<&str> = trail[first..].to_vec();
-                circle.push(name);
-                self.cyclic = true;
-                self.report(
-                    part,
-                    at,
-                    name,
-                    format!("the partial includes itself: {}", circle.join(" > ")),
-                    None,
-                );
-                return;
-            }
-            if let Some((part, tree)) = self.partial(name)
-                && trail.len() < NESTING_MAX
-            {
-                trail.push(&part.name);
-                self.follow(part, tree, trail);
-                trail.pop();
-            } else if trail.len() >= NESTING_MAX {
-                self.cyclic = true;
-                self.report(
-                    part,
-                    at,
-                    name,
-                    format!("partials include each other more than {NESTING_MAX} deep"),
-                    None,
-                );
-            }
-        }
     }
 
     fn template(&mut self, part: &'a Part, tree: &'a Template, at: At, scopes: &[Scope]) {
@@ -419,99 +375,6 @@ impl<'a> Walk<'a> {
         inner.push(Scope::of(this));
         self.template(partial, tree, (1, 1), &inner);
     }
-
-    /// Follows a path as Handlebars would; reports and returns `None` where it
-    /// leads nowhere.
-    fn path(&mut self, part: &'a Part, raw: &str, at: At, scopes: &[Scope]) -> Option<Node> {
-        let mut rest = raw;
-        let mut level = scopes.len().saturating_sub(1);
-        let mut from_root = false;
-        if let Some(after) = rest.strip_prefix("@root") {
-            from_root = true;
-            rest = after.trim_start_matches(['.', '/']);
-            level = 0;
-        } else if let Some(local) = rest.strip_prefix('@') {
-            let name = local.trim_start_matches("../");
-            let known = ["index", "first", "last"];
-            if scopes.iter().any(|s| s.is_loop) && known.contains(&name) {
-                return Some(Node::Value);
-            }
-            let what = format!("\"{raw}\" has no value here");
-            let help =
-                "inside {{#each}} there are @index, @first and @last; everywhere there is @root";
-            self.report(part, at, raw, what, Some(help.to_owned()));
-            return None;
-        }
-        while let Some(after) = rest.strip_prefix("../") {
-            if level == 0 {
-                let what = format!("\"{raw}\" leads out of the context");
-                self.report(part, at, raw, what, None);
-                return None;
-            }
-            level -= 1;
-            rest = after;
-        }
-        let is_relative = !from_root && rest == raw;
-        let rest = rest
-            .strip_prefix("this.")
-            .or_else(|| rest.strip_prefix("this/"))
-            .or_else(|| rest.strip_prefix("./"))
-            .unwrap_or(rest);
-        if rest == "this" || rest == "." || rest.is_empty() {
-            return scopes.get(level).map(|s| s.this.clone());
-        }
-        let segments: Vec<&str> = rest
-            .split(['.', '/'])
-            .map(|s| s.trim_start_matches('[').trim_end_matches(']'))
-            .collect();
-        let (first, tail) = segments.split_first()?;
-        let named = is_relative
-            .then(|| scopes.iter().rev().find_map(|s| s.names.get(*first)))
-            .flatten();
-        let this = &scopes.get(level)?.this;
-        let Some(mut node) = named.or_else(|| this.field(first)) else {
-            let names = scopes
-                .iter()
-                .flat_map(|s| s.names.keys().map(String::as_str));
-            let near = nearest(first, this.field_names().chain(names));
-            let hint = match near {
-                Some(near) => Some(format!("did you mean \"{near}\"?")),
-                None if scopes[0].this.field(first).is_some() => {
-                    Some(format!("it is further out: @root.{rest}"))
-                }
-                None => Some(format!("here are: {}", listed(this))),
-            };
-            let what = format!("there is no \"{first}\" here");
-            self.report(part, at, raw, what, hint);
-            return None;
-        };
-        for segment in tail {
-            let Some(next) = node.field(segment) else {
-                let what = format!("there is no \"{segment}\" in \"{}\"", before(rest, segment));
-                let help = match node {
-                    Node::Value => Some("it is a single value".to_owned()),
-                    Node::List(_) if matches!(*segment, "length" | "size" | "count") => {
-                        Some(format!("write (len {})", before(rest, segment)))
-                    }
-                    Node::List(_) => Some("it is a list; go through it with {{#each}}".to_owned()),
-                    node => Some(nearest(segment, node.field_names()).map_or_else(
-                        || format!("in it are: {}", listed(node)),
-                        |near| format!("did you mean \"{near}\"?"),
-                    )),
-                };
-                self.report(part, at, raw, what, help);
-                return None;
-            };
-            node = next;
-        }
-        Some(node.clone())
-    }
-}
-
-/// The part of a path before one of its segments.
-fn before<'p>(path: &'p str, segment: &str) -> &'p str {
-    path.find(segment)
-        .map_or(path, |at| path[..at].trim_end_matches(['.', '/', '[']))
 }
 
 fn listed(node: &Node) -> String {
@@ -553,32 +416,4 @@ fn raw_path(path: &Path) -> &str {
     match path {
         Path::Relative((_, raw)) | Path::Local((_, _, raw)) => raw,
     }
-}
-
-/// Names of the partials a template calls anywhere, with the place of the
-/// call; each once.
-fn calls(tree: &Template, at: At) -> Vec<(&str, At)> {
-    let mut found = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut open = vec![(tree, at)];
-    while let Some((tree, at)) = open.pop() {
-        for (index, element) in tree.elements.iter().enumerate() {
-            let at = tree.mapping.get(index).map_or(at, |m| (m.0, m.1));
-            match element {
-                TemplateElement::PartialExpression(call) => {
-                    if let Some(name) = raw_name(&call.name)
-                        && seen.insert(name)
-                    {
-                        found.push((name, at));
-                    }
-                }
-                TemplateElement::HelperBlock(call) => {
-                    let inner = [&call.template, &call.inverse];
-                    open.extend(inner.into_iter().flatten().map(|tree| (tree, at)));
-                }
-                _ => {}
-            }
-        }
-    }
-    found
 }

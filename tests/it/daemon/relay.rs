@@ -19,6 +19,7 @@ use super::texts;
 use crate::home::Home;
 use crate::home::but;
 use crate::home::in_days;
+use crate::home::orders_of_teapots;
 use crate::home::teapots;
 use crate::support::http_gateway::Answer;
 use crate::support::http_gateway::HttpGateway;
@@ -108,11 +109,7 @@ fn postfix_accepts_one_defers_one_and_refuses_one_who_is_then_texted() {
 fn while_the_relay_is_away_nothing_is_lost_and_then_everything_goes_out() {
     let port = free_port();
     let home = Home::live(port, "[retry]\nrelay_delay = \"1s\"\n");
-    let rows = |eta| -> Vec<_> {
-        (0..12)
-            .map(|n| teapots(&(3000 + n).to_string(), eta))
-            .collect()
-    };
+    let rows = |eta| orders_of_teapots(12, eta);
     home.import(&rows(in_days(20)));
     let daemon = home.serve();
     daemon.wait_for_words("ready");
@@ -160,11 +157,7 @@ fn a_wrong_password_parks_the_relay_and_burns_no_message() {
         move |stream, _| refuses_logins(stream, &logins, &mails)
     });
     let mut home = Home::live(relay.port(), "");
-    let rows = |eta| -> Vec<_> {
-        (0..40)
-            .map(|n| teapots(&(3000 + n).to_string(), eta))
-            .collect()
-    };
+    let rows = |eta| orders_of_teapots(40, eta);
     home.import(&rows(in_days(20)));
     let secret = home.path().join("smtp.password");
     fs::write(&secret, "correct horse\n").expect("write the password");

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use crate::home::Home;
 use crate::home::Running;
 use crate::home::in_days;
+use crate::home::orders_of_teapots;
 use crate::home::teapots;
 use crate::support::ledger_smtp::LedgerSmtp;
 use crate::support::ledger_smtp::Manners;
@@ -134,11 +135,7 @@ fn a_file_named_hold_stops_it_at_once_and_without_it_sending_goes_on() {
     let relay = LedgerSmtp::start(slow);
     let mut home = Home::live(relay.port(), "");
     home.set("EMAIL__SESSIONS", "2");
-    let rows = |eta| -> Vec<_> {
-        (0..60)
-            .map(|n| teapots(&(3000 + n).to_string(), eta))
-            .collect()
-    };
+    let rows = |eta| orders_of_teapots(60, eta);
     home.import(&rows(in_days(20)));
     let running = home.serve();
     running.wait_for_words("ready");
@@ -178,11 +175,7 @@ fn asked_to_stop_in_the_middle_it_leaves_no_message_half_way() {
     };
     let relay = LedgerSmtp::start(slow);
     let home = Home::live(relay.port(), "");
-    let rows = |eta| -> Vec<_> {
-        (0..60)
-            .map(|n| teapots(&(3000 + n).to_string(), eta))
-            .collect()
-    };
+    let rows = |eta| orders_of_teapots(60, eta);
     home.import(&rows(in_days(20)));
     let running = home.serve();
     home.import(&rows(in_days(31)));

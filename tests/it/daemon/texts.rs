@@ -69,6 +69,20 @@ fn with_news(gateway: &HttpGateway, setting: Option<(&str, &str)>) -> (Home, Led
 }
 
 #[test]
+fn an_order_that_does_not_say_takes_no_consent_back() {
+    let gateway = HttpGateway::start(|_| Answer::json(201, &json!({"id": "g-1"})));
+    let (home, _relay) = with_news(&gateway, None);
+    let agreed = "SELECT count(*) FROM contacts WHERE sms_consent = 1 AND preferred = 'sms'";
+    let same = json!({"email": "customer-1042@accept.example"});
+    home.import(&[but(teapots("1043", in_days(20)), same.clone())]);
+    assert_eq!(home.number("SELECT count(*) FROM contacts"), 1);
+    assert_eq!(home.number(agreed), 1, "the second order said nothing");
+    let refused = json!({"email": "customer-1042@accept.example", "sms_consent": false});
+    home.import(&[but(teapots("1044", in_days(20)), refused)]);
+    assert_eq!(home.number(agreed), 0, "the third said no");
+}
+
+#[test]
 fn a_text_goes_out_once_with_its_words_and_its_identity() {
     let gateway = HttpGateway::start(|_| Answer::json(201, &json!({"id": "g-1"})));
     let (home, relay) = with_news(&gateway, None);

@@ -1,10 +1,10 @@
 //! Taking in what the shop says.
 
-use super::props::{MONDAY, at, eta, hash_of, teapots};
+use super::props::{MONDAY, at, email_hash, eta, hash_of, teapots};
 use super::stage::{Stage, overtaken};
 use backorderd::domain::contact::{PhoneNumber, Preference};
 use backorderd::domain::eta::Eta;
-use backorderd::domain::mirror::{Claims, reclaim};
+use backorderd::domain::mirror::{Claims, Wishes, reclaim};
 use backorderd::domain::notice_key::Mode;
 use backorderd::domain::order::EtaOrigin;
 use backorderd::domain::quantity::Quantity;
@@ -95,6 +95,7 @@ promises![
     an_order_beats_a_line_beats_a_sku_beats_the_source,
     a_date_set_against_older_rows_is_refused,
     what_an_order_leaves_out_about_its_customer_stays,
+    wishes_are_known_of_contacts_that_were_seen,
     a_changed_customer_makes_all_their_open_orders_due,
     a_source_and_its_rejected_rows_are_remembered,
     more_rows_than_fit_one_statement_are_one_import,
@@ -388,8 +389,31 @@ async fn a_date_set_against_older_rows_is_refused(stage: Stage) {
     assert!(overtaken(&refused.await));
 }
 
+async fn wishes_are_known_of_contacts_that_were_seen(stage: Stage) {
+    let willing = Row {
+        sms_consent: Some(true),
+        preferred: Some(Preference::Sms),
+        ..teapots("L1", "1042")
+    };
+    stage
+        .import(&[willing, teapots("L2", "1043")], MONDAY)
+        .await;
+    let (anna, bert) = (email_hash("1042"), email_hash("1043"));
+    let asked = [anna.as_str(), bert.as_str(), "nobody's"];
+    let known = stage.store.read().wishes(stage.shop, &asked).await.unwrap();
+    let wishes = |sms_consent, preferred| Wishes {
+        sms_consent,
+        preferred,
+    };
+    assert_eq!(known.len(), 2);
+    assert_eq!(known[&anna], wishes(true, Preference::Sms));
+    assert_eq!(known[&bert], wishes(false, Preference::Email));
+    let elsewhere = stage.store.read().wishes(stage.shop + 1, &asked).await;
+    assert!(elsewhere.unwrap().is_empty());
+}
+
 async fn what_an_order_leaves_out_about_its_customer_stays(stage: Stage) {
-    let phone = PhoneNumber::parse("+442079460123", None).unwrap();
+    let phone = PhoneNumber::parse("+447400120123", None).unwrap();
     let first = Row {
         phone: Some(phone.clone()),
         sms_consent: Some(true),

@@ -14,7 +14,6 @@ use backorderd::store::types::{Claimed, Mark};
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::mirror::ContactHashes;
 use chrono::{NaiveDate, NaiveDateTime};
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Monday afternoon in London: when the shop's orders are first seen.
@@ -51,39 +50,18 @@ pub fn worker(n: u128) -> WorkerId {
 pub fn teapots(line: &str, order: &str) -> Row {
     Row {
         at_line: 2,
-        line_key: line.to_owned(),
-        order_key: None,
-        order_number: order.to_owned(),
-        status: RowStatus::Waiting,
         customer_name: Some(format!("Customer {order}")),
         email: Some(EmailAddress::parse(&address(order)).expect("an address")),
-        phone: None,
-        sms_consent: None,
-        preferred: None,
         locale: Some(Locale::parse("en").expect("a locale")),
-        zone: None,
-        country: None,
-        customer_deleted: false,
         sku: Some("TP".to_owned()),
         product_name: Some("Enamel teapot".to_owned()),
         ordered: Quantity::pieces(2),
-        shipped: None,
-        cancelled: None,
         price_minor: Some(2950),
         currency: Some("GBP".to_owned()),
         supplier: Some("Potter".to_owned()),
-        warehouse: None,
-        ordered_at: None,
         ordered_on: Some(day("2026-02-16")),
         eta: Some(eta("2026-03-06")),
-        eta_confirmed_at: None,
-        told: None,
-        reason: None,
-        shipments: Vec::new(),
-        view_url: None,
-        cancel_url: None,
-        extras: BTreeMap::new(),
-        updated_at: None,
+        ..Row::bare(line, order, RowStatus::Waiting)
     }
 }
 

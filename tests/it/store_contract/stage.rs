@@ -15,7 +15,8 @@ use backorderd::domain::outcome::Outcome;
 use backorderd::domain::plan::plan;
 use backorderd::domain::policy::Policy;
 use backorderd::domain::row::Row;
-use backorderd::domain::time::Instant;
+use backorderd::domain::time::{Instant, Length};
+use backorderd::domain::worker::Role;
 use backorderd::store::read::lists::MessageFilter;
 use backorderd::store::read::situations::ReadSituation;
 use backorderd::store::types::{
@@ -24,15 +25,17 @@ use backorderd::store::types::{
 };
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::mirror::MirrorInput;
+use backorderd::store::write::workers::NewWorker;
 use backorderd::store::{Place, Store};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// The engines the contract is held against.
@@ -111,6 +114,24 @@ enum Raw {
     Postgres(PgConnection),
 }
 
+/// Who works on every stage.
+const WORKERS: std::ops::RangeInclusive<u128> = 1..=9;
+/// Longer than a case takes on a slow machine.
+const ALIVE: Length = Length::hours(1);
+
+/// See [`Stage::standstill`].
+pub struct Standstill(Raw);
+
+impl Standstill {
+    pub async fn let_go(self) {
+        let done = match self.0 {
+            Raw::Sqlite(mut raw) => raw.execute("ROLLBACK").await.map(drop),
+            Raw::Postgres(mut raw) => raw.execute("ROLLBACK").await.map(drop),
+        };
+        done.expect("an end");
+    }
+}
+
 /// One fresh database with one shop.
 pub struct Stage {
     ground: Arc<Ground>,
@@ -128,13 +149,53 @@ impl Stage {
             .ensure_shop("shop", "The Shop", "Europe/London")
             .await
             .expect("a shop");
-        Stage {
+        let stage = Stage {
             ground,
             store,
             shop,
             mode: Mode::Live,
             policy: Policy::default(),
             uids: AtomicU64::new(1),
+        };
+        for by in WORKERS {
+            stage.enlist(by).await;
+        }
+        stage
+    }
+
+    /// Makes a worker known, alive for longer than a case takes.
+    pub async fn enlist(&self, by: u128) {
+        let worker = NewWorker {
+            id: worker(by),
+            name: None,
+            host: "mill".to_owned(),
+            pid: u32::try_from(by).expect("a small number"),
+            version: "1.0.0".to_owned(),
+            role: Role::All,
+            alive: ALIVE,
+        };
+        let enlisted = self.store.enlist(worker, at(MONDAY)).await;
+        enlisted.expect("an enlisted worker");
+    }
+
+    /// A worker falls silent for longer than it promised.
+    pub async fn dies(&self, by: u128) {
+        const SILENT: &str = "UPDATE workers SET heartbeat_at = heartbeat_at - $2 WHERE id = $1";
+        let (id, silent) = (worker(by).0, ALIVE.0 + 1);
+        let died = match self.raw().await {
+            Raw::Sqlite(mut raw) => {
+                let silent = sqlx::query(SILENT).bind(id).bind(silent);
+                silent.execute(&mut raw).await.map(|d| d.rows_affected())
+            }
+            Raw::Postgres(mut raw) => {
+                let silent = sqlx::query(SILENT).bind(id).bind(silent);
+                silent.execute(&mut raw).await.map(|d| d.rows_affected())
+            }
+        };
+        let died = died.expect("an answer");
+        // With a file everybody else is forgotten with the first sweep.
+        if let BackEnd::Postgres = self.back_end() {
+            assert_eq!(died, 1, "no worker {by}");
         }
     }
 
@@ -210,6 +271,35 @@ impl Stage {
                 done.map(|d| d.rows_affected())
             }
         }
+    }
+
+    /// Keeps all messages as they are until it is let go. On PostgreSQL whoever
+    /// changes one waits there, with what it looked at before in its hands; on
+    /// SQLite nobody writes at all.
+    pub async fn standstill(&self) -> Standstill {
+        Standstill(match self.raw().await {
+            Raw::Sqlite(mut raw) => {
+                let stop = raw.execute("BEGIN IMMEDIATE").await;
+                stop.expect("the file's lock");
+                Raw::Sqlite(raw)
+            }
+            Raw::Postgres(mut raw) => {
+                let stop = sqlx::raw_sql("BEGIN; SELECT no FROM messages FOR UPDATE");
+                raw.execute(stop).await.expect("the messages' locks");
+                Raw::Postgres(raw)
+            }
+        })
+    }
+
+    /// Returns when this many writers wait for a lock, or when `last` is done.
+    /// SQLite does not say who waits: there it returns at once.
+    pub async fn until_waiting<T>(&self, n_writers: i64, last: &JoinHandle<T>) {
+        if let BackEnd::Sqlite = self.back_end() {
+            return;
+        }
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while self.number(waiting).await < n_writers && !last.is_finished() {}
     }
 
     // ---- the shop speaks ----
@@ -367,6 +457,8 @@ impl Stage {
                 })
                 .collect(),
             held: false,
+            brake: None,
+            planner: None,
         }
     }
 

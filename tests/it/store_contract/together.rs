@@ -1,15 +1,14 @@
 //! Two processes on one database at the same moment. On SQLite they take turns
 //! at the file; on PostgreSQL their transactions really overlap.
 //!
-//! Nobody can see from outside which of two overlapping commits came first, so
-//! the cases look at what is left once the promise was given: after a hold (an
-//! import, a suppression) has been answered, the number of messages being sent
-//! must not rise any more.
+//! Nobody can see from outside which of two overlapping commits came first. So
+//! a mark is stopped midway, or the cases look at what is left once a promise
+//! was given: after the answer the number of messages being sent must not rise.
 
 use super::props::{
-    MONDAY, accepted, address, ask, at, doubt, email_hash, eta, mark_of, refused, teapots, worker,
+    GIVEN_UP, MONDAY, address, ask, at, doubt, email_hash, eta, mark_of, refused, teapots, worker,
 };
-use super::stage::{Stage, overtaken};
+use super::stage::{BackEnd, Stage, overtaken};
 use backorderd::domain::contact::EmailAddress;
 use backorderd::domain::ids::MessageNo;
 use backorderd::domain::kinds::ChannelName;
@@ -17,7 +16,7 @@ use backorderd::domain::message::MessageState;
 use backorderd::domain::mirror::EtaChange;
 use backorderd::domain::order::EtaOrigin;
 use backorderd::domain::row::Row;
-use backorderd::store::Store;
+use backorderd::domain::time::Length;
 use backorderd::store::types::{Claimed, Review};
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::mirror::ClaimChange;
@@ -30,14 +29,18 @@ use tokio::task::JoinSet;
 promises![
     two_workers_that_claim_at_once_share_no_message,
     once_a_hold_is_answered_no_mark_passes,
+    once_an_address_is_suppressed_nothing_to_it_is_marked,
+    once_a_refusal_is_recorded_nothing_to_its_address_is_marked,
     once_an_import_is_answered_no_older_word_is_marked,
     once_a_date_is_set_no_older_word_is_marked,
-    once_an_address_is_suppressed_nothing_to_it_is_marked,
+    a_hold_amid_many_marks_stops_all_that_come_later,
     of_two_planners_of_an_order_one_hears_that_it_stays_due,
     a_plan_and_a_claim_of_the_same_message_do_not_both_win,
     of_two_imports_of_the_same_rows_one_is_overtaken,
     refusals_recorded_on_both_sides_do_not_block_each_other,
     whoever_settles_at_the_same_moment_settles_once,
+    where_others_may_live_only_what_they_left_for_long_is_taken_over,
+    what_changes_nothing_wakes_nobody,
 ];
 
 fn orders(n: u32) -> Vec<Row> {
@@ -96,107 +99,111 @@ async fn two_workers_that_claim_at_once_share_no_message(stage: Stage) {
     assert_eq!(stage.number(doubly).await, 0);
 }
 
-/// Marks all of `claimed` over two stores while `act` runs; answers how many
-/// passed. Whatever is marked after `act` was answered has to be refused.
-async fn mark_during<F>(stage: &Stage, claimed: &[Claimed], act: F) -> usize
+/// A mark is stopped after it has looked and before it has written; meanwhile
+/// `act` forbids what it says. Whoever is answered first is obeyed: `act` has to
+/// wait for the mark, or the mark is refused.
+async fn forbid_midway<F>(stage: &Stage, message: &Claimed, act: F)
 where
-    F: Future<Output = ()>,
+    F: Future<Output = ()> + Send + 'static,
 {
-    let other = stage.another_store().await;
-    let answered = Arc::new(AtomicBool::new(false));
-    let n_asked = Arc::new(AtomicUsize::new(0));
-    let mut marks = JoinSet::new();
-    for (i, messages) in claimed.chunks(claimed.len().div_ceil(4)).enumerate() {
-        let store: Store = if i % 2 == 0 { &stage.store } else { &other }.clone();
-        let messages = messages.to_vec();
-        let (answered, n_asked) = (answered.clone(), n_asked.clone());
-        marks.spawn(async move {
-            let mut n_passed = 0;
-            for message in &messages {
-                n_asked.fetch_add(1, Ordering::SeqCst);
-                let late = answered.load(Ordering::SeqCst);
-                let passed = store.mark(worker(1), mark_of(message), at(MONDAY)).await;
-                let passed = passed.unwrap();
-                assert!(
-                    !(late && passed),
-                    "{} was marked after the answer",
-                    message.no
-                );
-                n_passed += usize::from(passed);
-            }
-            n_passed
-        });
-    }
-    while n_asked.load(Ordering::SeqCst) < claimed.len() / 3 {
-        tokio::task::yield_now().await;
-    }
-    act.await;
-    answered.store(true, Ordering::SeqCst);
-    let at_the_answer = submitting(stage).await;
-    let n_passed = marks.join_all().await.into_iter().sum();
-    assert_eq!(
-        submitting(stage).await,
-        at_the_answer,
-        "one came after the answer"
+    let still = stage.standstill().await;
+    let (store, mark) = (stage.store.clone(), mark_of(message));
+    let mark = tokio::spawn(async move { store.mark(worker(1), mark, at(MONDAY)).await });
+    stage.until_waiting(1, &mark).await;
+    let act = tokio::spawn(act);
+    stage.until_waiting(2, &act).await;
+    let forbidden_first = act.is_finished();
+    still.let_go().await;
+    let marked = mark.await.unwrap().unwrap();
+    act.await.unwrap();
+    assert!(
+        !(forbidden_first && marked),
+        "{} was marked after the answer",
+        message.no
     );
-    assert_eq!(at_the_answer, n_passed);
-    n_passed
-}
-
-async fn submitting(stage: &Stage) -> usize {
-    let n = "SELECT count(*) FROM messages WHERE state = 'submitting'";
-    usize::try_from(stage.number(n).await).unwrap()
+    let is = stage.state(message.no).await;
+    assert_eq!(marked, is == MessageState::Submitting, "{is}");
 }
 
 async fn once_a_hold_is_answered_no_mark_passes(stage: Stage) {
-    let claimed = claimed(&stage, 60).await;
-    let scopes = [("global", ""), ("channel", "email"), ("sku", "TP")];
-    let mut n_before = 0;
-    for ((scope, key), messages) in scopes.into_iter().zip(claimed.chunks(20)) {
-        let holder = stage.another_store().await;
-        let place = async {
-            let hold = NewHold {
-                scope,
-                key: key.to_owned(),
-                by: "mira".to_owned(),
-                why: "stop".to_owned(),
-                until: None,
-            };
-            assert!(holder.hold(hold, at(MONDAY)).await.unwrap());
+    let claimed = claimed(&stage, 6).await;
+    let holder = stage.another_store().await;
+    let contact = stage.situation("1006", MONDAY).await.order.contact_id.0;
+    let scopes = [
+        ("global", String::new()),
+        ("channel", "email".to_owned()),
+        ("order", "1003".to_owned()),
+        ("sku", "TP".to_owned()),
+        ("supplier", "Potter".to_owned()),
+        ("customer", contact.to_string()),
+    ];
+    for (message, (scope, key)) in claimed.iter().zip(scopes) {
+        let hold = NewHold {
+            scope,
+            key: key.clone(),
+            by: "mira".to_owned(),
+            why: "stop".to_owned(),
+            until: None,
         };
-        // What passed in earlier rounds is recorded, so that each counts anew.
-        n_before += mark_during(&stage, messages, place).await;
-        for message in messages {
-            if stage.state(message.no).await == MessageState::Submitting {
-                assert!(stage.record(1, message, accepted(), MONDAY).await);
-            }
-        }
-        let released = holder.release(scope, key, "mira", None, at(MONDAY)).await;
+        let placing = holder.clone();
+        let place = async move { assert!(placing.hold(hold, at(MONDAY)).await.unwrap()) };
+        forbid_midway(&stage, message, place).await;
+        let released = holder.release(scope, &key, "mira", None, at(MONDAY)).await;
         assert!(released.unwrap());
     }
-    let sent = "SELECT count(*) FROM messages WHERE state = 'sent'";
-    assert_eq!(stage.number(sent).await, n_before as i64);
+}
+
+async fn once_an_address_is_suppressed_nothing_to_it_is_marked(stage: Stage) {
+    let message = claimed(&stage, 1).await.remove(0);
+    // Its customer is reached elsewhere by now: no order leads to the address.
+    let moved = stage
+        .force("UPDATE contacts SET email_hash = 'elsewhere'")
+        .await;
+    assert_eq!(moved.unwrap(), 1);
+    let other = stage.another_store().await;
+    let stop = async move {
+        let (hash, email) = (email_hash("1001"), ChannelName::Email);
+        let stop = other.suppress(&hash, email, "stop", "person", at(MONDAY));
+        stop.await.unwrap();
+    };
+    forbid_midway(&stage, &message, stop).await;
+}
+
+async fn once_a_refusal_is_recorded_nothing_to_its_address_is_marked(stage: Stage) {
+    let twin = Row {
+        email: orders(1)[0].email.clone(),
+        ..teapots("L2", "1002")
+    };
+    stage.announce(&[orders(1).remove(0), twin], MONDAY).await;
+    stage.review(MONDAY).await;
+    let mut claimed = stage.claim(1, MONDAY).await;
+    let (first, second) = (claimed.remove(0), claimed.remove(0));
+    assert!(stage.mark(1, &first, MONDAY).await);
+    let other = stage.another_store().await;
+    let report = stage.report(&first, refused(), at(MONDAY));
+    let record = async move {
+        let recorded = other.record(worker(1), report, at(MONDAY)).await;
+        assert!(recorded.unwrap());
+    };
+    forbid_midway(&stage, &second, record).await;
 }
 
 async fn once_an_import_is_answered_no_older_word_is_marked(stage: Stage) {
-    let claimed = claimed(&stage, 40).await;
-    let later: Vec<Row> = orders(40)
-        .into_iter()
-        .map(|row| Row {
-            eta: Some(eta("2026-03-20")),
-            ..row
-        })
-        .collect();
-    let (input, changes) = stage.merged(&later, false, MONDAY).await;
+    let message = claimed(&stage, 1).await.remove(0);
+    let later = Row {
+        eta: Some(eta("2026-03-20")),
+        ..teapots("L1", "1001")
+    };
+    let (input, changes) = stage.merged(&[later], false, MONDAY).await;
     let importer = stage.another_store().await;
-    let import = async { importer.commit_mirror(input, changes).await.unwrap() };
-    mark_during(&stage, &claimed, import).await;
+    let import = async move { importer.commit_mirror(input, changes).await.unwrap() };
+    forbid_midway(&stage, &message, import).await;
+    assert_eq!(stage.due(MONDAY).await.len(), 1);
 }
 
 async fn once_a_date_is_set_no_older_word_is_marked(stage: Stage) {
-    let claimed = claimed(&stage, 40).await;
-    let read = stage.store.read();
-    let revision = read.mirror_revision().await.unwrap();
+    let message = claimed(&stage, 1).await.remove(0);
+    let revision = stage.store.read().mirror_revision().await.unwrap();
     let claims = vec![ClaimChange {
         shop_id: stage.shop,
         scope: "sku",
@@ -204,47 +211,61 @@ async fn once_a_date_is_set_no_older_word_is_marked(stage: Stage) {
         set: Some((eta("2026-04-01"), None)),
         origin: EtaOrigin::Operator,
     }];
-    let lines = (1..=40)
-        .map(|i| EtaChange {
-            line_key: format!("L{i}"),
-            eta: eta("2026-04-01"),
-            origin: EtaOrigin::Operator,
-            reason: None,
-        })
-        .collect();
-    let setter = stage.another_store().await;
-    let mode = stage.mode;
-    let set = async {
+    let lines = vec![EtaChange {
+        line_key: "L1".to_owned(),
+        eta: eta("2026-04-01"),
+        origin: EtaOrigin::Operator,
+        reason: None,
+    }];
+    let (setter, mode) = (stage.another_store().await, stage.mode);
+    let set = async move {
         let done = setter.commit_claims(revision, claims, lines, mode, "mira", at(MONDAY));
         done.await.unwrap();
     };
-    mark_during(&stage, &claimed, set).await;
+    forbid_midway(&stage, &message, set).await;
 }
 
-async fn once_an_address_is_suppressed_nothing_to_it_is_marked(stage: Stage) {
-    let claimed = claimed(&stage, 30).await;
+async fn a_hold_amid_many_marks_stops_all_that_come_later(stage: Stage) {
+    let claimed = claimed(&stage, 40).await;
     let other = stage.another_store().await;
-    for (i, message) in claimed.iter().enumerate() {
-        let hash = email_hash(&format!("{}", 1001 + i));
-        let (marking, stopping) = if i % 2 == 0 {
-            (&stage.store, &other)
-        } else {
-            (&other, &stage.store)
-        };
-        let stop = async {
-            let stop = stopping.suppress(&hash, ChannelName::Email, "stop", "person", at(MONDAY));
-            stop.await.unwrap();
-            stage.state(message.no).await
-        };
-        let mark = marking.mark(worker(1), mark_of(message), at(MONDAY));
-        let (marked, at_the_answer) = tokio::join!(mark, stop);
-        let is = if marked.unwrap() {
-            MessageState::Submitting
-        } else {
-            MessageState::Leased
-        };
-        assert_eq!(at_the_answer, is, "{}", message.no);
+    let held = Arc::new(AtomicBool::new(false));
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    let mut marks = JoinSet::new();
+    for (messages, store) in claimed.chunks(10).zip([&stage.store, &other].repeat(2)) {
+        let (messages, store) = (messages.to_vec(), store.clone());
+        let (held, n_asked) = (held.clone(), n_asked.clone());
+        marks.spawn(async move {
+            let mut n_passed = 0;
+            for message in &messages {
+                n_asked.fetch_add(1, Ordering::SeqCst);
+                let late = held.load(Ordering::SeqCst);
+                let passed = store.mark(worker(1), mark_of(message), at(MONDAY)).await;
+                let passed = passed.unwrap();
+                assert!(!(late && passed), "{} was marked under a hold", message.no);
+                n_passed += i64::from(passed);
+            }
+            n_passed
+        });
     }
+    while n_asked.load(Ordering::SeqCst) < claimed.len() / 3 {
+        tokio::task::yield_now().await;
+    }
+    let hold = NewHold {
+        scope: "global",
+        key: String::new(),
+        by: "mira".to_owned(),
+        why: "stop".to_owned(),
+        until: None,
+    };
+    assert!(other.hold(hold, at(MONDAY)).await.unwrap());
+    held.store(true, Ordering::SeqCst);
+    let submitting = "SELECT count(*) FROM messages WHERE state = 'submitting'";
+    let at_the_answer = stage.number(submitting).await;
+    assert_eq!(
+        marks.join_all().await.into_iter().sum::<i64>(),
+        at_the_answer
+    );
+    assert_eq!(stage.number(submitting).await, at_the_answer);
 }
 
 async fn of_two_planners_of_an_order_one_hears_that_it_stays_due(stage: Stage) {
@@ -378,6 +399,7 @@ async fn whoever_settles_at_the_same_moment_settles_once(stage: Stage) {
     let claimed = stage.claim(1, "2026-02-16 14:45").await;
     assert_eq!(claimed.len(), N as usize);
     let over = at("2026-02-16 15:05");
+    stage.dies(1).await;
     let (a, b) = tokio::join!(
         stage.store.sweep(worker(2), over),
         other.sweep(worker(3), over),
@@ -387,4 +409,34 @@ async fn whoever_settles_at_the_same_moment_settles_once(stage: Stage) {
     assert_eq!(stage.number(waiting).await, N as i64);
     let told = "SELECT count(*) FROM told WHERE basis = 'possible'";
     assert_eq!(stage.number(told).await, N as i64);
+}
+
+async fn where_others_may_live_only_what_they_left_for_long_is_taken_over(stage: Stage) {
+    let claimed = claimed(&stage, 2).await;
+    assert!(stage.mark(1, &claimed[0], MONDAY).await);
+    // (queued again, in doubt) after a sweep at this time.
+    let expected = match stage.back_end() {
+        // Whoever sweeps holds the delivery lock: everybody else is dead.
+        BackEnd::Sqlite => [(MONDAY, (1, 1)), (GIVEN_UP, (0, 0))],
+        BackEnd::Postgres => [(MONDAY, (0, 0)), (GIVEN_UP, (1, 1))],
+    };
+    for (time, found) in expected {
+        let swept = stage.store.sweep(worker(2), at(time)).await.unwrap();
+        assert_eq!((swept.queued, swept.in_doubt), found, "{time}");
+    }
+}
+
+async fn what_changes_nothing_wakes_nobody(stage: Stage) {
+    stage.announce(&orders(1), MONDAY).await;
+    let mut mine = stage.store.read().watch().await.unwrap();
+    mine.has_news().await.unwrap();
+    // What a daemon does whenever it hears of something.
+    let now = at(MONDAY);
+    stage.store.sweep(worker(1), now).await.unwrap();
+    stage.store.settle_doubts(now).await.unwrap();
+    stage.store.tidy(now, Length::hours(24)).await.unwrap();
+    assert!(stage.claim(1, MONDAY).await.is_empty());
+    assert!(!mine.has_news().await.unwrap(), "it would never rest");
+    assert_eq!(stage.store.wake_all(now).await.unwrap(), 1);
+    assert!(mine.has_news().await.unwrap());
 }

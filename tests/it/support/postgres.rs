@@ -21,6 +21,10 @@ const TEMPLATE_LOCK: i64 = 0x0b0e;
 ///
 /// # Panics
 /// There is none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "scripts/test hands the server over in the environment"
+)]
 pub fn address() -> String {
     std::env::var(ADDRESS).unwrap_or_else(|_| {
         panic!(

@@ -13,7 +13,7 @@ use crate::domain::message::{CLAIMS_TOGETHER_MAX, CLAIMS_WITHOUT_OUTCOME_MAX};
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, sql, statements};
+use crate::store::conn::{Conn, server_now, sql, statements};
 use crate::store::statement::{Halt, column, rows, run, value};
 use crate::store::types::{Claimed, StoreError};
 use crate::store::write::locks;
@@ -35,27 +35,32 @@ pub struct Claim {
 }
 
 /// Not said while held: the whole shop, a channel, or one of its orders.
+///
+/// The queue is walked in its order and no further than asked for, however long
+/// it is. Two small words keep PostgreSQL from working it off as a whole first:
+/// the plus hides the index by age, `OFFSET 0` has what stands in the way of a
+/// message looked up for that message alone.
 macro_rules! pick {
     ($lock:literal) => {
         concat!(
             "
 SELECT m.no FROM messages m
 WHERE m.state = 'queued' AND m.held = FALSE AND m.mode = $1
-  AND m.due_at <= $2 AND m.not_after >= $2 AND m.claims < $3
+  AND m.due_at <= $2 AND +m.not_after >= $2 AND m.claims < $3
   AND (CAST($4 AS BIGINT) IS NULL OR m.run_no = $4)
   AND m.channel IN (SELECT CAST(e.atom AS TEXT) FROM json_each($5) AS e)
   -- Apart from the channels': asked once, it spares the walk through the queue.
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global')
   AND m.channel NOT IN (SELECT h.key FROM holds h WHERE h.scope = 'channel')
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
-    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version)
+    WHERE n.message_no = m.no AND n.fact_version <> o.fact_version LIMIT 1 OFFSET 0)
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN held_orders v ON v.order_id = n.order_id
-    WHERE n.message_no = m.no)
+    WHERE n.message_no = m.no LIMIT 1 OFFSET 0)
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN notices f ON f.order_id = n.order_id
       AND f.channel = n.channel AND f.mode = n.mode AND f.in_flight = TRUE
-    WHERE n.message_no = m.no)
+    WHERE n.message_no = m.no LIMIT 1 OFFSET 0)
   AND NOT EXISTS (SELECT 1 FROM suppressions s
-    WHERE s.address_hash = m.address_hash AND s.channel = m.channel)
+    WHERE s.address_hash = m.address_hash AND s.channel = m.channel LIMIT 1 OFFSET 0)
 ORDER BY m.due_at, m.no LIMIT $6",
             $lock
         )
@@ -65,11 +70,28 @@ ORDER BY m.due_at, m.no LIMIT $6",
 const PICK: &str = pick!("");
 const PICK_AMONG_OTHERS: &str = pick!(" FOR UPDATE OF m SKIP LOCKED");
 
-const LEASE: &str = "
+macro_rules! lease {
+    ($($fence:tt)*) => {
+        concat!(
+            "
 UPDATE messages SET state = 'leased', owner = $2, epoch = epoch + 1, claims = claims + 1,
   lease_until = $3
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'
-RETURNING no";
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'",
+            $($fence)*
+            "
+RETURNING no"
+        )
+    };
+}
+
+const LEASE: &str = lease!();
+/// Only who is alive in the eyes of the others: they would take it away again.
+const LEASE_ALIVE: &str = lease!(
+    "
+  AND EXISTS (SELECT 1 FROM workers w WHERE w.id = $2 AND w.heartbeat_at + w.alive_ms > ",
+    server_now!(),
+    ")",
+);
 
 const READ_CLAIMED: &str = "
 SELECT m.no, m.uid, m.epoch, m.channel, m.kind, m.mode, m.run_no, m.counted, m.doubts,
@@ -97,7 +119,7 @@ SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1)
 
 statements![
     PICK | PICK_AMONG_OTHERS,
-    LEASE,
+    LEASE | LEASE_ALIVE,
     READ_CLAIMED,
     READ_THREADS,
     HAS_ANY
@@ -146,7 +168,8 @@ async fn take(
     if picked.is_empty() {
         return Ok(picked);
     }
-    column!(c, LEASE, json(&picked), ask.by.0, ask.lease_until.0)
+    let lease = sql(c, LEASE, LEASE_ALIVE);
+    column!(c, lease, json(&picked), ask.by.0, ask.lease_until.0)
 }
 
 /// See [`crate::store::Store::claim`].

@@ -1,11 +1,12 @@
 //! An SMTP reply as the relay wrote it: code, lines, enhanced code, queue id.
 //!
-//! Parsed from the whole lines that the wire hands up. The library's own parser knows
+//! Parsed from the whole lines that the wire hands up, and from the
+//! `Diagnostic-Code` of a delivery report. The library's own parser knows
 //! only codes whose second digit is 0 to 5; relays use others (571), and what
 //! they mean is decided by the first digit all the same (RFC 5321, 4.2.1).
 
 /// Lines kept of one reply; what follows is read and dropped.
-pub(super) const REPLY_LINES_MAX: usize = 64;
+pub const REPLY_LINES_MAX: usize = 64;
 /// Longest queue id we believe in.
 const QUEUE_ID_BYTES_MAX: usize = 100;
 
@@ -101,7 +102,7 @@ impl Reply {
 }
 
 /// The code a reply line starts with.
-pub(super) fn code_of(line: &str) -> Option<u16> {
+pub fn code_of(line: &str) -> Option<u16> {
     let bytes = line.as_bytes();
     let mark = bytes.get(3).copied().unwrap_or(b' ');
     if bytes.len() < 3 || !bytes[..3].iter().all(u8::is_ascii_digit) || !b" -".contains(&mark) {
@@ -114,7 +115,7 @@ pub(super) fn code_of(line: &str) -> Option<u16> {
 }
 
 /// Whether this line ends its reply.
-pub(super) fn is_final(line: &str) -> bool {
+pub fn is_final(line: &str) -> bool {
     line.as_bytes().get(3) != Some(&b'-')
 }
 

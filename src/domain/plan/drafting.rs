@@ -1,0 +1,227 @@
+//! From the owed notice to drafts, one per channel that needs one.
+//!
+//! Compares with what is queued, on its way or was said, so that nothing is
+//! said twice, what is still right stays queued, and what is not is superseded.
+
+use super::channels::{reachable_channels, wanted_channels};
+use super::owed::Owed;
+use super::{Draft, OrderPlan};
+use crate::domain::assess::day_after;
+use crate::domain::ids::MessageNo;
+use crate::domain::kinds::{ChannelName, Kind};
+use crate::domain::message::{MessageState, earliest_send};
+use crate::domain::notice_key::{Mode, notice_key};
+use crate::domain::order::{PastNotice, Situation};
+use crate::domain::policy::Policy;
+use crate::domain::reason::{Reason, Verdict};
+use crate::domain::statement::{LineStatement, Statement};
+use crate::domain::time::Instant;
+
+/// Turns the owed notice into drafts, one per channel that needs one.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the second half of `plan`, split off to fit a screen"
+)]
+pub(super) fn draft(
+    s: &Situation,
+    policy: &Policy,
+    mode: Mode,
+    now: Instant,
+    kind: Kind,
+    statement: &Statement,
+    owed: &Owed,
+    out: &mut OrderPlan,
+) {
+    let discriminator = owed.discriminator(kind);
+    // Only a queued message is compared by its facts.
+    let has_queue = s.notices.iter().any(|n| n.in_queue);
+    let hash = has_queue.then(|| statement.facts_hash());
+    let key_on = |channel| notice_key(&s.order.key, kind, &discriminator, channel, mode, 0);
+    let holds_key = |channel| {
+        let key = key_on(channel);
+        s.notices
+            .iter()
+            .find(|n| n.key.as_deref() == Some(key.as_str()))
+    };
+
+    let mut channels = wanted_channels(s, policy, kind, owed.promised);
+    // A channel on which this failed is not tried again; must-arrive kinds
+    // take the other one.
+    let came_back = |channel| {
+        s.notices.iter().filter(move |n| {
+            n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
+        })
+    };
+    let same_news = |n: &&PastNotice| news(&n.discriminator) == news(&discriminator);
+    let failed_on = |channel| {
+        // A person's no is no failure: it holds for every channel.
+        holds_key(channel).is_some_and(|n| {
+            n.state.is_final() && !n.state.is_sent() && n.state != MessageState::Withdrawn
+        }) || came_back(channel).any(|n| same_news(&n))
+    };
+    if kind.must_arrive() && channels.len() == 1 && failed_on(channels[0]) {
+        let others = reachable_channels(s, policy);
+        let tried = channels[0];
+        channels.extend(others.into_iter().filter(|c| *c != tried));
+    }
+    let only_one = channels.len() == 1;
+    // A day that is named must not be over when the message arrives.
+    let true_until = statement
+        .lines
+        .iter()
+        .filter_map(|line| line.promise?.last())
+        .min()
+        .and_then(|day| day_after(day, &s.order))
+        .unwrap_or(Instant(i64::MAX));
+    if channels.is_empty() {
+        out.verdicts
+            .push(Verdict::quiet(Some(kind), Reason::Unreachable));
+    }
+    for channel in &channels {
+        // What came back raised `told_seq`, so its news has a key of its own:
+        // without this it would be said, and come back, for ever.
+        let returned = came_back(*channel).filter(same_news);
+        let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
+        let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == *channel;
+        let flying = s.notices.iter().find(in_the_way);
+        let reason = match (past, flying) {
+            (Some(past), _) if past.in_queue && Some(&past.facts_hash) == hash.as_ref() => {
+                out.keep.push(past.message);
+                Some(Reason::Queued {
+                    message: past.message,
+                    due_at: past.due_at,
+                })
+            }
+            (_, Some(flying)) => Some(Reason::InFlight {
+                message: flying.message,
+            }),
+            (Some(past), None) if past.state.is_sent() => Some(Reason::AlreadySaid {
+                message: past.message,
+            }),
+            (Some(past), None) if past.state.is_final() => Some(Reason::CannotSay {
+                message: past.message,
+            }),
+            // In doubt: whether it was said is about to be settled.
+            (Some(past), None) if !past.in_queue => Some(Reason::InFlight {
+                message: past.message,
+            }),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            out.verdicts.push(Verdict {
+                channel: Some(*channel),
+                ..Verdict::quiet(Some(kind), reason)
+            });
+            continue;
+        }
+        let due_at = due_at(s, policy, kind, *channel, owed, true_until, now);
+        out.verdicts.push(Verdict::said(kind, *channel));
+        out.drafts.push(Draft {
+            kind,
+            channel: *channel,
+            discriminator: discriminator.clone(),
+            key: key_on(*channel),
+            statement: statement.clone(),
+            due_at,
+            not_after: due_at.plus(policy.retry.age_max(kind)).min(true_until),
+            promised: owed.promised,
+        });
+    }
+    let superseded: Vec<MessageNo> = s
+        .notices
+        .iter()
+        .filter(|n| n.in_queue && !out.keep.contains(&n.message))
+        .map(|n| n.message)
+        .collect();
+    out.supersede.extend(superseded);
+}
+
+/// A discriminator without the places in the ledger it starts from: the same
+/// news before and after a bounce.
+fn news(discriminator: &str) -> Vec<(&str, &str)> {
+    discriminator
+        .split(';')
+        .map(|mark| match mark.rsplit_once('@') {
+            Some((line, rest)) => (line, rest.split_once('>').map_or(rest, |(_, to)| to)),
+            None => (mark, ""),
+        })
+        .collect()
+}
+
+/// With nothing newly owed, a queued message stays only as the companion of
+/// one that was accepted: the text that waits for morning after the e-mail
+/// went out, as long as it is still true.
+pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
+    let hash = current.facts_hash();
+    for notice in s.notices.iter().filter(|n| n.in_queue) {
+        let sibling = s.notices.iter().any(|other| {
+            other.message != notice.message
+                && other.kind == notice.kind
+                && other.discriminator == notice.discriminator
+                && other.channel != notice.channel
+                && (other.state.is_sent() || other.in_flight)
+        });
+        if sibling && (notice.facts_hash == hash || covers(notice, s, current)) {
+            out.keep.push(notice.message);
+            let reason = Reason::Queued {
+                message: notice.message,
+                due_at: notice.due_at,
+            };
+            out.verdicts.push(Verdict {
+                channel: Some(notice.channel),
+                ..Verdict::quiet(Some(notice.kind), reason)
+            });
+        } else {
+            out.supersede.push(notice.message);
+        }
+    }
+}
+
+/// A ship or cancel notice's own lines leave the statement once its sibling
+/// told them; it stays true while their quantities are the ones it was
+/// written for and what waits has the date the sibling named.
+fn covers(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
+    let reached = |mark: &str| {
+        s.lines.iter().any(|line| {
+            let quantity = match notice.kind {
+                Kind::Shipped => line.shipped,
+                Kind::Cancelled => line.cancelled,
+                _ => return false,
+            };
+            mark == format!("{}:{quantity}", line.key)
+        })
+    };
+    let as_told = |line: &LineStatement| line.told.map(|told| told.promise) == line.promise;
+    notice.discriminator.split(';').all(reached) && current.waiting_lines().all(as_told)
+}
+
+/// The earliest decent moment to send.
+fn due_at(
+    s: &Situation,
+    policy: &Policy,
+    kind: Kind,
+    channel: ChannelName,
+    owed: &Owed,
+    true_until: Instant,
+    now: Instant,
+) -> Instant {
+    let zone = s.order.zone;
+    let today = now.day_in(zone);
+    let near = owed
+        .ripe
+        .iter()
+        .filter_map(|t| t.told_day)
+        .any(|day| (day - today).num_days() <= i64::from(policy.delay.near_days));
+    let at = match kind {
+        Kind::Delay | Kind::DateSet | Kind::Sooner | Kind::DateWithdrawn | Kind::Overdue
+            if !near =>
+        {
+            policy.delay.hours.earliest(now, zone)
+        }
+        _ => now,
+    };
+    // Put off, it would name a day that is over.
+    let at = if at < true_until { at } else { now };
+    let recipients = s.order.contact.zone.unwrap_or(zone);
+    earliest_send(channel, &policy.sms.hours, recipients, at)
+}

@@ -1,0 +1,355 @@
+//! What comes back: stored once, applied in any order, whatever it does.
+
+use super::props::{MONDAY, accepted, at, doubt, teapots};
+use super::stage::Stage;
+use backorderd::domain::contact::{PhoneNumber, Preference};
+use backorderd::domain::ids::{MessageNo, MessageUid};
+use backorderd::domain::kinds::{ChannelName, Kind};
+use backorderd::domain::message::MessageState;
+use backorderd::domain::notice_key::Mode;
+use backorderd::domain::outcome::{Evidence, Phase, Refusal};
+use backorderd::domain::quantity::Quantity;
+use backorderd::domain::receipt::{Receipt, ReceiptKind};
+use backorderd::domain::row::{Row, RowShipment};
+use backorderd::store::types::Claimed;
+use backorderd::store::write::receipts::{About, NewReceipt, Taken, UnclearMail};
+use uuid::Uuid;
+
+const HARD: ReceiptKind = ReceiptKind::Failed(Refusal::Hard);
+const SOFT: ReceiptKind = ReceiptKind::Failed(Refusal::Soft);
+const LATER: &str = "2026-02-16 14:40";
+
+fn report(event: &str, about: About, kind: ReceiptKind, now: &str) -> NewReceipt {
+    NewReceipt {
+        about,
+        receipt: Receipt {
+            event_key: event.to_owned(),
+            kind,
+            at: at(now),
+            evidence: Evidence::new(Phase::Done, "no such user").with_code(550),
+        },
+        source: "mail",
+        raw: Some(b"Status: 5.1.1".to_vec()),
+    }
+}
+
+async fn take(stage: &Stage, event: &str, uid: MessageUid, kind: ReceiptKind) -> Taken {
+    let new = report(event, About::Message(uid), kind, LATER);
+    stage.store.take_receipt(new, at(LATER)).await.unwrap()
+}
+
+/// A confirmation of order 1042 that was accepted.
+async fn sent(stage: &Stage) -> Claimed {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    stage.land(1, accepted(), MONDAY).await.remove(0)
+}
+
+promises![
+    a_bounce_takes_the_word_back_and_stops_the_address,
+    a_bounce_that_says_nothing_of_the_mailbox_stops_no_address,
+    the_same_report_twice_is_one,
+    a_delay_is_noted_and_changes_nothing,
+    a_report_that_comes_before_our_own_record_waits_for_it,
+    a_report_about_an_unknown_message_waits_a_day,
+    a_gateway_names_a_message_by_its_own_id,
+    any_report_settles_a_doubt,
+    a_bounce_ends_a_repetition_before_it_is_sent,
+    a_complaint_stops_the_address_and_the_message_stays_told,
+    what_must_arrive_goes_the_other_way_after_a_bounce,
+    a_ship_notice_that_came_back_was_not_told,
+    what_a_newer_message_told_stays_told,
+    nobody_is_suppressed_by_what_the_sandbox_returns,
+    mails_nobody_can_read_are_kept_once_and_for_a_while,
+];
+
+async fn a_bounce_takes_the_word_back_and_stops_the_address(stage: Stage) {
+    let message = sent(&stage).await;
+    stage.review(MONDAY).await;
+    assert!(stage.due(LATER).await.is_empty());
+    let taken = take(&stage, "e1", message.uid, HARD).await;
+    assert_eq!(taken, Taken::Applied(message.no, MessageState::Bounced));
+    assert_eq!(stage.state(message.no).await, MessageState::Bounced);
+    assert_eq!(
+        stage.told("1042").await,
+        ["2026-03-06 accepted", "2026-03-06 retracted"]
+    );
+    let s = stage.situation("1042", LATER).await;
+    assert!(s.lines[0].believed().is_empty());
+    assert_eq!(s.lines[0].told_seq(), 2);
+    assert_eq!(s.suppressed, [ChannelName::Email]);
+    assert_eq!(stage.due(LATER).await.len(), 1);
+    // Nothing else reaches the customer: it is a person's turn.
+    assert!(stage.review(LATER).await.messages.is_empty());
+    let read = stage.store.read();
+    let left = read.came_back(Mode::Live, 10).await.unwrap();
+    assert_eq!((left[0].no, left[0].order.as_str()), (message.no, "1042"));
+    assert_eq!(left[0].why, Some(HARD));
+    let receipts = read.receipts(message.no).await.unwrap();
+    assert_eq!((receipts[0].kind, receipts[0].code), (HARD, Some(550)));
+}
+
+async fn a_bounce_that_says_nothing_of_the_mailbox_stops_no_address(stage: Stage) {
+    let message = sent(&stage).await;
+    take(&stage, "e1", message.uid, SOFT).await;
+    assert_eq!(stage.state(message.no).await, MessageState::Bounced);
+    let s = stage.situation("1042", LATER).await;
+    assert!(s.suppressed.is_empty());
+    // Said once more in the same way it would come back again.
+    assert!(stage.review(LATER).await.messages.is_empty());
+}
+
+async fn the_same_report_twice_is_one(stage: Stage) {
+    let message = sent(&stage).await;
+    take(&stage, "e1", message.uid, HARD).await;
+    let again = take(&stage, "e1", message.uid, HARD).await;
+    assert_eq!(again, Taken::Known);
+    let other = take(&stage, "e2", message.uid, HARD).await;
+    assert_eq!(other, Taken::Applied(message.no, MessageState::Bounced));
+    let late = take(&stage, "e3", message.uid, ReceiptKind::Delivered).await;
+    assert_eq!(late, Taken::Applied(message.no, MessageState::Bounced));
+    assert_eq!(stage.told("1042").await.len(), 2);
+    let stored = "SELECT count(*) FROM receipts";
+    assert_eq!(stage.number(stored).await, 3);
+}
+
+async fn a_delay_is_noted_and_changes_nothing(stage: Stage) {
+    let message = sent(&stage).await;
+    stage.review(MONDAY).await;
+    let taken = take(&stage, "e1", message.uid, ReceiptKind::Delayed).await;
+    assert_eq!(taken, Taken::Applied(message.no, MessageState::Sent));
+    assert!(stage.due(LATER).await.is_empty());
+    assert_eq!(stage.told("1042").await, ["2026-03-06 accepted"]);
+}
+
+async fn a_report_that_comes_before_our_own_record_waits_for_it(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let message = stage.submit(1, MONDAY).await.remove(0);
+    let taken = take(&stage, "e1", message.uid, HARD).await;
+    assert_eq!(taken, Taken::Waits(message.no));
+    assert_eq!(stage.state(message.no).await, MessageState::Submitting);
+    assert_eq!(stage.store.apply_receipts(at(LATER)).await.unwrap(), 0);
+    assert!(stage.store.read().receipts_wait().await.unwrap());
+    assert!(stage.record(1, &message, accepted(), LATER).await);
+    assert_eq!(stage.store.apply_receipts(at(LATER)).await.unwrap(), 1);
+    assert!(!stage.store.read().receipts_wait().await.unwrap());
+    assert_eq!(stage.state(message.no).await, MessageState::Bounced);
+    assert_eq!(
+        stage.told("1042").await,
+        ["2026-03-06 accepted", "2026-03-06 retracted"]
+    );
+}
+
+async fn a_report_about_an_unknown_message_waits_a_day(stage: Stage) {
+    let nobody = MessageUid(Uuid::from_u128(0xdead));
+    assert_eq!(take(&stage, "e1", nobody, HARD).await, Taken::Parked);
+    assert!(stage.store.read().receipts_wait().await.unwrap());
+    stage
+        .store
+        .apply_receipts(at("2026-02-17 14:30"))
+        .await
+        .unwrap();
+    assert!(stage.store.read().receipts_wait().await.unwrap());
+    stage
+        .store
+        .apply_receipts(at("2026-02-17 14:41"))
+        .await
+        .unwrap();
+    assert!(!stage.store.read().receipts_wait().await.unwrap());
+}
+
+async fn a_gateway_names_a_message_by_its_own_id(stage: Stage) {
+    let about = || About::Reference {
+        relay: "relay".to_owned(),
+        reference: "4ABC".to_owned(),
+    };
+    // Faster than our own record of its answer.
+    let early = report("g1", about(), ReceiptKind::Delivered, MONDAY);
+    let taken = stage.store.take_receipt(early, at(MONDAY)).await.unwrap();
+    assert_eq!(taken, Taken::Parked);
+    let message = sent(&stage).await;
+    let relay = stage.store.read().attempts(message.no).await.unwrap();
+    let named = About::Reference {
+        relay: relay[0].relay.clone(),
+        reference: relay[0].reference.clone().unwrap(),
+    };
+    let on_time = report("g2", named, ReceiptKind::Delivered, LATER);
+    let taken = stage.store.take_receipt(on_time, at(LATER)).await.unwrap();
+    assert_eq!(taken, Taken::Applied(message.no, MessageState::Delivered));
+}
+
+async fn any_report_settles_a_doubt(stage: Stage) {
+    for (kind, state, told) in [
+        (ReceiptKind::Delayed, MessageState::Sent, "accepted"),
+        (ReceiptKind::Delivered, MessageState::Delivered, "accepted"),
+        (SOFT, MessageState::Bounced, "retracted"),
+    ] {
+        let order = format!("104{}", state as u8);
+        stage.announce(&[teapots(&order, &order)], MONDAY).await;
+        stage.review(MONDAY).await;
+        let message = stage.land(1, doubt(), MONDAY).await.remove(0);
+        assert_eq!(stage.state(message.no).await, MessageState::InDoubt);
+        let taken = take(&stage, &order, message.uid, kind).await;
+        assert_eq!(taken, Taken::Applied(message.no, state));
+        assert_eq!(
+            stage.told(&order).await,
+            [
+                "2026-03-06 possible".to_owned(),
+                format!("2026-03-06 {told}")
+            ]
+        );
+        let row = stage.message(message.no).await;
+        assert_eq!(row.settled_by.as_deref(), Some("receipt"));
+        let notices = stage.situation(&order, LATER).await.notices;
+        assert!(!notices[0].in_flight && !notices[0].in_queue);
+        // The quiet period ends, and nothing is left to settle.
+        let over = at("2026-02-16 15:00");
+        let settled = stage.store.settle_doubts(over).await.unwrap();
+        assert_eq!((settled.once_more, settled.assumed), (0, 0));
+    }
+}
+
+async fn a_bounce_ends_a_repetition_before_it_is_sent(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let message = stage.land(1, doubt(), MONDAY).await.remove(0);
+    let over = "2026-02-16 14:45";
+    assert_eq!(
+        stage.store.settle_doubts(at(over)).await.unwrap().once_more,
+        1
+    );
+    assert_eq!(stage.state(message.no).await, MessageState::Queued);
+    take(&stage, "e1", message.uid, HARD).await;
+    assert_eq!(stage.state(message.no).await, MessageState::Bounced);
+    assert!(stage.claim(1, over).await.is_empty());
+    assert!(!stage.mark(1, &message, over).await);
+}
+
+async fn a_complaint_stops_the_address_and_the_message_stays_told(stage: Stage) {
+    let message = sent(&stage).await;
+    let taken = take(&stage, "e1", message.uid, ReceiptKind::Complaint).await;
+    assert_eq!(taken, Taken::Applied(message.no, MessageState::Delivered));
+    assert_eq!(stage.told("1042").await, ["2026-03-06 accepted"]);
+    let s = stage.situation("1042", LATER).await;
+    assert_eq!(s.suppressed, [ChannelName::Email]);
+    let why = "SELECT count(*) FROM suppressions WHERE reason = 'complaint' AND source = 'mail'";
+    assert_eq!(stage.number(why).await, 1);
+}
+
+async fn what_must_arrive_goes_the_other_way_after_a_bounce(mut stage: Stage) {
+    stage.policy.sms.enabled = true;
+    let row = Row {
+        phone: Some(PhoneNumber::parse("+447911123456", None).unwrap()),
+        sms_consent: Some(true),
+        preferred: Some(Preference::Email),
+        ..teapots("L1", "1042")
+    };
+    stage.announce(&[row], MONDAY).await;
+    stage.review(MONDAY).await;
+    let message = stage.land(1, accepted(), MONDAY).await.remove(0);
+    assert_eq!(message.channel, ChannelName::Email);
+    take(&stage, "e1", message.uid, HARD).await;
+    assert_eq!(stage.review(LATER).await.messages.len(), 1);
+    let text = stage.claim(1, LATER).await.remove(0);
+    assert_eq!(
+        (text.channel, text.kind),
+        (ChannelName::Sms, Kind::Confirmation)
+    );
+    let read = stage.store.read();
+    assert!(read.came_back(Mode::Live, 10).await.unwrap().is_empty());
+}
+
+fn parcel(key: &str) -> RowShipment {
+    RowShipment {
+        key: key.to_owned(),
+        shipped_at: None,
+        carrier: Some("UPS".to_owned()),
+        tracking_numbers: vec![format!("1Z{key}")],
+        tracking_url: None,
+        estimate_on: None,
+    }
+}
+
+/// Of three teapots so many have shipped, each in a parcel of its own.
+fn shipped(pieces: i64) -> Row {
+    Row {
+        ordered: Quantity::pieces(3),
+        shipped: Some(Quantity::pieces(pieces)),
+        shipments: (1..=pieces).map(|n| parcel(&format!("P{n}"))).collect(),
+        ..teapots("L1", "1042")
+    }
+}
+
+async fn ship(stage: &Stage, pieces: i64, from: &str, at: &str) -> Claimed {
+    stage.announce(&[shipped(pieces)], from).await;
+    stage.review(at).await;
+    stage.land(1, accepted(), at).await.remove(0)
+}
+
+async fn a_ship_notice_that_came_back_was_not_told(stage: Stage) {
+    stage.announce(&[shipped(0)], MONDAY).await;
+    stage.review(MONDAY).await;
+    stage.land(1, accepted(), MONDAY).await;
+    let first = ship(&stage, 1, "2026-02-17 10:00", "2026-02-17 10:10").await;
+    assert_eq!(first.kind, Kind::Shipped);
+    let s = stage.situation("1042", MONDAY).await;
+    assert_eq!(s.lines[0].shipped_told, Quantity::pieces(1));
+    assert!(s.untold_shipments.is_empty());
+    take(&stage, "e1", first.uid, SOFT).await;
+    let s = stage.situation("1042", MONDAY).await;
+    assert_eq!(s.lines[0].shipped_told, Quantity::ZERO);
+    assert_eq!(s.untold_shipments.len(), 1);
+}
+
+async fn what_a_newer_message_told_stays_told(stage: Stage) {
+    stage.announce(&[shipped(0)], MONDAY).await;
+    stage.review(MONDAY).await;
+    stage.land(1, accepted(), MONDAY).await;
+    let first = ship(&stage, 1, "2026-02-17 10:00", "2026-02-17 10:10").await;
+    let second = ship(&stage, 2, "2026-02-18 10:00", "2026-02-18 10:10").await;
+    assert_ne!(first.no, second.no);
+    take(&stage, "e1", first.uid, SOFT).await;
+    let s = stage.situation("1042", MONDAY).await;
+    assert_eq!(s.lines[0].shipped_told, Quantity::pieces(2));
+}
+
+async fn nobody_is_suppressed_by_what_the_sandbox_returns(mut stage: Stage) {
+    stage.mode = Mode::Sandbox;
+    let message = sent(&stage).await;
+    take(&stage, "e1", message.uid, HARD).await;
+    assert_eq!(stage.state(message.no).await, MessageState::Bounced);
+    let s = stage.situation("1042", LATER).await;
+    assert!(s.suppressed.is_empty());
+}
+
+async fn mails_nobody_can_read_are_kept_once_and_for_a_while(stage: Stage) {
+    let message = sent(&stage).await;
+    let mail = |event: &str, uid| UnclearMail {
+        uid,
+        event_key: event.to_owned(),
+        why: "no report",
+        raw: b"Dear shop".to_vec(),
+    };
+    let store = &stage.store;
+    let keep = |mail| store.set_mail_aside(mail, at(MONDAY));
+    assert!(keep(mail("u1", Some(message.uid))).await.unwrap());
+    assert!(keep(mail("u2", None)).await.unwrap());
+    assert!(!keep(mail("u2", None)).await.unwrap());
+    let listed = store.read().unclear_mails(10).await.unwrap();
+    let about: Vec<Option<MessageNo>> = listed.iter().map(|m| m.message).collect();
+    assert_eq!(about, [None, Some(message.no)]);
+    assert_eq!(stage.state(message.no).await, MessageState::Sent);
+    take(&stage, "e1", message.uid, ReceiptKind::Delivered).await;
+    assert_eq!(
+        store.forget_reports(at("2026-03-17 14:30")).await.unwrap(),
+        0
+    );
+    assert_eq!(
+        store.forget_reports(at("2026-03-19 14:30")).await.unwrap(),
+        3
+    );
+    assert!(store.read().unclear_mails(10).await.unwrap().is_empty());
+    // What a report said about a message stays.
+    assert_eq!(store.read().receipts(message.no).await.unwrap().len(), 1);
+}
