@@ -61,6 +61,17 @@ pub async fn run(context: &Context, config: &Config, _args: Args) -> anyhow::Res
             format!("{}{there}", note.display())
         }),
     ];
+    if found.contents.is_some() {
+        let now = wiring::clock(config).now();
+        let workers = wiring::read_store(config).await?.workers(now).await?;
+        facts.push((
+            "Workers",
+            match workers.len() {
+                0 => "none".to_owned(),
+                n => format!("{n}: backorderd workers"),
+            },
+        ));
+    }
     if let Some(contents) = &found.contents {
         describe(contents, &moment, &mut facts);
     }

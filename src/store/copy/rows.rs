@@ -21,6 +21,7 @@ pub enum Value {
     Flag(bool),
     Text(String),
     Uid(Uuid),
+    Bytes(Vec<u8>),
 }
 
 impl Value {
@@ -31,6 +32,7 @@ impl Value {
             Value::Flag(yes) => json!(yes),
             Value::Text(text) => json!(text),
             Value::Uid(uid) => json!(uid.simple().to_string()),
+            Value::Bytes(bytes) => json!(hex(bytes)),
         }
     }
 
@@ -39,7 +41,7 @@ impl Value {
         match self {
             Value::Int(n) => n.to_string(),
             Value::Text(text) => text.clone(),
-            Value::Null | Value::Flag(_) | Value::Uid(_) => String::new(),
+            Value::Null | Value::Flag(_) | Value::Uid(_) | Value::Bytes(_) => String::new(),
         }
     }
 
@@ -55,6 +57,7 @@ impl Value {
             Value::Flag(yes) => add(2, &[u8::from(*yes)]),
             Value::Text(text) => add(3, text.as_bytes()),
             Value::Uid(uid) => add(4, uid.as_bytes()),
+            Value::Bytes(bytes) => add(5, bytes),
         }
     }
 }
@@ -67,6 +70,7 @@ where
     Option<bool>: Decode<'r, R::Database> + Type<R::Database>,
     Option<String>: Decode<'r, R::Database> + Type<R::Database>,
     Option<Uuid>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<Vec<u8>>: Decode<'r, R::Database> + Type<R::Database>,
 {
     let value = |(n, column): (usize, &Column)| {
         let value = match column.holds {
@@ -74,6 +78,7 @@ where
             Holds::Flag => row.try_get::<Option<bool>, _>(n)?.map(Value::Flag),
             Holds::Text | Holds::Day => row.try_get::<Option<String>, _>(n)?.map(Value::Text),
             Holds::Uid => row.try_get::<Option<Uuid>, _>(n)?.map(Value::Uid),
+            Holds::Bytes => row.try_get::<Option<Vec<u8>>, _>(n)?.map(Value::Bytes),
         };
         Ok(value.unwrap_or(Value::Null))
     };

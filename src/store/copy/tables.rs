@@ -22,6 +22,8 @@ pub enum Holds {
     /// A civil day; read as text.
     Day,
     Uid,
+    /// Whatever came from outside.
+    Bytes,
 }
 
 /// One column.
@@ -69,6 +71,9 @@ macro_rules! holds {
     (uid) => {
         Holds::Uid
     };
+    (bytes) => {
+        Holds::Bytes
+    };
 }
 
 /// A column as it is read.
@@ -107,8 +112,21 @@ macro_rules! cast {
     (uid $name:ident) => {
         concat!("unhex(j.value ->> '", stringify!($name), "')")
     };
+    (bytes $name:ident) => {
+        concat!("unhex(j.value ->> '", stringify!($name), "')")
+    };
     ($holds:ident $name:ident) => {
         concat!("CAST(j.value ->> '", stringify!($name), "' AS TEXT)")
+    };
+}
+
+/// The same on PostgreSQL, where `unhex` makes ids.
+macro_rules! cast_postgres {
+    (bytes $name:ident) => {
+        concat!("decode(j.value ->> '", stringify!($name), "', 'hex')")
+    };
+    ($holds:ident $name:ident) => {
+        cast!($holds $name)
     };
 }
 
@@ -166,6 +184,12 @@ macro_rules! table {
                 $(, ", ", stringify!($col))*, ") SELECT ",
                 cast!($first_holds $first) $(, ", ", cast!($key_holds $key))*
                 $(, ", ", cast!($holds $col))*,
+                " FROM json_each($1) AS j"), concat!(
+                "INSERT INTO ", stringify!($name),
+                " (", stringify!($first) $(, ", ", stringify!($key))*
+                $(, ", ", stringify!($col))*, ") SELECT ",
+                cast!($first_holds $first) $(, ", ", cast!($key_holds $key))*
+                $(, ", ", cast_postgres!($holds $col))*,
                 " FROM json_each($1) AS j")),
             number: $number,
         }
@@ -193,7 +217,7 @@ pub const TABLES: &[Table] = &[
     table!(numbered contacts, id, [
         shop_id: int, contact_hash: text, email: text, email_hash: text, phone: text,
         phone_hash: text, name: text, locale: text, zone: text, country: text,
-        sms_consent: flag, preferred: text,
+        sms_consent: flag, preferred: text, planned_by: uid, planned_until: int,
     ]),
     table!(numbered orders, id, [
         shop_id: int, order_key: text, number: text, contact_id: int, ordered_at: int,
@@ -250,13 +274,19 @@ pub const TABLES: &[Table] = &[
         message_id_header: text, began_at: int, ended_at: int, outcome: text, code: int,
         enhanced: text, phase: text, reply: text, reference: text,
     ]),
+    table!(numbered receipts, id, [
+        event_key: text, message_uid: uid, relay: text, reference: text, message_no: int,
+        kind: text, rank: int, at: int, source: text, code: int, enhanced: text, reply: text,
+        waits: flag,
+    ]),
+    table!(receipt_private, [receipt_id: int = "1"], [raw: bytes]),
     table!(numbered holds, id, [
         scope: text, key: text, by: text, why: text, since: int, until: int,
     ]),
     table!(suppressions, [address_hash: text = "1", channel: text = "2"], [
         reason: text, source: text, since: int,
     ]),
-    table!(job_ticks, [job: text = "1"], [last_due: int]),
+    table!(job_ticks, [job: text = "1"], [last_due: int, leased_due: int, leased_by: uid]),
     table!(numbered audit, seq, [actor: text, verb: text, target: text, why: text, at: int]),
     table!(numbered rejected_rows, id, [
         source: text, at_line: int, order_number: text, reason: text, at: int,

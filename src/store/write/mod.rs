@@ -439,7 +439,9 @@ impl Store {
     /// mark that it is a backup is taken off in the same commit.
     pub async fn hold_restored(&self, why: &str, now: Instant) -> Result<(), StoreError> {
         let why = why.to_owned();
-        alone!(self, "hold everything", |_| Wakes::Others, [why], c => operate::hold_restored(c, why, now))
+        alone!(self, "hold everything", |()| Wakes::Others, [why], c => {
+            operate::hold_restored(c, why, now)
+        })
     }
 
     /// Lifts a hold and wakes the orders it kept silent; `false` when there is
