@@ -50,6 +50,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/runs.rs", read::runs::STATEMENTS),
     ("read/scopes.rs", read::scopes::STATEMENTS),
     ("read/situations.rs", read::situations::STATEMENTS),
+    ("read/texts.rs", read::texts::STATEMENTS),
     ("read/wishes.rs", read::wishes::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
@@ -82,4 +83,5 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
         write::review::take_back::STATEMENTS,
     ),
     ("write/settle.rs", write::settle::STATEMENTS),
+    ("write/texts.rs", write::texts::STATEMENTS),
 ];

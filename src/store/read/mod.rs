@@ -9,6 +9,7 @@ pub mod receipts;
 pub mod runs;
 pub mod scopes;
 pub mod situations;
+pub mod texts;
 pub mod wishes;
 
 use crate::domain::notice_key::Mode;

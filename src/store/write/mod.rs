@@ -7,6 +7,7 @@ pub mod operate;
 pub mod receipts;
 pub mod review;
 pub mod settle;
+pub mod texts;
 
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
@@ -325,6 +326,35 @@ impl Store {
     /// message; what they said about messages stays. Answers how many.
     pub async fn forget_reports(&self, now: Instant) -> Result<u64, StoreError> {
         alone!(self, "forget old reports", Nobody, [], c => receipts::forget(c, now))
+    }
+
+    /// Takes in a text somebody sent: ends or restarts texts to the number,
+    /// holds orders that may have been cancelled, notes what a person has to
+    /// look at, and decides on the one automatic answer. The same text again
+    /// changes nothing and is not answered.
+    pub async fn take_text(
+        &self,
+        new: texts::NewText,
+        now: Instant,
+    ) -> Result<texts::TakenText, StoreError> {
+        alone!(self, "take a text", Others, [new], c => texts::take(c, new, now))
+    }
+
+    /// Records what became of the automatic answer to a text.
+    pub async fn text_answered(&self, id: i64, outcome: &str) -> Result<(), StoreError> {
+        let outcome = outcome.to_owned();
+        alone!(self, "record an answer", Nobody, [outcome], c => texts::answered(c, id, outcome))
+    }
+
+    /// A person has looked at a text; `false` when nobody has to.
+    pub async fn close_text(&self, id: i64, by: &str, now: Instant) -> Result<bool, StoreError> {
+        let by = by.to_owned();
+        alone!(self, "close a text", Nobody, [by], c => texts::close(c, id, by, now))
+    }
+
+    /// Deletes the words and numbers of old texts; what they asked for stays.
+    pub async fn forget_texts(&self, now: Instant) -> Result<(), StoreError> {
+        alone!(self, "forget old texts", Nobody, [], c => texts::forget(c, now))
     }
 
     // ---- operators ----
