@@ -20,7 +20,7 @@ use crate::channel::sms::vonage::VonageChannel;
 use crate::channel::sms::vonage::hook::VonageHook;
 use crate::channel::smtp::SmtpChannel;
 use crate::channel::{Channel, ChannelProblem, tls};
-use crate::clock::{Clock, Ids, SettableClock, SystemClock};
+use crate::clock::{Clock, Ids, SettableClock, SystemClock, host_name};
 use crate::config::{Config, ConfiguredMode, DatabaseSettings, SmsGatewaySettings, policy_digest};
 use crate::domain::kinds::ChannelName;
 use crate::store::place::PlaceError;
@@ -157,6 +157,8 @@ pub fn settings(config: &Config) -> Settings {
             per_minute: config.pace.per_minute,
             first: config.pace.first,
         },
+        alive: config.workers.alive,
+        host: host_name(),
     }
 }
 
@@ -329,6 +331,7 @@ pub async fn app_with(
         key,
     };
     Ok(App {
+        worker: ids.worker_id(viewer.now()),
         viewer,
         store,
         ids: Arc::new(ids),

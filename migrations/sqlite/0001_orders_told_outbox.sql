@@ -10,6 +10,9 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 ) STRICT;
 
+-- Planners that count messages for the brake meet at this row.
+INSERT INTO meta (name, value) VALUES ('brake', '');
+
 CREATE TABLE shops (
   id   INTEGER PRIMARY KEY,
   key  TEXT NOT NULL UNIQUE,
@@ -43,6 +46,9 @@ CREATE TABLE contacts (
   country      TEXT,
   sms_consent  INTEGER NOT NULL DEFAULT 0,
   preferred    TEXT NOT NULL DEFAULT 'email',
+  -- Who plans for this person at the moment, where several may.
+  planned_by    BLOB,
+  planned_until INTEGER,
   UNIQUE (shop_id, contact_hash)
 ) STRICT;
 CREATE INDEX contacts_by_email ON contacts (email_hash) WHERE email_hash IS NOT NULL;
@@ -384,9 +390,26 @@ CREATE TABLE suppressions (
   PRIMARY KEY (address_hash, channel)
 ) STRICT;
 
+-- Processes that plan or deliver. One heartbeat covers everything a worker has
+-- in hands; whose last one is older than alive_ms may be declared dead.
+CREATE TABLE workers (
+  id           BLOB PRIMARY KEY,
+  name         TEXT,
+  host         TEXT NOT NULL,
+  pid          INTEGER NOT NULL,
+  version      TEXT NOT NULL,
+  role         TEXT NOT NULL CHECK (role IN ('all', 'deliver', 'plan', 'run')),
+  alive_ms     INTEGER NOT NULL,
+  started_at   INTEGER NOT NULL,
+  heartbeat_at INTEGER NOT NULL
+) STRICT;
+
+-- The latest tick done of each job, and the one somebody is at.
 CREATE TABLE job_ticks (
-  job      TEXT PRIMARY KEY,
-  last_due INTEGER NOT NULL
+  job        TEXT PRIMARY KEY,
+  last_due   INTEGER NOT NULL,
+  leased_due INTEGER,
+  leased_by  BLOB
 ) STRICT;
 
 CREATE TABLE audit (

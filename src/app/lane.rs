@@ -5,6 +5,7 @@
 //! commit; the next message's first byte still waits for both. Whatever
 //! happens, a lane answers every message it was given.
 
+use crate::app::worker::Fence;
 use crate::app::{App, AppError, Reach, hold_file};
 use crate::channel::settings::Mailbox;
 use crate::channel::smtp::message::{Letter, compose, message_id};
@@ -13,8 +14,9 @@ use crate::domain::contact::{EmailAddress, PhoneNumber};
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::{Flight, Landing, earliest_send, land};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase};
 use crate::domain::statement::hex;
+use crate::domain::time::Length;
 use crate::store::types::{Claimed, GiveBack, Mark, Record};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -46,10 +48,13 @@ pub enum End {
         outcome: Outcome,
         landing: Landing,
     },
-    /// Not sent: its facts moved, it was held, suppressed or withdrawn.
+    /// Not sent: its facts moved, it was held, suppressed or withdrawn, or it
+    /// is not this worker's any more.
     NotSent,
     /// Too early or too late for a text where its recipient lives.
     OutOfHours,
+    /// The far side has had as many as it wants for now.
+    Paced,
     /// It cannot be rendered, and says why.
     Unrenderable(String),
     /// The store failed; the process has to decide what that means.
@@ -68,7 +73,7 @@ pub type Inbox = Arc<Mutex<mpsc::Receiver<Claimed>>>;
 /// Runs a lane until its inbox closes.
 pub async fn run(
     app: App,
-    worker: WorkerId,
+    (worker, fence): (WorkerId, Fence),
     relay: String,
     mut session: Box<dyn Session>,
     inbox: Inbox,
@@ -109,14 +114,26 @@ pub async fn run(
         };
         let mark = async {
             match prepared {
-                Some((claimed, prepared)) => mark(&app, worker, claimed, prepared).await,
+                Some((claimed, prepared)) => {
+                    mark(&app, (worker, &fence), &mut *session, claimed, prepared).await
+                }
                 None => Ok(None),
             }
         };
         let ((), marked) = tokio::join!(record, mark);
         match marked {
             Ok(Some((claimed, envelope))) => {
-                let outcome = session.send(&envelope).await;
+                // The mark may have taken long, or the process was stopped
+                // since: others may have taken the message over.
+                let outcome = if fence.holds() {
+                    session.send(&envelope).await
+                } else {
+                    Outcome::Deferred {
+                        why: Deferral::Relay,
+                        wait: None,
+                        evidence: Evidence::new(Phase::Connect, "stopped before it was sent"),
+                    }
+                };
                 unrecorded = Some((claimed, outcome));
             }
             Ok(None) => {}
@@ -166,13 +183,15 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
                 address: diverted.unwrap_or(customer),
             };
             let from = &settings.sender.from.address;
+            let verp = app.viewer.key.verp_key();
+            let token = verp.token(claimed.uid);
             let earlier: Vec<String> = claimed
                 .thread
                 .iter()
-                .map(|uid| message_id(*uid, shop, from))
+                .map(|uid| message_id(&verp.token(*uid), shop, from))
                 .collect();
             let letter = Letter {
-                uid: claimed.uid,
+                token: &token,
                 shop,
                 to: &to,
                 subject: &subject,
@@ -185,11 +204,12 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
             let bytes = compose(&letter, &settings.sender).map_err(|e| e.to_string())?;
             let hash = hex(&Sha256::digest(&bytes));
             let mail = Mail {
-                sender: settings.sender.envelope_sender().clone(),
+                sender: settings.sender.envelope_sender(&verp, claimed.uid),
                 to: to.address,
                 bytes,
+                envelope_id: token.clone(),
             };
-            let header = message_id(claimed.uid, shop, from);
+            let header = message_id(&token, shop, from);
             (
                 Payload::Mail(mail),
                 email.template_version,
@@ -245,7 +265,8 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
 /// Records the intent. `None` and `Err` both mean that nothing may be sent.
 async fn mark(
     app: &App,
-    worker: WorkerId,
+    (worker, fence): (WorkerId, &Fence),
+    session: &mut dyn Session,
     claimed: Claimed,
     prepared: Result<Prepared, String>,
 ) -> Result<Option<(Claimed, Envelope)>, Box<Done>> {
@@ -272,9 +293,15 @@ async fn mark(
     if opens > now {
         return unsent(claimed, GiveBack::PutOff(opens), End::OutOfHours).await;
     }
+    // A provider's own limit: put off before the record, not waited for after.
+    if let Some(wait) = session.admit(&prepared.envelope) {
+        let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let again = GiveBack::PutOff(now.plus(Length(millis.max(1))));
+        return unsent(claimed, again, End::Paced).await;
+    }
     // The file first: it must work when the database does not.
     let held = hold_file::is_held(&app.settings().state_dir);
-    let marked = if held {
+    let marked = if held || !fence.holds() {
         Ok(false)
     } else {
         app.store.mark(worker, prepared.mark, now).await

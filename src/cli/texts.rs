@@ -67,7 +67,13 @@ fn text(viewer: &Viewer, texts: &[TextRow]) -> String {
             (Some(kind), Some(outcome)) => format!("{kind}: {outcome}"),
             (Some(kind), None) => format!("{kind}: may have gone out"),
         };
-        let words: String = text.words.as_deref().unwrap_or("-").chars().take(60).collect();
+        let words: String = text
+            .words
+            .as_deref()
+            .unwrap_or("-")
+            .chars()
+            .take(60)
+            .collect();
         rows.add_row([
             text.id.to_string(),
             present::moment(text.at, zone, today),
@@ -84,7 +90,11 @@ fn text(viewer: &Viewer, texts: &[TextRow]) -> String {
 async fn done(context: &Context, args: &DoneArgs) -> anyhow::Result<Ended> {
     let config = context.config(SecretUse::LeaveOut)?;
     let app = wiring::app(&config).await?;
-    if app.store.close_text(args.text, &context.by(), app.now()).await? {
+    if app
+        .store
+        .close_text(args.text, &context.by(), app.now())
+        .await?
+    {
         say_line!("Text {} is done.", args.text);
         return Ok(Ended::Done);
     }

@@ -263,7 +263,11 @@ fn orders(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
         };
         out.section(head, &entries, &help);
     }
-    let texts: Vec<String> = todo.texts.iter().map(|text| written(viewer, text)).collect();
+    let texts: Vec<String> = todo
+        .texts
+        .iter()
+        .map(|text| written(viewer, text))
+        .collect();
     let example = todo.texts.first().map_or(0, |text| text.id);
     out.section(
         "TEXTS FROM CUSTOMERS",

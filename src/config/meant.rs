@@ -3,15 +3,15 @@
 
 use super::reader::Shown;
 use crate::channel::settings::{
-    GenericSmsSettings, HookSettings, KannelSettings, SenderIdentity, SmtpSettings, TwilioSettings,
-    VonageSettings,
+    EmailSettings, GenericSmsSettings, HookSettings, KannelSettings, SenderIdentity,
+    TwilioSettings, VonageSettings,
 };
 use crate::domain::contact::{Country, EmailAddress, Locale, PhoneNumber};
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
 use crate::domain::schedule::CronPlan;
 use crate::domain::shop::ShopProfile;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Length};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -38,7 +38,9 @@ pub struct Config {
     /// The Maildir bounces are delivered into.
     pub bounce_maildir: Option<PathBuf>,
     /// `None` without a relay, and with [`SecretUse::LeaveOut`].
-    pub email: Option<SmtpSettings>,
+    pub email: Option<EmailSettings>,
+    /// Where `check` asks what the world knows about our domain.
+    pub dns: DnsSettings,
     /// `None` without a gateway, and with [`SecretUse::LeaveOut`] for those
     /// that need a secret; `policy.sms.enabled` says what is configured.
     pub sms: Option<SmsGatewaySettings>,
@@ -49,6 +51,7 @@ pub struct Config {
     pub web: Option<WebSettings>,
     pub policy: Policy,
     pub pace: PaceSettings,
+    pub workers: WorkerSettings,
     pub jobs: Vec<JobSettings>,
     /// The merchant's own templates.
     pub templates_dir: Option<PathBuf>,
@@ -56,6 +59,15 @@ pub struct Config {
     /// A clock that stands still; only where every channel is a folder.
     pub demo_now: Option<Instant>,
     pub(super) shown: Vec<Shown>,
+}
+
+/// How the sender's domain is looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// `None` for the machine's own.
+    pub server: Option<SocketAddr>,
+    /// The name of the key our mail is signed with, where it is known.
+    pub dkim_selector: Option<String>,
 }
 
 /// What the operator wants; going live takes `backorderd live` besides.
@@ -130,6 +142,13 @@ pub struct PaceSettings {
     pub per_minute: u32,
     /// Messages of a run that go before the rest.
     pub first: u32,
+}
+
+/// How processes on one database watch each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// How long after its last heartbeat a worker's work is taken over.
+    pub alive: Length,
 }
 
 #[derive(Clone, Debug)]

@@ -20,6 +20,7 @@
 mod channels;
 mod environment;
 mod forms;
+mod freemail;
 mod layers;
 mod load;
 pub mod meant;
@@ -45,12 +46,13 @@ mod web;
 #[cfg(test)]
 mod tests;
 
+pub use channels::is_loopback;
 pub use environment::{Environment, environment};
 pub use layers::DEFAULTS;
 pub use load::LoadArgs;
 pub use meant::{
-    Config, ConfiguredMode, DatabaseSettings, JobName, JobSettings, LogFormat, LogLevel,
-    LogSettings, PaceSettings, SandboxSettings, SecretUse, SmsGatewaySettings, WebSettings,
-    policy_digest,
+    Config, ConfiguredMode, DatabaseSettings, DnsSettings, JobName, JobSettings, LogFormat,
+    LogLevel, LogSettings, PaceSettings, SandboxSettings, SecretUse, SmsGatewaySettings,
+    WebSettings, policy_digest,
 };
 pub use problem::ConfigErrors;

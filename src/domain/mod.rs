@@ -45,3 +45,4 @@ pub mod statement;
 pub mod time;
 pub mod told;
 pub mod verp;
+pub mod worker;

@@ -52,6 +52,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/situations.rs", read::situations::STATEMENTS),
     ("read/texts.rs", read::texts::STATEMENTS),
     ("read/wishes.rs", read::wishes::STATEMENTS),
+    ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
     (
@@ -77,11 +78,18 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("write/operate.rs", write::operate::STATEMENTS),
     ("write/receipts.rs", write::receipts::STATEMENTS),
     ("write/review/commit.rs", write::review::commit::STATEMENTS),
+    (
+        "write/review/planning.rs",
+        write::review::planning::STATEMENTS,
+    ),
     ("write/review/runs.rs", write::review::runs::STATEMENTS),
     (
         "write/review/take_back.rs",
         write::review::take_back::STATEMENTS,
     ),
     ("write/settle.rs", write::settle::STATEMENTS),
+    ("write/sweep.rs", write::sweep::STATEMENTS),
     ("write/texts.rs", write::texts::STATEMENTS),
+    ("write/ticks.rs", write::ticks::STATEMENTS),
+    ("write/workers.rs", write::workers::STATEMENTS),
 ];

@@ -1,7 +1,7 @@
 //! The values that cross the store's border, and its errors.
 
 use crate::domain::bundle::PlannedMessage;
-use crate::domain::ids::{LineId, MessageNo, MessageUid, OrderId, RunNo};
+use crate::domain::ids::{LineId, MessageNo, MessageUid, OrderId, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::{Landing, MessageState};
 use crate::domain::notice_key::Mode;
@@ -119,13 +119,30 @@ pub struct Review {
     pub mode: Mode,
     pub orders: Vec<PlannedOrder>,
     pub messages: Vec<OutgoingMessage>,
-    /// Collected for a person's approval instead of released.
+    /// Collected for a person's approval instead of released, whatever the
+    /// brake says.
     pub held: bool,
+    /// More than so many messages are collected as well.
+    pub brake: Option<Brake>,
+    /// Whose leases ([`crate::store::Store::take_due`]) it stands on; `None`
+    /// where nobody else can be planning.
+    pub planner: Option<WorkerId>,
+}
+
+/// The storm brake's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// Messages planned after this count.
+    pub since: Instant,
+    /// How many there may be, those of the review included.
+    pub limit: u64,
 }
 
 /// What was written of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReviewWritten {
+    /// The messages wait for a person's approval.
+    pub held: bool,
     /// Orders whose inputs changed meanwhile; they stay due.
     pub stale: Vec<OrderId>,
     pub messages: Vec<MessageNo>,

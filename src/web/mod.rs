@@ -139,7 +139,10 @@ impl Front {
         }
         match ended {
             Ok(()) => Ok(()),
-            Err(()) => Err(state.fatal.send_replace(None).unwrap_or(AppError::LaneBroke)),
+            Err(()) => Err(state
+                .fatal
+                .send_replace(None)
+                .unwrap_or(AppError::LaneBroke)),
         }
     }
 }
@@ -149,7 +152,9 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router);
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME);
     let connection = server.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let mut stopping = false;

@@ -101,15 +101,24 @@ async fn take(shared: &Arc<Shared>, door: Door, told: &Told) -> Response {
             ([(header::CONTENT_TYPE, kind)], body).into_response()
         }
         Err(Trouble::Request(NotTaken::Forged)) => {
-            tracing::debug!(gateway = name, "a request without the right proof was refused");
+            tracing::debug!(
+                gateway = name,
+                "a request without the right proof was refused"
+            );
             StatusCode::FORBIDDEN.into_response()
         }
         Err(Trouble::Request(NotTaken::Unreadable(what))) => {
-            tracing::warn!(gateway = name, "a report of the gateway cannot be read: {what}");
+            tracing::warn!(
+                gateway = name,
+                "a report of the gateway cannot be read: {what}"
+            );
             StatusCode::BAD_REQUEST.into_response()
         }
         Err(Trouble::Store(error)) => {
-            tracing::error!(gateway = name, "what the gateway reports cannot be kept: {error}");
+            tracing::error!(
+                gateway = name,
+                "what the gateway reports cannot be kept: {error}"
+            );
             shared.end_if_fatal(error);
             let again = [(header::RETRY_AFTER, COME_AGAIN_SECS)];
             (StatusCode::SERVICE_UNAVAILABLE, again).into_response()

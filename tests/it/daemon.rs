@@ -1,11 +1,13 @@
 //! The whole program against real peers: what a shop lives through.
 
 mod bugs;
+mod doors;
 mod doubt;
 mod hours;
 mod life;
 mod privacy;
 mod relay;
+mod sender;
 mod serve;
 mod story;
 mod texts;

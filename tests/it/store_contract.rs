@@ -33,3 +33,4 @@ mod schema;
 mod settle;
 mod stage;
 mod together;
+mod workers;

@@ -1,7 +1,7 @@
 //! The matters one by one.
 
 use super::places::{size, state_folder};
-use super::{Found, Item};
+use super::{Found, Item, sender};
 use crate::app::addresses::AddressKey;
 use crate::app::hold_file;
 use crate::channel::Channel;
@@ -281,7 +281,7 @@ async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
     let is_set = config
         .settings()
         .any(|(setting, literal, _)| setting == "email.host" && literal.is_some());
-    let Some(relay) = &config.email else {
+    let Some(relay) = config.email.as_ref().and_then(|e| e.relays.first()) else {
         found.add(match (is_set, sandbox) {
             (true, _) => Item::warn(RELAY, "not tried: its password is out of reach"),
             (false, true) => Item::ok(RELAY, "none is configured yet ([email] host)"),
@@ -304,6 +304,7 @@ async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
         }
         Err(problem) => found.add(failed(RELAY, problem))?,
     }
+    sender::look(config, offline, found).await?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ pub mod scopes;
 pub mod situations;
 pub mod texts;
 pub mod wishes;
+pub mod workers;
 
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;

@@ -12,28 +12,67 @@ use tempfile::TempDir;
 
 use super::patience::until;
 use super::servers;
+use super::servers::free_port;
 use super::servers::start_listening;
 
 #[derive(Debug)]
 pub struct Postfix {
     child: Child,
     port: u16,
+    doors: Option<Doors>,
     dir: TempDir,
 }
 
+/// Ports behind TLS and a login.
+#[derive(Debug, Clone, Copy)]
+pub struct Doors {
+    pub starttls: u16,
+    pub tls: u16,
+}
+
+/// The one login that opens them.
+pub const USER: &str = "backorderd";
+pub const PASSWORD: &str = "correct horse";
+
 impl Postfix {
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// With [`Doors`] besides. Its certificate is for `localhost`, signed by
+    /// the authority of [`authority`].
+    pub fn with_doors() -> Self {
+        Self::start_with(Some(Doors {
+            starttls: free_port(),
+            tls: free_port(),
+        }))
+    }
+
+    pub fn doors(&self) -> Doors {
+        self.doors.expect("a Postfix with doors")
+    }
+
+    fn start_with(doors: Option<Doors>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (child, port) = start_listening("postfix", |port| {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postfix-instance");
             let mut command = Command::new(script);
             command.arg("run").arg(dir.path()).arg(port.to_string());
+            if let Some(doors) = doors {
+                command.args([doors.starttls.to_string(), doors.tls.to_string()]);
+                command.args([tls_file("relay.pem"), tls_file("relay.key")]);
+            }
             command.env("BACKORDERD_TEST_SERVERS", servers::folder());
             // It lives as long as this pipe, however the test ends.
             command.stdin(Stdio::piped()).stdout(Stdio::null());
             command
         });
-        Self { child, port, dir }
+        Self {
+            child,
+            port,
+            doors,
+            dir,
+        }
     }
 
     pub fn port(&self) -> u16 {
@@ -63,6 +102,16 @@ impl Postfix {
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log/mail.log")).unwrap_or_default()
     }
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    folder.join(name)
+}
+
+/// Whom to trust to trust it, as `SSL_CERT_FILE` has it.
+pub fn authority() -> PathBuf {
+    tls_file("ca.pem")
 }
 
 impl Drop for Postfix {
