@@ -101,7 +101,7 @@
 //! | [`clock`], [`source`], [`store`], [`receipt`], [`template`], [`channel`], [`telemetry`] | `domain` |
 //! | [`config`] | `domain`, [`channel::settings`] |
 //! | [`app`] | `domain` and the parts above, except `config` |
-//! | [`daemon`] | `app` and all above |
+//! | [`web`], [`daemon`] | `app` and all above |
 //! | [`wiring`] | all: the one place that names concrete adapters |
 //! | [`cli`] | all |
 //!
@@ -113,6 +113,7 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod web;
 pub mod wiring;
 
 pub mod app;

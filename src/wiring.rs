@@ -8,11 +8,16 @@
 use crate::app::addresses::{AddressKey, key_path};
 use crate::app::{App, Channels, Pace, Reach, Settings, Viewer};
 use crate::channel::folder::FolderChannel;
-use crate::channel::settings::FolderSettings;
+use crate::channel::settings::{FolderSettings, HookSettings};
 use crate::channel::sms::generic::GenericSmsChannel;
+use crate::channel::sms::generic::hook::GenericHook;
+use crate::channel::sms::hook::Hook;
 use crate::channel::sms::kannel::KannelChannel;
+use crate::channel::sms::kannel::hook::KannelHook;
 use crate::channel::sms::twilio::TwilioChannel;
+use crate::channel::sms::twilio::hook::TwilioHook;
 use crate::channel::sms::vonage::VonageChannel;
+use crate::channel::sms::vonage::hook::VonageHook;
 use crate::channel::smtp::SmtpChannel;
 use crate::channel::{Channel, ChannelProblem, tls};
 use crate::clock::{Clock, Ids, SettableClock, SystemClock, host_name};
@@ -22,6 +27,7 @@ use crate::store::place::PlaceError;
 use crate::store::{Place, ReadStore, Store, StoreError};
 use crate::template::TemplateProblems;
 use crate::template::TemplateSet;
+use crate::web::Front;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -225,6 +231,29 @@ pub fn channels(config: &Config) -> Result<Channels, ChannelProblem> {
         Some(SmsGatewaySettings::Folder) | None => {}
     }
     Ok(out)
+}
+
+/// What gateways report to; `None` where no address is configured, or the
+/// gateway reports nothing.
+///
+/// # Errors
+/// The address is taken.
+pub async fn front(config: &Config, app: &App) -> Result<Option<Front>, WiringError> {
+    let (Some(web), Some(settings)) = (&config.web, &config.sms_hook) else {
+        return Ok(None);
+    };
+    let hook: Arc<dyn Hook> = match settings.clone() {
+        HookSettings::Twilio { token } => Arc::new(TwilioHook { token }),
+        HookSettings::Vonage { secret, signing } => Arc::new(VonageHook { secret, signing }),
+        HookSettings::Kannel { secret } => Arc::new(KannelHook { secret }),
+        HookSettings::Generic(settings) => Arc::new(GenericHook {
+            settings: *settings,
+        }),
+    };
+    let public_url = web.public_url.clone();
+    Ok(Some(
+        Front::bind(app.clone(), hook, web.listen, public_url).await?,
+    ))
 }
 
 fn make_folder(path: &Path) -> Result<(), WiringError> {

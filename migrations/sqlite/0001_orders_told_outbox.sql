@@ -334,6 +334,33 @@ CREATE TABLE receipt_private (
   raw        BLOB NOT NULL
 ) STRICT;
 
+-- Texts people sent us: what they wanted, what was done and answered.
+CREATE TABLE texts (
+  id             INTEGER PRIMARY KEY,
+  event_key      TEXT NOT NULL UNIQUE,
+  gateway        TEXT NOT NULL,
+  phone_hash     TEXT NOT NULL,
+  wish           TEXT NOT NULL,
+  -- What a person has to do about it, and who did.
+  task           TEXT,
+  order_id       INTEGER REFERENCES orders,
+  at             INTEGER NOT NULL,
+  done_at        INTEGER,
+  done_by        TEXT,
+  -- The automatic answer decided on, and what became of it.
+  answer         TEXT,
+  answer_outcome TEXT
+) STRICT;
+CREATE INDEX texts_by_phone ON texts (phone_hash, at);
+CREATE INDEX texts_to_do ON texts (at) WHERE task IS NOT NULL AND done_at IS NULL;
+
+-- Who wrote, and the words.
+CREATE TABLE text_private (
+  text_id INTEGER PRIMARY KEY REFERENCES texts (id),
+  number  TEXT NOT NULL,
+  words   TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE holds (
   id    INTEGER PRIMARY KEY,
   scope TEXT NOT NULL CHECK

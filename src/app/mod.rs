@@ -5,8 +5,9 @@
 //! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
 //! by hand, [`explain`] answers why, [`mod@todo`] lists what waits for a person,
 //! [`receipts`] takes in mails that came back, handed over or from a
-//! [`maildir`], [`scheduler`] fires the periodic jobs, [`live`] is the act of
-//! going live, [`worker`] keeps this process known to the others.
+//! [`maildir`], [`texts`] what gateways report and what people text,
+//! [`scheduler`] fires the periodic jobs, [`live`] is the act of going live,
+//! [`worker`] keeps this process known to the others.
 //!
 //! An [`App`] can do everything; a [`Viewer`] can only look, because that is
 //! all it holds. Nothing here reads configuration files, knows a concrete
@@ -25,6 +26,7 @@ pub mod restore_guard;
 pub mod review;
 pub mod scheduler;
 pub mod sync;
+pub mod texts;
 pub mod todo;
 pub mod worker;
 

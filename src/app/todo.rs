@@ -6,6 +6,7 @@ use crate::domain::reason::Verdict;
 use crate::domain::time::{Instant, Length};
 use crate::store::read::lists::MessageFilter;
 use crate::store::read::receipts::{CameBackRow, UnclearRow};
+use crate::store::read::texts::TextRow;
 use crate::store::types::{HoldRow, MessageRow, RunRow, RunState};
 
 /// Most entries of one sort.
@@ -35,6 +36,8 @@ pub struct Todo {
     pub unclear_mails: Vec<UnclearRow>,
     /// Files in the Maildir of bounces that cannot be read: path and reason.
     pub unreadable: Vec<String>,
+    /// Texts from customers that a person has to look at.
+    pub texts: Vec<TextRow>,
     /// Orders with a verdict for people: number, verdicts.
     pub orders: Vec<(String, Vec<Verdict>)>,
     /// Orders that wait and whose customer has heard nothing for long: number,
@@ -53,6 +56,7 @@ impl Todo {
             && self.came_back.is_empty()
             && self.unclear_mails.is_empty()
             && self.unreadable.is_empty()
+            && self.texts.is_empty()
             && self.orders.is_empty()
             && self.silent.is_empty()
             && self.holds.is_empty()
@@ -111,6 +115,7 @@ impl Viewer {
                 .as_deref()
                 .map(maildir::unreadable)
                 .unwrap_or_default(),
+            texts: read.texts(true, ENTRIES_MAX).await?,
             orders,
             silent,
             holds: read.holds().await?,

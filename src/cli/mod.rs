@@ -25,6 +25,7 @@ mod runs;
 mod serve;
 mod stats;
 mod templates;
+mod texts;
 mod todo;
 mod workers;
 
@@ -96,6 +97,9 @@ enum Command {
     /// Messages: list, show
     #[command(subcommand)]
     Messages(messages::Command),
+    /// Texts from customers: list, done
+    #[command(subcommand)]
+    Texts(texts::Command),
     /// Everything that waits for a person
     Todo(todo::Args),
     /// Stop sending: everything, a channel, an order, a SKU, a supplier
@@ -189,6 +193,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
         Command::Runs(command) => runs::run(&context, command).await,
         Command::Orders(command) => orders::run(&context, command).await,
         Command::Messages(command) => messages::run(&context, command).await,
+        Command::Texts(command) => texts::run(&context, command).await,
         Command::Todo(args) => todo::run(&context, args).await,
         Command::Hold(args) => hold::hold(&context, args).await,
         Command::Release(args) => hold::release(&context, args).await,

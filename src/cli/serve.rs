@@ -91,7 +91,21 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         tracing::warn!("asked again: ending at once; what is unanswered is in doubt");
         std::process::exit(1);
     });
-    daemon::serve(app, jobs, post, stop).await?;
+    let front = wiring::front(&config, &app).await?;
+    let front = front.map(|front| {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let ended = front.serve(stop.clone()).await;
+            stop.cancel();
+            ended
+        })
+    });
+    let ended = daemon::serve(app, jobs, post, stop.clone()).await;
+    stop.cancel();
+    if let Some(front) = front {
+        front.await??;
+    }
+    ended?;
     Ok(Ended::Done)
 }
 

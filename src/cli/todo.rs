@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::present::{self, say_line};
 use crate::domain::reason::{Reason, Verdict};
 use crate::domain::receipt::ReceiptKind;
+use crate::store::read::texts::TextRow;
 use crate::store::types::{HoldRow, MessageRow};
 use serde_json::{Value, json};
 
@@ -262,6 +263,20 @@ fn orders(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
         };
         out.section(head, &entries, &help);
     }
+    let texts: Vec<String> = todo
+        .texts
+        .iter()
+        .map(|text| written(viewer, text))
+        .collect();
+    let example = todo.texts.first().map_or(0, |text| text.id);
+    out.section(
+        "TEXTS FROM CUSTOMERS",
+        &texts,
+        &format!(
+            "a cancellation counts from the moment it was received; answer, then: backorderd \
+             texts done {example}"
+        ),
+    );
     let silent: Vec<String> = todo
         .silent
         .iter()
@@ -276,6 +291,25 @@ fn orders(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
         &silent,
         &format!("backorderd orders explain {example} says why; a call does no harm"),
     );
+}
+
+/// `12  order 1042, Mon 9 Mar 11:40, +44 ... 0123: "cancel" (may mean the order)`.
+pub fn written(viewer: &Viewer, text: &TextRow) -> String {
+    let at = present::moment(text.at, viewer.settings.shop.zone, viewer.today());
+    let order = text
+        .order
+        .as_ref()
+        .map_or_else(String::new, |number| format!("order {number}, "));
+    let words = text.words.as_deref().map_or_else(
+        || "words no longer kept".to_owned(),
+        |words| format!("\"{}\"", words.escape_debug()),
+    );
+    let note = match text.task.as_deref() {
+        Some("possible_cancellation") => " (may mean the order: it is held)",
+        _ => "",
+    };
+    let from = text.from.as_deref().unwrap_or("number no longer kept");
+    format!("{}  {order}{at}, {from}: {words}{note}", text.id)
 }
 
 /// The particulars, where the heading says the rest.
@@ -331,6 +365,7 @@ fn as_json(todo: &Todo) -> Value {
         "came_back": todo.came_back,
         "unclear_mails": todo.unclear_mails,
         "unreadable_bounces": todo.unreadable,
+        "texts": todo.texts,
         "orders": orders,
         "silent": todo.silent.iter()
             .map(|(number, since)| json!({ "order": number, "since": since }))

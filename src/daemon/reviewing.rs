@@ -187,6 +187,7 @@ async fn nightly(app: &App, tick: &Tick) -> Result<(), AppError> {
         );
     }
     app.store.forget_reports(app.now()).await?;
+    app.store.forget_texts(app.now()).await?;
     if let Some(path) = &app.settings().bounce_maildir {
         Maildir::at(path.clone()).forget(app.now());
     }

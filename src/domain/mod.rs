@@ -14,6 +14,8 @@ pub mod eta;
 pub mod fixtures;
 pub mod forecast;
 pub mod ids;
+pub mod inbound;
+pub mod inbound_answers;
 pub mod kinds;
 #[cfg(test)]
 pub mod lives;

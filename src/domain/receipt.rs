@@ -48,6 +48,8 @@ pub struct Receipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptKind {
+    /// A gateway or a network has it.
+    Underway,
     /// Not delivered yet, still being tried. Whoever tries has accepted it.
     Delayed,
     /// Handed to a system that reports nothing: the trail ends here.
@@ -62,7 +64,8 @@ pub enum ReceiptKind {
 }
 
 impl ReceiptKind {
-    pub const ALL: [ReceiptKind; 11] = [
+    pub const ALL: [ReceiptKind; 12] = [
+        ReceiptKind::Underway,
         ReceiptKind::Delayed,
         ReceiptKind::Relayed,
         ReceiptKind::Expanded,
@@ -79,6 +82,7 @@ impl ReceiptKind {
     /// The word in the database and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            ReceiptKind::Underway => "underway",
             ReceiptKind::Delayed => "delayed",
             ReceiptKind::Relayed => "relayed",
             ReceiptKind::Expanded => "expanded",
@@ -99,6 +103,7 @@ impl ReceiptKind {
     /// For people.
     pub fn words(self) -> &'static str {
         match self {
+            ReceiptKind::Underway => "on its way",
             ReceiptKind::Delayed => "on its way, delayed",
             ReceiptKind::Relayed => "passed on to a system that reports nothing",
             ReceiptKind::Expanded => "passed on to a list",
@@ -118,9 +123,10 @@ impl ReceiptKind {
     /// The state it stands for by itself.
     fn state(self) -> MessageState {
         match self {
-            ReceiptKind::Delayed | ReceiptKind::Relayed | ReceiptKind::Expanded => {
-                MessageState::Sent
-            }
+            ReceiptKind::Underway
+            | ReceiptKind::Delayed
+            | ReceiptKind::Relayed
+            | ReceiptKind::Expanded => MessageState::Sent,
             ReceiptKind::Delivered | ReceiptKind::Complaint => MessageState::Delivered,
             ReceiptKind::Failed(_) => MessageState::Bounced,
         }

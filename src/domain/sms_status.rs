@@ -1,8 +1,8 @@
-//! How far a text has come, and how receipts of it are weighed.
-//!
-//! Receipts come twice, late and in any order. So the state of a text is the
-//! highest rank anybody reported, and never the latest report.
+//! How far a text has come, as its gateway says. How such reports are weighed
+//! against each other is in [`super::receipt`].
 
+use super::outcome::Refusal;
+use super::receipt::ReceiptKind;
 use serde::{Deserialize, Serialize};
 
 /// How far a text has come, as its gateway says.
@@ -24,19 +24,23 @@ pub enum SmsStatus {
 }
 
 impl SmsStatus {
-    /// Receipts only ever raise a text's rank; among equals the first stands.
-    /// A late success beats a failure, never the other way round.
-    pub fn rank(self) -> u8 {
-        match self {
-            SmsStatus::Accepted => 1,
-            SmsStatus::Sent => 2,
-            SmsStatus::Undelivered | SmsStatus::Rejected | SmsStatus::Expired => 3,
-            SmsStatus::Delivered => 4,
-        }
+    pub fn is_failure(self) -> bool {
+        matches!(
+            self,
+            SmsStatus::Undelivered | SmsStatus::Rejected | SmsStatus::Expired
+        )
     }
 
-    pub fn is_failure(self) -> bool {
-        self.rank() == 3
+    /// The same as one of the things a receipt can say; `class` is what a
+    /// failure says of the number.
+    pub fn receipt(self, class: Option<Refusal>) -> ReceiptKind {
+        match self {
+            SmsStatus::Accepted | SmsStatus::Sent => ReceiptKind::Underway,
+            SmsStatus::Delivered => ReceiptKind::Delivered,
+            SmsStatus::Undelivered | SmsStatus::Rejected | SmsStatus::Expired => {
+                ReceiptKind::Failed(class.unwrap_or(Refusal::Soft))
+            }
+        }
     }
 
     pub fn as_str(self) -> &'static str {
@@ -62,24 +66,23 @@ impl SmsStatus {
 
 #[cfg(test)]
 mod tests {
-    use super::SmsStatus::{Accepted, Delivered, Expired, Rejected, Sent, Undelivered};
     use super::*;
+    use crate::domain::kinds::ChannelName;
 
+    /// Receipts only ever raise a text's rank; a late success beats a failure,
+    /// never the other way round.
     #[test]
     fn ranks_are_what_the_merge_needs() {
-        let highest = |seen: &[SmsStatus]| {
-            let mut best = seen[0];
-            for status in seen {
-                if status.rank() > best.rank() {
-                    best = *status;
-                }
-            }
-            best
-        };
-        assert_eq!(highest(&[Delivered, Sent]), Delivered);
-        assert_eq!(highest(&[Undelivered, Delivered]), Delivered);
-        assert_eq!(highest(&[Delivered, Expired]), Delivered);
-        assert_eq!(highest(&[Accepted, Sent, Rejected, Accepted]), Rejected);
-        assert!(Undelivered.is_failure() && !Delivered.is_failure());
+        let rank = |status: SmsStatus| status.receipt(None).rank(ChannelName::Sms);
+        use SmsStatus::{Accepted, Delivered, Expired, Rejected, Sent, Undelivered};
+        assert_eq!(rank(Accepted), rank(Sent));
+        for failure in [Undelivered, Rejected, Expired] {
+            assert!(failure.is_failure());
+            assert!(rank(Sent) < rank(failure) && rank(failure) < rank(Delivered));
+        }
+        assert_eq!(
+            Rejected.receipt(Some(Refusal::Hard)),
+            ReceiptKind::Failed(Refusal::Hard)
+        );
     }
 }

@@ -59,6 +59,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/runs.rs", read::runs::STATEMENTS),
     ("read/scopes.rs", read::scopes::STATEMENTS),
     ("read/situations.rs", read::situations::STATEMENTS),
+    ("read/texts.rs", read::texts::STATEMENTS),
     ("read/wishes.rs", read::wishes::STATEMENTS),
     ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
@@ -98,6 +99,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ),
     ("write/settle.rs", write::settle::STATEMENTS),
     ("write/sweep.rs", write::sweep::STATEMENTS),
+    ("write/texts.rs", write::texts::STATEMENTS),
     ("write/ticks.rs", write::ticks::STATEMENTS),
     ("write/workers.rs", write::workers::STATEMENTS),
 ];

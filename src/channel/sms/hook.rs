@@ -7,7 +7,7 @@
 //! no reason for a refusal ever reaches the caller.
 //!
 //! The status of a text is a rank, not a story: receipts come twice, late and
-//! in any order, so only the highest counts ([`SmsStatus::rank`]).
+//! in any order, so only the highest counts ([`crate::domain::receipt`]).
 
 use super::signature::hex;
 use crate::domain::contact::PhoneNumber;

@@ -10,6 +10,7 @@ pub mod receipts;
 pub mod runs;
 pub mod scopes;
 pub mod situations;
+pub mod texts;
 pub mod wishes;
 pub mod workers;
 

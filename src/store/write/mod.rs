@@ -8,6 +8,7 @@ pub mod receipts;
 pub mod review;
 pub mod settle;
 pub mod sweep;
+pub mod texts;
 pub mod ticks;
 pub mod workers;
 
@@ -424,6 +425,41 @@ impl Store {
     /// message; what they said about messages stays. Answers how many.
     pub async fn forget_reports(&self, now: Instant) -> Result<u64, StoreError> {
         alone!(self, "forget old reports", |_| Wakes::Nobody, [], c => receipts::forget(c, now))
+    }
+
+    /// Takes in a text somebody sent: ends or restarts texts to the number,
+    /// holds orders that may have been cancelled, notes what a person has to
+    /// look at, and decides on the one automatic answer. The same text again
+    /// changes nothing and is not answered.
+    pub async fn take_text(
+        &self,
+        new: texts::NewText,
+        now: Instant,
+    ) -> Result<texts::TakenText, StoreError> {
+        let wakes = |taken: &texts::TakenText| match taken {
+            texts::TakenText::Known => Wakes::Nobody,
+            texts::TakenText::Taken { .. } => Wakes::Others,
+        };
+        alone!(self, "take a text", wakes, [new], c => texts::take(c, new, now))
+    }
+
+    /// Records what became of the automatic answer to a text.
+    pub async fn text_answered(&self, id: i64, outcome: &str) -> Result<(), StoreError> {
+        let outcome = outcome.to_owned();
+        alone!(self, "record an answer", |()| Wakes::Nobody, [outcome], c => {
+            texts::answered(c, id, outcome)
+        })
+    }
+
+    /// A person has looked at a text; `false` when nobody has to.
+    pub async fn close_text(&self, id: i64, by: &str, now: Instant) -> Result<bool, StoreError> {
+        let by = by.to_owned();
+        alone!(self, "close a text", |_| Wakes::Nobody, [by], c => texts::close(c, id, by, now))
+    }
+
+    /// Deletes the words and numbers of old texts; what they asked for stays.
+    pub async fn forget_texts(&self, now: Instant) -> Result<(), StoreError> {
+        alone!(self, "forget old texts", |()| Wakes::Nobody, [], c => texts::forget(c, now))
     }
 
     // ---- operators ----

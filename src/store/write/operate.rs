@@ -246,6 +246,17 @@ pub async fn suppress(
     Ok(())
 }
 
+/// Wakes the open orders of whoever is reached at an address; they are locked
+/// already.
+pub async fn wake_address(
+    c: &mut Conn<'_>,
+    address_hash: &str,
+    now: Instant,
+) -> Result<(), sqlx::Error> {
+    let orders: Vec<i64> = column!(c, OF_ADDRESS, address_hash)?;
+    wake(c, &orders, now).await
+}
+
 /// See [`crate::store::Store::wake_all`].
 pub async fn wake_all(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
     locks::open_orders(c).await?;

@@ -4,6 +4,8 @@ use super::rounds;
 use super::told::{Said, write_told};
 use crate::domain::ids::WorkerId;
 use crate::domain::message::Landing;
+use crate::domain::outcome::{Outcome, Refusal};
+use crate::domain::receipt::Stop;
 use crate::domain::statement::hex;
 use crate::domain::time::Instant;
 use crate::domain::told::Basis;
@@ -56,7 +58,7 @@ WHERE o.id = j.order_id";
 
 const SUPPRESS: &str = "
 INSERT INTO suppressions (address_hash, channel, reason, source, since)
-SELECT m.address_hash, m.channel, j.value ->> 'reply', 'reply',
+SELECT m.address_hash, m.channel, j.value ->> 'reason', 'reply',
   CAST(j.value ->> 'now' AS BIGINT)
 FROM json_each($1) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
 WHERE CAST(j.value ->> 'suppress' AS BOOLEAN) = TRUE
@@ -100,6 +102,8 @@ struct RecordRow<'a> {
     in_queue: bool,
     wake_at: Option<i64>,
     suppress: bool,
+    /// Why, if so: a word that START lifts, or what the other side said.
+    reason: &'a str,
     outcome: &'static str,
     code: Option<u16>,
     enhanced: Option<&'a str>,
@@ -126,6 +130,13 @@ fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'
         in_queue: false,
         wake_at: Some(now.0),
         suppress: false,
+        reason: match &record.outcome {
+            Outcome::Refused {
+                class: Refusal::OptedOut,
+                ..
+            } => Stop::OptedOut.as_str(),
+            _ => &evidence.text,
+        },
         outcome: record.outcome.name(),
         code: evidence.code,
         enhanced: evidence.enhanced.as_deref(),
