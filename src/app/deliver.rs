@@ -76,6 +76,7 @@ impl DeliveryReport {
                 Landing::InDoubt { .. } => self.in_doubt += 1,
             },
             End::OutOfHours => self.out_of_hours += 1,
+            End::Paced => self.deferred += 1,
             End::NotSent | End::Failed(_) => self.not_sent += 1,
             End::Unrenderable(why) => {
                 self.failed += 1;
@@ -415,7 +416,7 @@ impl Delivery {
                 tracing::error!(message_no = done.no.0, kind = %done.kind, "cannot be rendered: {why}");
                 return Ok(());
             }
-            End::NotSent | End::OutOfHours => return Ok(()),
+            End::NotSent | End::OutOfHours | End::Paced => return Ok(()),
         };
         let evidence = outcome.evidence();
         tracing::info!(
@@ -425,6 +426,7 @@ impl Delivery {
             outcome = outcome.name(),
             code = evidence.code,
             phase = evidence.phase.as_str(),
+            relay = evidence.relay,
             "attempt ended"
         );
         match &outcome {

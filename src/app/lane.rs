@@ -15,6 +15,7 @@ use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::{Flight, Landing, earliest_send, land};
 use crate::domain::outcome::Outcome;
 use crate::domain::statement::hex;
+use crate::domain::time::Length;
 use crate::store::types::{Claimed, GiveBack, Mark, Record};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub enum End {
     NotSent,
     /// Too early or too late for a text where its recipient lives.
     OutOfHours,
+    /// The far side has had as many as it wants for now.
+    Paced,
     /// It cannot be rendered, and says why.
     Unrenderable(String),
     /// The store failed; the process has to decide what that means.
@@ -109,7 +112,9 @@ pub async fn run(
         };
         let mark = async {
             match prepared {
-                Some((claimed, prepared)) => mark(&app, worker, claimed, prepared).await,
+                Some((claimed, prepared)) => {
+                    mark(&app, worker, &mut *session, claimed, prepared).await
+                }
                 None => Ok(None),
             }
         };
@@ -166,13 +171,15 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
                 address: diverted.unwrap_or(customer),
             };
             let from = &settings.sender.from.address;
+            let verp = app.viewer.key.verp_key();
+            let token = verp.token(claimed.uid);
             let earlier: Vec<String> = claimed
                 .thread
                 .iter()
-                .map(|uid| message_id(*uid, shop, from))
+                .map(|uid| message_id(&verp.token(*uid), shop, from))
                 .collect();
             let letter = Letter {
-                uid: claimed.uid,
+                token: &token,
                 shop,
                 to: &to,
                 subject: &subject,
@@ -185,11 +192,12 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
             let bytes = compose(&letter, &settings.sender).map_err(|e| e.to_string())?;
             let hash = hex(&Sha256::digest(&bytes));
             let mail = Mail {
-                sender: settings.sender.envelope_sender().clone(),
+                sender: settings.sender.envelope_sender(&verp, claimed.uid),
                 to: to.address,
                 bytes,
+                envelope_id: token.clone(),
             };
-            let header = message_id(claimed.uid, shop, from);
+            let header = message_id(&token, shop, from);
             (
                 Payload::Mail(mail),
                 email.template_version,
@@ -247,6 +255,7 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
 async fn mark(
     app: &App,
     worker: WorkerId,
+    session: &mut dyn Session,
     claimed: Claimed,
     prepared: Result<Prepared, String>,
 ) -> Result<Option<(Claimed, Envelope)>, Box<Done>> {
@@ -272,6 +281,12 @@ async fn mark(
     let opens = earliest_send(claimed.channel, &app.policy().sms.hours, claimed.zone, now);
     if opens > now {
         return unsent(claimed, GiveBack::PutOff(opens), End::OutOfHours).await;
+    }
+    // A provider's own limit: put off before the record, not waited for after.
+    if let Some(wait) = session.admit(&prepared.envelope) {
+        let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let again = GiveBack::PutOff(now.plus(Length(millis.max(1))));
+        return unsent(claimed, again, End::Paced).await;
     }
     // The file first: it must work when the database does not.
     let held = hold_file::is_held(&app.settings().state_dir);

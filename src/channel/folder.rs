@@ -178,6 +178,7 @@ mod tests {
         envelope(Payload::Mail(Mail {
             sender: EmailAddress::parse("bounces@shop.example").unwrap(),
             to: EmailAddress::parse("anna@mail.example").unwrap(),
+            envelope_id: "m71".into(),
             bytes: bytes.to_vec(),
         }))
     }

@@ -16,8 +16,10 @@
 //! - No address, number, secret or text of a message is in a log line, an
 //!   error or the evidence of an outcome.
 //!
-//! Channels do not retry, wait for quiet hours, keep the pace or remember
-//! anything: that is the business of the delivering loop and the store.
+//! Channels do not retry, wait for quiet hours, keep the pace of the whole or
+//! remember anything beyond their process: that is the business of the
+//! delivering loop and the store. What they know of the far side's own limits
+//! they say before a message is theirs ([`Session::admit`]).
 
 pub mod folder;
 pub mod settings;
@@ -31,6 +33,7 @@ use crate::domain::kinds::ChannelName;
 use crate::domain::outcome::Outcome;
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// A boxed future, as object-safe async methods need it.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -59,6 +62,14 @@ pub trait Channel: Send + Sync {
 
 /// One conversation with the far side, owned by one task.
 pub trait Session: Send {
+    /// Whether the far side may get this one now; if not, how long it should
+    /// wait. Asked before the intent to send is recorded, because nobody may
+    /// wait between the record and the first byte. Counts it when it may go.
+    fn admit(&mut self, envelope: &Envelope) -> Option<Duration> {
+        let _ = envelope;
+        None
+    }
+
     /// Hands over one message. The caller has recorded its intent before;
     /// only this call may put the message on the wire, and at most once.
     ///
@@ -103,6 +114,9 @@ pub struct Mail {
     pub sender: EmailAddress,
     /// Envelope recipient; there is always exactly one.
     pub to: EmailAddress,
+    /// What a report about this mail names it by (`ENVID`, RFC 3461), the same
+    /// on every attempt: up to 100 printable characters.
+    pub envelope_id: String,
     /// The whole message (RFC 5322), line ends CRLF, made by
     /// [`smtp::message::compose`].
     pub bytes: Vec<u8>,
@@ -157,6 +171,7 @@ mod tests {
         let mail = Mail {
             sender: EmailAddress::parse("bounces@shop.example").unwrap(),
             to: EmailAddress::parse("anna.k@mail.example").unwrap(),
+            envelope_id: "m71".into(),
             bytes: b"Subject: hello".to_vec(),
         };
         let text = Text {

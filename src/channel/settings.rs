@@ -5,6 +5,8 @@
 //! none.
 
 use crate::domain::contact::EmailAddress;
+use crate::domain::ids::MessageUid;
+use crate::domain::verp::{BounceAddress, VerpKey};
 use secrecy::SecretString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,15 +24,34 @@ pub struct SenderIdentity {
     pub from: Mailbox,
     /// Somebody reads what arrives here: every notice can be answered.
     pub reply_to: Mailbox,
-    /// Envelope sender; the address in `from` where there is none.
+    /// Takes `local+TOKEN@domain`: every mail has an envelope sender of its
+    /// own, so that each bounce says by itself which mail it is about.
+    pub bounces: Option<BounceAddress>,
+    /// One envelope sender for all, for mailboxes that know no `+`.
     pub bounce_address: Option<EmailAddress>,
     pub unsubscribe_mailto: Option<EmailAddress>,
 }
 
 impl SenderIdentity {
-    /// Where bounces go.
-    pub fn envelope_sender(&self) -> &EmailAddress {
-        self.bounce_address.as_ref().unwrap_or(&self.from.address)
+    /// Where bounces of one mail go: the same on every attempt, because
+    /// greylisting (RFC 6647) waits for the same sender again. The address in
+    /// `from` where nothing else is set.
+    pub fn envelope_sender(&self, key: &VerpKey, uid: MessageUid) -> EmailAddress {
+        let own = self
+            .bounces
+            .as_ref()
+            .and_then(|bounces| EmailAddress::parse(&bounces.sender(key, uid)).ok());
+        own.or_else(|| self.bounce_address.clone())
+            .unwrap_or_else(|| self.from.address.clone())
+    }
+
+    /// The domain that SPF (RFC 7208) is asked about for our mail.
+    pub fn envelope_domain(&self) -> &str {
+        match (&self.bounces, &self.bounce_address) {
+            (Some(bounces), _) => bounces.domain(),
+            (None, Some(address)) => address.domain(),
+            (None, None) => self.from.address.domain(),
+        }
     }
 }
 
@@ -51,6 +72,35 @@ pub struct Login {
     pub password: SecretString,
 }
 
+/// The ways of a mail out of the house.
+#[derive(Clone, Debug)]
+pub struct EmailSettings {
+    /// Tried in this order; at least one.
+    pub relays: Vec<SmtpSettings>,
+    /// Connections at the same time, 1 or more.
+    pub sessions: usize,
+    /// Mails a minute to recipients of a domain (lower case, A-labels). Only
+    /// the domains that are named are held back.
+    pub domains: Vec<(String, u32)>,
+    /// How long a relay that does not answer is left alone.
+    pub rest: Duration,
+    /// How long a relay is left alone that a person has to repair.
+    pub repair: Duration,
+}
+
+impl EmailSettings {
+    /// One relay, one connection.
+    pub fn through(relay: SmtpSettings) -> EmailSettings {
+        EmailSettings {
+            relays: vec![relay],
+            sessions: 1,
+            domains: Vec::new(),
+            rest: Duration::from_secs(60),
+            repair: Duration::from_secs(900),
+        }
+    }
+}
+
 /// A mail relay, and who we are to it.
 #[derive(Clone, Debug)]
 pub struct SmtpSettings {
@@ -60,10 +110,16 @@ pub struct SmtpSettings {
     pub auth: Option<Login>,
     /// Our name in `EHLO`: a full domain name, or an address literal.
     pub helo: String,
-    /// Connections at the same time, 1 or more.
-    pub sessions: usize,
+    /// Mails a minute, 1 or more.
     pub per_minute: u32,
     pub limits: StepLimits,
+}
+
+impl SmtpSettings {
+    /// `smtp.shop.example:465`: what the relay is called in records and logs.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 /// How long each step of an SMTP conversation may take, and how long a
@@ -245,6 +301,35 @@ pub struct FolderSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn every_mail_has_an_envelope_sender_of_its_own_where_that_works() {
+        let address = |text| EmailAddress::parse(text).unwrap();
+        let from = Mailbox {
+            name: None,
+            address: address("orders@shop.example"),
+        };
+        let mut sender = SenderIdentity {
+            reply_to: from.clone(),
+            from,
+            bounces: None,
+            bounce_address: None,
+            unsubscribe_mailto: None,
+        };
+        let key = VerpKey::derive(b"installation");
+        let uid = |n| MessageUid(Uuid::from_u128(n));
+        let of = |sender: &SenderIdentity, n| sender.envelope_sender(&key, uid(n)).expose();
+        assert_eq!(of(&sender, 7), "orders@shop.example");
+        sender.bounce_address = Some(address("post@mail.shop.example"));
+        assert_eq!(of(&sender, 7), "post@mail.shop.example");
+        sender.bounces = BounceAddress::parse("bounces@b.shop.example").ok();
+        assert_eq!(sender.envelope_domain(), "b.shop.example");
+        assert_eq!(of(&sender, 7), of(&sender, 7));
+        assert_ne!(of(&sender, 7), of(&sender, 8));
+        assert!(of(&sender, 7).starts_with("bounces+"));
+        assert_eq!(key.find(&of(&sender, 7)), Some(uid(7)));
+    }
 
     #[test]
     fn secrets_are_not_printed() {

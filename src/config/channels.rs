@@ -1,105 +1,134 @@
 //! E-mail: who we are to recipients, and the relay that takes our mail.
 
-use super::forms::{choice, length, like, parsed, text, whole};
-use super::meant::SecretUse;
+use super::forms::{choice, length, like, parsed, switch, table, text, whole};
+use super::freemail::is_freemail;
+use super::meant::{DnsSettings, SecretUse};
 use super::problem::Place;
-use super::reader::{Reader, Section};
+use super::raw::Entry;
+use super::reader::{Complaint, Read, Reader, Section};
 use super::secrets::Vault;
 use super::units::Wrong;
 use crate::channel::settings::{
-    Login, Mailbox, Security, SenderIdentity, SmtpSettings, StepLimits,
+    EmailSettings, Login, Mailbox, Security, SenderIdentity, SmtpSettings, StepLimits,
 };
 use crate::domain::contact::EmailAddress;
 use crate::domain::shop::ShopProfile;
 use crate::domain::time::Length;
-use std::net::IpAddr;
+use crate::domain::verp::BounceAddress;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-
-/// Domains where anybody gets an address. Their owners publish that nobody
-/// else may send for them (DMARC), so such a sender never arrives.
-const FREEMAIL: [&str; 38] = [
-    "126.com",
-    "163.com",
-    "aol.com",
-    "att.net",
-    "bigpond.com",
-    "bluewin.ch",
-    "btinternet.com",
-    "comcast.net",
-    "fastmail.com",
-    "free.fr",
-    "freenet.de",
-    "gmail.com",
-    "gmx.at",
-    "gmx.ch",
-    "gmx.com",
-    "gmx.de",
-    "gmx.net",
-    "googlemail.com",
-    "hotmail.co.uk",
-    "hotmail.com",
-    "hotmail.fr",
-    "icloud.com",
-    "laposte.net",
-    "libero.it",
-    "live.com",
-    "mac.com",
-    "mail.com",
-    "mail.ru",
-    "me.com",
-    "msn.com",
-    "orange.fr",
-    "outlook.com",
-    "proton.me",
-    "protonmail.com",
-    "qq.com",
-    "t-online.de",
-    "web.de",
-    "zoho.com",
-];
-/// The same with many national domains.
-const FREEMAIL_FAMILIES: [&str; 4] = ["yahoo.", "ymail.", "yandex.", "outlook."];
 
 /// What `[email]` says.
 pub struct Email {
     pub sender: SenderIdentity,
     /// Also `None` when secrets were left out.
-    pub relay: Option<SmtpSettings>,
+    pub relays: Option<EmailSettings>,
+    pub dns: DnsSettings,
     /// Where the relay is named, if it is.
     pub host_place: Option<Place>,
 }
 
-/// `per_minute` is the pace of the whole program.
+/// `per_minute` is the pace of the whole program. How long relays are left
+/// alone follows from `[retry]`, which is read elsewhere.
 pub fn read(reader: &Reader, shop: &ShopProfile, vault: &Vault<'_>, per_minute: u32) -> Email {
     let section = reader.section("email");
-    let host = section.maybe("host", parsed(host_name));
     let host_place = section
         .entry("host")
         .map(|entry| entry.origin.value_place());
-    let security = section.wanted(
-        "security",
-        Security::Tls,
-        choice(&[
-            ("starttls", Security::StartTls),
-            ("tls", Security::Tls),
-            ("plain", Security::Plain),
-        ]),
-    );
-    let port = port(&section, security);
-    let auth = login(&section, vault, host.is_some());
     let from = section.maybe("from", parsed(mailbox));
-    let helo = section.maybe("helo", parsed(helo_name));
-    let address = || like(EmailAddress::parse, "\"name@shop.example\"");
-    let bounce_address = section.maybe("bounce", address());
-    let unsubscribe_mailto = section.maybe("unsubscribe", address());
+    let (bounces, bounce_address) = bounces(reader);
+    let address = like(EmailAddress::parse, "\"name@shop.example\"");
+    let unsubscribe_mailto = section.maybe("unsubscribe", address);
     let sessions = section.wanted("sessions", 1, whole(1..=64));
+    let domains = section.maybe("domains", table(domain_paces));
+    let limits = limits(&reader.section("email.limits"));
+    if let Some(from) = &from {
+        refuse_freemail(&section, "from", from.address.domain());
+    }
+    if let Some(place) = &host_place {
+        section.need("from", place, "\"My Shop <orders@shop.example>\"");
+        reader
+            .section("shop")
+            .need("reply_to", place, "\"help@shop.example\"");
+    }
+    let dns = DnsSettings {
+        server: section.maybe("dns", parsed(dns_server)),
+        dkim_selector: section.maybe("dkim_selector", parsed(selector)),
+    };
+    let named = |address: EmailAddress| Mailbox {
+        name: Some(shop.name.clone()),
+        address,
+    };
+    let from = from.map(|from| Mailbox {
+        name: from.name.or_else(|| Some(shop.name.clone())),
+        address: from.address,
+    });
+    let reply_to = shop.reply_to.clone().map(named);
+    let sender = sender(from, reply_to, bounces, bounce_address, unsubscribe_mailto);
+    let own_domain = sender.from.address.domain();
+    let first = relay(&section, vault, own_domain, per_minute, limits);
+    let backups = reader.section("email.backup").named();
+    let backups: Vec<SmtpSettings> = backups
+        .iter()
+        .filter_map(|section| {
+            if section.entry("host").is_none() {
+                section.refuse_all(
+                    "a relay without a host cannot take any mail",
+                    "add host = \"smtp2.shop.example\"",
+                );
+            }
+            relay(section, vault, own_domain, per_minute, limits)
+        })
+        .collect();
+    if let (None, [backup, ..]) = (&host_place, backups.as_slice()) {
+        section.refuse_all(
+            format!(
+                "{} can stand in for a relay, but email.host names none",
+                backup.host
+            ),
+            "add host = \"smtp.shop.example\" to [email]",
+        );
+    }
+    let relays = first.map(|first| EmailSettings {
+        relays: [vec![first], backups].concat(),
+        sessions: sessions as usize,
+        domains: domains.unwrap_or_default(),
+        rest: Duration::from_secs(60),
+        repair: Duration::from_secs(900),
+    });
+    Email {
+        sender,
+        relays: relays.filter(|_| vault.secrets == SecretUse::Load),
+        dns,
+        host_place,
+    }
+}
+
+/// One relay, as `[email]` and each `[email.backup.NAME]` describe it.
+fn relay(
+    section: &Section<'_>,
+    vault: &Vault<'_>,
+    own_domain: &str,
+    per_minute: u32,
+    limits: StepLimits,
+) -> Option<SmtpSettings> {
+    let host = section.maybe("host", parsed(host_name));
+    let security = section
+        .maybe(
+            "security",
+            choice(&[
+                ("starttls", Security::StartTls),
+                ("tls", Security::Tls),
+                ("plain", Security::Plain),
+            ]),
+        )
+        .unwrap_or(Security::StartTls);
+    let port = port(section, security);
+    let auth = login(section, vault, host.is_some());
+    let helo = section.maybe("helo", parsed(helo_name));
     let per_minute = section
         .maybe("per_minute", whole(1..=1_000_000))
         .unwrap_or(per_minute);
-    let limits = limits(&reader.section("email.limits"));
-    if let Some(from) = &from {
-        refuse_freemail(&section, from);
-    }
     if let (Some(host), Security::Plain) = (&host, security)
         && !is_loopback(host)
     {
@@ -109,40 +138,96 @@ pub fn read(reader: &Reader, shop: &ShopProfile, vault: &Vault<'_>, per_minute: 
             "write \"starttls\" or \"tls\"; \"plain\" is for a relay on this machine (127.0.0.1)",
         );
     }
-    if let Some(place) = &host_place {
-        section.need("from", place, "\"My Shop <orders@shop.example>\"");
-        reader
-            .section("shop")
-            .need("reply_to", place, "\"help@shop.example\"");
-    }
-    let named = |address: EmailAddress| Mailbox {
-        name: Some(shop.name.clone()),
-        address,
-    };
-    let from = from.map(|from| Mailbox {
-        name: from.name.or_else(|| Some(shop.name.clone())),
-        address: from.address,
-    });
-    let sender = sender(
-        from,
-        shop.reply_to.clone().map(named),
-        bounce_address,
-        unsubscribe_mailto,
-    );
-    let relay = host.map(|host| SmtpSettings {
-        host,
+    Some(SmtpSettings {
+        host: host?,
         port,
         security,
         auth,
-        helo: helo.unwrap_or_else(|| sender.from.address.domain().to_owned()),
-        sessions: sessions as usize,
+        helo: helo.unwrap_or_else(|| own_domain.to_owned()),
         per_minute,
         limits,
-    });
-    Email {
-        sender,
-        relay: relay.filter(|_| vault.secrets == SecretUse::Load),
-        host_place,
+    })
+}
+
+/// The address that takes a token with every mail, or the one for all mails.
+fn bounces(reader: &Reader) -> (Option<BounceAddress>, Option<EmailAddress>) {
+    let section = reader.section("email.bounces");
+    let address = like(EmailAddress::parse, "\"bounces@shop.example\"");
+    let address = section.maybe("address", address);
+    let takes_plus = section.wanted("plus", true, switch);
+    let Some(address) = address else {
+        return (None, None);
+    };
+    refuse_freemail(&section, "address", address.domain());
+    if !takes_plus {
+        return (None, Some(address));
+    }
+    match BounceAddress::parse(&address.expose()) {
+        Ok(bounces) => (Some(bounces), None),
+        Err(problem) => {
+            section.refuse(
+                "address",
+                format!("no token can be added to this address: {problem}"),
+                "write a shorter, plain address, or plus = false for one without tokens",
+            );
+            (None, None)
+        }
+    }
+}
+
+/// `"gmail.com" = 60`
+fn domain_paces(entries: &[(&str, &Entry)]) -> Read<Vec<(String, u32)>> {
+    let mut complaints = Vec::new();
+    let mut paces = Vec::new();
+    for (name, entry) in entries {
+        let at = |place: Place, wrong: Wrong| Complaint {
+            at: Some(place),
+            wrong,
+        };
+        let domain = idna::domain_to_ascii_strict(name)
+            .ok()
+            .filter(|domain| domain.contains('.'));
+        let Some(domain) = domain else {
+            let wrong = Wrong::new(
+                format!("`{name}` is not a domain"),
+                "write it like \"gmail.com\" = 60",
+            );
+            complaints.push(at(entry.origin.key_place(), wrong));
+            continue;
+        };
+        match whole(1..=1_000_000)(entry) {
+            Ok(per_minute) => paces.push((domain, per_minute)),
+            Err(found) => complaints.extend(
+                found
+                    .into_iter()
+                    .map(|found| at(entry.origin.value_place(), found.wrong)),
+            ),
+        }
+    }
+    if complaints.is_empty() {
+        Ok(paces)
+    } else {
+        Err(complaints)
+    }
+}
+
+fn dns_server(text: &str) -> Result<SocketAddr, Wrong> {
+    let cure = "write an address, with a port unless it is 53: \"127.0.0.1\" or \"127.0.0.1:5353\"";
+    text.parse()
+        .or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)))
+        .map_err(|_| Wrong::new(format!("`{text}` is not the address of a DNS server"), cure))
+}
+
+/// The first part of `selector._domainkey.shop.example` (RFC 6376, 3.1).
+fn selector(text: &str) -> Result<String, Wrong> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.chars().all(sound) && !text.contains("_domainkey") {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::new(
+            format!("`{text}` is not a DKIM selector"),
+            "write only the part before ._domainkey, like \"s1\"",
+        ))
     }
 }
 
@@ -151,6 +236,7 @@ pub fn read(reader: &Reader, shop: &ShopProfile, vault: &Vault<'_>, per_minute: 
 fn sender(
     from: Option<Mailbox>,
     reply_to: Option<Mailbox>,
+    bounces: Option<BounceAddress>,
     bounce_address: Option<EmailAddress>,
     unsubscribe_mailto: Option<EmailAddress>,
 ) -> SenderIdentity {
@@ -162,6 +248,7 @@ fn sender(
     SenderIdentity {
         reply_to: reply_to.unwrap_or_else(|| from.clone()),
         from,
+        bounces,
         bounce_address,
         unsubscribe_mailto,
     }
@@ -271,15 +358,10 @@ fn mailbox(text: &str) -> Result<Mailbox, Wrong> {
     })
 }
 
-fn refuse_freemail(section: &Section<'_>, from: &Mailbox) {
-    let domain = from.address.domain();
-    let anybodys = FREEMAIL.contains(&domain)
-        || FREEMAIL_FAMILIES
-            .iter()
-            .any(|family| domain.starts_with(family));
-    if anybodys {
+fn refuse_freemail(section: &Section<'_>, key: &str, domain: &str) {
+    if is_freemail(domain) {
         section.refuse(
-            "from",
+            key,
             format!("mail from {domain} sent by another server is refused or filed as spam"),
             "write an address at the shop's own domain; a freemail address may stand in shop.reply_to",
         );

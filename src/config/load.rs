@@ -107,11 +107,15 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         per_minute: pace.wanted("per_minute", 1, whole(1..=1_000_000)),
         first: pace.wanted("first", 0, whole(0..=1_000)),
     };
-    let email = channels::read(reader, &shop.profile, &vault, pace.per_minute);
+    let mut email = channels::read(reader, &shop.profile, &vault, pace.per_minute);
     let bounce_maildir = places::bounce_maildir(reader, &folders.base);
     let sms = sms::read(reader, &vault);
     let texts = sms.gateway != Gateway::None;
     let policy = policy::read(reader, texts, shop.country);
+    if let Some(relays) = &mut email.relays {
+        relays.rest = policy.retry.relay_delay.to_std();
+        relays.repair = policy.retry.configuration_delay.to_std();
+    }
     let jobs = jobs(reader, shop.profile.zone, args.now);
     let log = log(reader);
     let demo_now = reader.section("demo").maybe("now", demo_instant);
@@ -145,7 +149,8 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         database,
         sender: email.sender,
         bounce_maildir,
-        email: email.relay,
+        email: email.relays,
+        dns: email.dns,
         sms: sms.settings,
         policy,
         pace,

@@ -2,7 +2,7 @@
 //! the program needs.
 
 use super::reader::Shown;
-use crate::channel::settings::{GenericSmsSettings, SenderIdentity, SmtpSettings, TwilioSettings};
+use crate::channel::settings::{EmailSettings, GenericSmsSettings, SenderIdentity, TwilioSettings};
 use crate::domain::contact::{Country, EmailAddress, Locale, PhoneNumber};
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
@@ -12,6 +12,7 @@ use crate::domain::time::Instant;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug)]
@@ -34,7 +35,9 @@ pub struct Config {
     /// The Maildir bounces are delivered into.
     pub bounce_maildir: Option<PathBuf>,
     /// `None` without a relay, and with [`SecretUse::LeaveOut`].
-    pub email: Option<SmtpSettings>,
+    pub email: Option<EmailSettings>,
+    /// Where `check` asks what the world knows about our domain.
+    pub dns: DnsSettings,
     /// `None` without a gateway, and with [`SecretUse::LeaveOut`] for those
     /// that need a secret; `policy.sms.enabled` says what is configured.
     pub sms: Option<SmsGatewaySettings>,
@@ -47,6 +50,15 @@ pub struct Config {
     /// A clock that stands still; only where every channel is a folder.
     pub demo_now: Option<Instant>,
     pub(super) shown: Vec<Shown>,
+}
+
+/// How the sender's domain is looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// `None` for the machine's own.
+    pub server: Option<SocketAddr>,
+    /// The name of the key our mail is signed with, where it is known.
+    pub dkim_selector: Option<String>,
 }
 
 /// What the operator wants; going live takes `backorderd live` besides.

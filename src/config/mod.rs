@@ -20,6 +20,7 @@
 mod channels;
 mod environment;
 mod forms;
+mod freemail;
 mod layers;
 mod load;
 pub mod meant;
@@ -44,7 +45,8 @@ pub use environment::{Environment, environment};
 pub use layers::DEFAULTS;
 pub use load::LoadArgs;
 pub use meant::{
-    Config, ConfiguredMode, DatabaseSettings, JobName, JobSettings, LogFormat, LogLevel,
-    LogSettings, PaceSettings, SandboxSettings, SecretUse, SmsGatewaySettings, policy_digest,
+    Config, ConfiguredMode, DatabaseSettings, DnsSettings, JobName, JobSettings, LogFormat,
+    LogLevel, LogSettings, PaceSettings, SandboxSettings, SecretUse, SmsGatewaySettings,
+    policy_digest,
 };
 pub use problem::ConfigErrors;

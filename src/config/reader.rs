@@ -226,6 +226,14 @@ impl<'r> Section<'r> {
         }
     }
 
+    /// The sections below, whatever they are called, in the order they were
+    /// written.
+    pub fn named(&self) -> Vec<Section<'r>> {
+        let mut named: Vec<(&String, &Entry)> = self.table.into_iter().flatten().collect();
+        named.sort_by_key(|(_, entry)| entry.origin.position());
+        named.iter().map(|(key, _)| self.below(key)).collect()
+    }
+
     pub fn path_of(&self, key: &str) -> String {
         joined(&self.path, key)
     }
@@ -243,6 +251,18 @@ impl<'r> Section<'r> {
 
     pub fn refuse(&self, key: &str, what: impl Into<String>, cure: impl Into<String>) {
         self.reader.refuse(self.place(key), what, cure);
+    }
+
+    /// A complaint about the section as a whole.
+    pub fn refuse_all(&self, what: impl Into<String>, cure: impl Into<String>) {
+        let first = self.table.and_then(|table| {
+            table
+                .values()
+                .min_by_key(|entry| entry.origin.position())
+                .map(|entry| entry.origin.key_place())
+        });
+        self.reader
+            .refuse(first.unwrap_or(Place::Whole), what, cure);
     }
 
     /// A setting that may be left out.

@@ -291,6 +291,8 @@ mod tests {
     fn refusals_end_it_and_only_a_dead_address_is_suppressed() {
         for (class, suppress) in [
             (Refusal::Hard, true),
+            // Whether it is the second on another day, the store knows.
+            (Refusal::HardAfterTwoDays, false),
             (Refusal::OptedOut, true),
             (Refusal::Policy, false),
             (Refusal::Content, false),

@@ -5,6 +5,7 @@
 //! recognises is *in doubt*, never success (RFC 1047, RFC 5321 6.1).
 
 use super::time::Length;
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 /// Longest reply text kept as evidence, in bytes.
@@ -49,6 +50,9 @@ pub enum Deferral {
 pub enum Refusal {
     /// No such mailbox or number: the address is not written to again.
     Hard,
+    /// Vague about the mailbox, as mail servers are. Once may be a fault of
+    /// theirs; on two different days it means that the mailbox is gone.
+    HardAfterTwoDays,
     /// The recipient opted out at the gateway.
     OptedOut,
     /// Our reputation, authentication or sending right.
@@ -57,6 +61,23 @@ pub enum Refusal {
     Content,
     /// Vague, but final for this message.
     Soft,
+}
+
+/// Vague refusals further apart are two accidents, not one dead mailbox.
+const VAGUE_DAYS_MAX: i64 = 30;
+
+impl Refusal {
+    /// Whether the address is written to no more. `vague_before` is the latest
+    /// earlier day of a vague refusal of it with nothing accepted since.
+    pub fn ends_the_address(self, vague_before: Option<NaiveDate>, today: NaiveDate) -> bool {
+        match self {
+            Refusal::Hard | Refusal::OptedOut => true,
+            Refusal::HardAfterTwoDays => vague_before.is_some_and(|day| {
+                (1..=VAGUE_DAYS_MAX).contains(&today.signed_duration_since(day).num_days())
+            }),
+            Refusal::Policy | Refusal::Content | Refusal::Soft => false,
+        }
+    }
 }
 
 /// How far the conversation had come. Before `Dot` an unanswered step is
@@ -105,6 +126,9 @@ pub struct Evidence {
     pub text: String,
     /// Queue id or gateway message id, where the answer names one.
     pub reference: Option<String>,
+    /// Which relay said it, as `host:port`.
+    #[serde(default)]
+    pub relay: Option<String>,
 }
 
 impl Evidence {
@@ -115,6 +139,7 @@ impl Evidence {
             enhanced: None,
             text: shorten(text),
             reference: None,
+            relay: None,
         }
     }
     #[must_use]
@@ -142,6 +167,20 @@ impl Outcome {
             | Outcome::Refused { evidence, .. }
             | Outcome::InDoubt { evidence } => evidence,
         }
+    }
+    /// Names the relay that answered; where there are `several`, also in the
+    /// words, so that everybody who reads them knows.
+    #[must_use]
+    pub fn at(mut self, relay: &str, several: bool) -> Outcome {
+        let (Outcome::Accepted { evidence }
+        | Outcome::Deferred { evidence, .. }
+        | Outcome::Refused { evidence, .. }
+        | Outcome::InDoubt { evidence }) = &mut self;
+        if several {
+            evidence.text = shorten(&format!("[{relay}] {}", evidence.text));
+        }
+        evidence.relay = Some(relay.to_owned());
+        self
     }
     /// The word stored with the attempt.
     pub fn name(&self) -> &'static str {
@@ -182,6 +221,40 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vague_refusal_ends_an_address_on_its_second_day() {
+        let day = |d| NaiveDate::from_ymd_opt(2026, 3, d).unwrap();
+        let vague = Refusal::HardAfterTwoDays;
+        for (before, ends) in [
+            (None, false),
+            (Some(day(31)), false),
+            (Some(day(30)), true),
+            (Some(day(1)), true),
+            (NaiveDate::from_ymd_opt(2026, 2, 28), false),
+        ] {
+            assert_eq!(vague.ends_the_address(before, day(31)), ends, "{before:?}");
+        }
+        assert!(Refusal::Hard.ends_the_address(None, day(31)));
+        for class in [Refusal::Policy, Refusal::Content, Refusal::Soft] {
+            assert!(!class.ends_the_address(Some(day(1)), day(31)));
+        }
+    }
+
+    #[test]
+    fn the_relay_that_answered_is_named_and_an_address_still_is_not() {
+        let outcome = Outcome::Accepted {
+            evidence: Evidence::new(Phase::Done, "Ok <anna@mail.example>"),
+        };
+        let alone = outcome.clone().at("smtp.example:465", false);
+        assert_eq!(alone.evidence().relay.as_deref(), Some("smtp.example:465"));
+        assert_eq!(alone.evidence().text, "Ok <address>");
+        let one_of_two = outcome.at("smtp.example:465", true);
+        assert_eq!(
+            one_of_two.evidence().text,
+            "[smtp.example:465] Ok <address>"
+        );
+    }
 
     #[test]
     fn evidence_is_one_short_line_without_addresses() {

@@ -23,6 +23,7 @@ use super::kinds::ChannelName;
 use super::message::MessageState;
 use super::outcome::{Evidence, Refusal};
 use super::time::{Instant, Length};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 /// How long a receipt whose message nobody knows waits for it to appear: a
@@ -61,13 +62,14 @@ pub enum ReceiptKind {
 }
 
 impl ReceiptKind {
-    pub const ALL: [ReceiptKind; 10] = [
+    pub const ALL: [ReceiptKind; 11] = [
         ReceiptKind::Delayed,
         ReceiptKind::Relayed,
         ReceiptKind::Expanded,
         ReceiptKind::Delivered,
         ReceiptKind::Complaint,
         ReceiptKind::Failed(Refusal::Hard),
+        ReceiptKind::Failed(Refusal::HardAfterTwoDays),
         ReceiptKind::Failed(Refusal::OptedOut),
         ReceiptKind::Failed(Refusal::Policy),
         ReceiptKind::Failed(Refusal::Content),
@@ -83,6 +85,7 @@ impl ReceiptKind {
             ReceiptKind::Delivered => "delivered",
             ReceiptKind::Complaint => "complaint",
             ReceiptKind::Failed(Refusal::Hard) => "failed_hard",
+            ReceiptKind::Failed(Refusal::HardAfterTwoDays) => "failed_vague",
             ReceiptKind::Failed(Refusal::OptedOut) => "failed_opted_out",
             ReceiptKind::Failed(Refusal::Policy) => "failed_policy",
             ReceiptKind::Failed(Refusal::Content) => "failed_content",
@@ -102,6 +105,9 @@ impl ReceiptKind {
             ReceiptKind::Delivered => "arrived",
             ReceiptKind::Complaint => "called unwanted by the recipient",
             ReceiptKind::Failed(Refusal::Hard) => "came back: no such mailbox or number",
+            ReceiptKind::Failed(Refusal::HardAfterTwoDays) => {
+                "came back: something is wrong with the mailbox or its host"
+            }
             ReceiptKind::Failed(Refusal::OptedOut) => "came back: the recipient opted out",
             ReceiptKind::Failed(Refusal::Policy) => "came back: refused by the other side's rules",
             ReceiptKind::Failed(Refusal::Content) => "came back: the message itself was refused",
@@ -126,7 +132,8 @@ impl ReceiptKind {
         rank(self.state(), channel).unwrap_or_default()
     }
 
-    /// Why its address is not written to any more, if that follows.
+    /// Why its address is not written to any more, if that follows from it
+    /// alone; see also [`are_vague_on_two_days`].
     pub fn stops(self) -> Option<Stop> {
         match self {
             ReceiptKind::Failed(Refusal::Hard) => Some(Stop::Dead),
@@ -253,6 +260,17 @@ pub fn consequences(subject: Subject, receipts: &[ReceiptKind]) -> Option<Conseq
     })
 }
 
+/// Whether vague refusals of one address came on two different days, near
+/// enough to mean the same: then the mailbox is gone.
+pub fn are_vague_on_two_days(days: &[NaiveDate]) -> bool {
+    let vague = Refusal::HardAfterTwoDays;
+    let ends = |day: &NaiveDate| {
+        let mut before = days.iter();
+        before.any(|other| vague.ends_the_address(Some(*other), *day))
+    };
+    days.iter().any(ends)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,6 +367,19 @@ mod tests {
                 doubts: 0,
             };
             assert_eq!(consequences(subject, &[HARD]), None, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_vague_refusal_ends_an_address_on_its_second_day() {
+        let day = |d| NaiveDate::from_ymd_opt(2026, 3, d).unwrap();
+        for (days, ends) in [
+            (vec![], false),
+            (vec![day(2)], false),
+            (vec![day(2), day(2)], false),
+            (vec![day(3), day(2)], true),
+        ] {
+            assert_eq!(are_vague_on_two_days(&days), ends, "{days:?}");
         }
     }
 

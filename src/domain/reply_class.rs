@@ -4,7 +4,14 @@
 //! The reply code decides between "later" and "no"; the enhanced code
 //! (RFC 3463) and, where it is too vague, the words decide whose fault it is.
 //! Only a clear "no such mailbox" is [`Refusal::Hard`], because that stops
-//! all mail to the address; a fault of ours is never charged to a customer.
+//! all mail to the address; a vague one counts only when it is repeated on
+//! another day ([`Refusal::HardAfterTwoDays`]); a fault of ours is never charged
+//! to a customer.
+//!
+//! A 5yz stays a refusal whatever its enhanced code says about the moment: a
+//! client must not repeat the same request (RFC 5321, 4.2.1). The two that are
+//! put off all the same, a full mailbox and "too many recipients", are named
+//! where they are decided.
 
 use super::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
 use super::smtp_reply::{Enhanced, Reply};
@@ -119,6 +126,7 @@ fn by_enhanced(phase: Phase, code: u16, enhanced: Enhanced, text: &str) -> Verdi
         // about the moment, whatever the first digit says.
         (2, 2) | (5, 3) => Deferred(Deferral::Recipient),
         (2, 3) | (3, 4) | (6, _) => Refused(Refusal::Content),
+        (1, 0 | 4) | (2, 1) | (4, 4) => Refused(Refusal::HardAfterTwoDays),
         (1..=4, _) => Refused(Refusal::Soft),
         (5, _) => protocol(phase, code, text),
         (7, 1) => policy_or_words(phase, text),
@@ -145,6 +153,8 @@ fn protocol(phase: Phase, code: u16, text: &str) -> Verdict {
         Refused(Refusal::Hard)
     } else if matches!(code, 500..=504 | 555) || phase == Phase::Mail {
         Deferred(Deferral::Configuration)
+    } else if matches!((code, phase), (550 | 551 | 553, Phase::Rcpt)) {
+        Refused(Refusal::HardAfterTwoDays)
     } else {
         Refused(Refusal::Soft)
     }
@@ -158,7 +168,7 @@ fn by_code(phase: Phase, code: u16, text: &str) -> Verdict {
         // Some relays say 552 for "too many recipients" (RFC 5321, 4.5.3.1.10).
         (552, Phase::Rcpt) => Deferred(Deferral::Recipient),
         (552, _) if says(text, &["size", "too large", "too big"]) => Refused(Refusal::Content),
-        (550 | 551 | 553, Phase::Rcpt) => Refused(Refusal::Soft),
+        (550 | 551 | 553, Phase::Rcpt) => Refused(Refusal::HardAfterTwoDays),
         (550 | 551 | 553, Phase::Mail) => Deferred(Deferral::Configuration),
         _ => Refused(Refusal::Policy),
     }
@@ -185,6 +195,7 @@ mod tests {
     const RECIPIENT: &str = "deferred: recipient";
     const RELAY: &str = "deferred: relay";
     const CONFIG: &str = "deferred: configuration";
+    const VAGUE: &str = "refused: hardaftertwodays";
 
     fn meaning(phase: Phase, raw: &str) -> String {
         let lines: Vec<String> = raw.lines().map(str::to_owned).collect();
@@ -228,7 +239,7 @@ mod tests {
                     "refused: hard",
                 ),
                 ("535 5.7.8 Authentication credentials invalid", CONFIG),
-                ("550 No such user here", "refused: soft"),
+                ("550 No such user here", VAGUE),
                 ("571 Delivery not authorized", "refused: policy"),
                 ("421 4.7.28 Our system has detected an unusual rate", RELAY),
                 ("450 4.2.0 try later", RECIPIENT),
@@ -236,21 +247,21 @@ mod tests {
                 ("552 too many recipients", RECIPIENT),
                 ("552 5.5.3 too many recipients", RECIPIENT),
                 ("501 5.1.3 Bad recipient address syntax", "refused: hard"),
-                ("550 5.1.0 address rejected", "refused: soft"),
+                ("550 5.1.0 address rejected", VAGUE),
                 ("550 5.1.6 mailbox has moved", "refused: hard"),
                 ("556 5.1.10 domain does not accept mail", "refused: hard"),
                 ("556 domain does not accept mail", "refused: hard"),
                 ("521 host does not accept mail", "refused: hard"),
                 ("550 5.1.8 sender's domain not found", CONFIG),
-                ("550 5.2.1 mailbox disabled", "refused: soft"),
-                ("550 5.4.4 no route to host", "refused: soft"),
+                ("550 5.2.1 mailbox disabled", VAGUE),
+                ("550 5.4.4 no route to host", VAGUE),
                 (
                     "550 5.4.1 Recipient address rejected: Access denied",
                     "refused: soft",
                 ),
                 (
                     "550 5.5.0 Requested action not taken: mailbox unavailable",
-                    "refused: soft",
+                    VAGUE,
                 ),
                 ("550 5.5.1 no such user", "refused: hard"),
                 ("503 5.5.1 Error: need MAIL command", CONFIG),
@@ -269,12 +280,211 @@ mod tests {
                 ("550 5.7.1 Sender domain does not exist", "refused: policy"),
                 ("550 5.7.515 Access denied", "refused: policy"),
                 ("550 5.7.27 sender has a null MX", CONFIG),
-                ("550 4.1.1 the digits disagree", "refused: soft"),
-                ("550 5.0.0 no", "refused: soft"),
+                ("550 4.1.1 the digits disagree", VAGUE),
+                ("550 5.0.0 no", VAGUE),
                 ("554 transaction failed", "refused: policy"),
                 ("354 go on", RELAY),
             ],
         );
+    }
+
+    /// RFC 5321 codes alone, at every step at which they can come.
+    #[test]
+    fn what_each_reply_code_means_without_an_enhanced_one() {
+        let all = [
+            Phase::Greeting,
+            Phase::Mail,
+            Phase::Rcpt,
+            Phase::Data,
+            Phase::Dot,
+        ];
+        let rows: [(u16, &[Phase], &str); 39] = [
+            (250, &[Phase::Dot], "accepted"),
+            (251, &[Phase::Dot], "accepted"),
+            (354, &[Phase::Dot], "in_doubt"),
+            (421, &all, RELAY),
+            (
+                450,
+                &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::Dot],
+                RECIPIENT,
+            ),
+            (
+                451,
+                &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::Dot],
+                RECIPIENT,
+            ),
+            (
+                452,
+                &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::Dot],
+                RECIPIENT,
+            ),
+            (455, &[Phase::Mail, Phase::Rcpt], RECIPIENT),
+            (452, &[Phase::Greeting], RELAY),
+            (454, &[Phase::Auth, Phase::Tls, Phase::Greeting], RELAY),
+            (454, &[Phase::Rcpt], RECIPIENT),
+            (500, &all, CONFIG),
+            (501, &all, CONFIG),
+            (502, &all, CONFIG),
+            (503, &all, CONFIG),
+            (504, &all, CONFIG),
+            (555, &[Phase::Mail, Phase::Rcpt], CONFIG),
+            (
+                530,
+                &[Phase::Auth, Phase::Mail, Phase::Rcpt, Phase::Dot],
+                CONFIG,
+            ),
+            (
+                534,
+                &[Phase::Auth, Phase::Mail, Phase::Rcpt, Phase::Dot],
+                CONFIG,
+            ),
+            (
+                535,
+                &[Phase::Auth, Phase::Mail, Phase::Rcpt, Phase::Dot],
+                CONFIG,
+            ),
+            (
+                538,
+                &[Phase::Auth, Phase::Mail, Phase::Rcpt, Phase::Dot],
+                CONFIG,
+            ),
+            (550, &[Phase::Rcpt], VAGUE),
+            (551, &[Phase::Rcpt], VAGUE),
+            (553, &[Phase::Rcpt], VAGUE),
+            (550, &[Phase::Mail], CONFIG),
+            (553, &[Phase::Mail], CONFIG),
+            (550, &[Phase::Data, Phase::Dot], "refused: policy"),
+            (552, &[Phase::Rcpt], RECIPIENT),
+            (
+                552,
+                &[Phase::Mail, Phase::Data, Phase::Dot],
+                "refused: policy",
+            ),
+            (
+                554,
+                &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::Dot],
+                "refused: policy",
+            ),
+            (554, &[Phase::Greeting], RELAY),
+            (521, &[Phase::Rcpt], "refused: hard"),
+            (556, &[Phase::Rcpt], "refused: hard"),
+            (521, &[Phase::Greeting], RELAY),
+            (
+                571,
+                &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::Dot],
+                "refused: policy",
+            ),
+            (
+                599,
+                &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::Dot],
+                "refused: policy",
+            ),
+            (
+                499,
+                &[Phase::Mail, Phase::Rcpt, Phase::Data, Phase::Dot],
+                RECIPIENT,
+            ),
+            (299, &[Phase::Dot], "accepted"),
+            (250, &[Phase::Data], RELAY),
+        ];
+        for (code, phases, expected) in rows {
+            for phase in phases {
+                let raw = format!("{code} x");
+                assert_eq!(meaning(*phase, &raw), expected, "{phase:?} {code}");
+            }
+        }
+    }
+
+    /// RFC 3463 and what providers made of it, as refusals of a recipient.
+    #[test]
+    fn what_each_enhanced_code_means() {
+        let rows: [(&str, &[&str], &str); 12] = [
+            (
+                "550",
+                &["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"],
+                "refused: hard",
+            ),
+            ("550", &["5.1.0", "5.1.4", "5.2.1", "5.4.4"], VAGUE),
+            ("550", &["5.1.7", "5.1.8", "5.7.27"], CONFIG),
+            ("552", &["5.2.2"], RECIPIENT),
+            ("452", &["4.2.2"], RECIPIENT),
+            ("552", &["5.2.3", "5.3.4"], "refused: content"),
+            (
+                "450",
+                &[
+                    "4.3.0", "4.3.2", "4.4.1", "4.4.2", "4.4.7", "4.7.0", "4.7.1", "4.7.28",
+                ],
+                RECIPIENT,
+            ),
+            (
+                "554",
+                &["5.3.0", "5.4.1", "5.4.6", "5.4.7"],
+                "refused: soft",
+            ),
+            ("554", &["5.6.0", "5.6.7", "5.6.9"], "refused: content"),
+            ("550", &["5.7.8", "5.7.9", "5.7.13", "5.7.14"], CONFIG),
+            (
+                "550",
+                &[
+                    "5.7.1", "5.7.20", "5.7.21", "5.7.22", "5.7.23", "5.7.24", "5.7.25", "5.7.26",
+                    "5.7.28", "5.7.29", "5.7.30", "5.7.32", "5.7.509", "5.7.515",
+                ],
+                "refused: policy",
+            ),
+            ("500", &["5.5.1", "5.5.2", "5.5.4"], CONFIG),
+        ];
+        for (code, enhanced, expected) in rows {
+            for enhanced in enhanced {
+                let raw = format!("{code} {enhanced} x");
+                assert_eq!(meaning(Phase::Rcpt, &raw), expected, "{raw}");
+            }
+        }
+        assert_eq!(meaning(Phase::Rcpt, "421 4.7.28 slow down"), RELAY);
+    }
+
+    #[test]
+    fn replies_as_real_servers_write_them() {
+        let at = Phase::Rcpt;
+        let rows = [
+            (
+                at,
+                "550 5.1.1 The email account that you tried to reach does not exist",
+                "refused: hard",
+            ),
+            (
+                at,
+                "452 4.2.2 The recipient's inbox is out of storage space",
+                RECIPIENT,
+            ),
+            (at, "552 5.2.2 Over quota", RECIPIENT),
+            (
+                Phase::Dot,
+                "550-5.7.26 This mail has been blocked because the sender is\n550-5.7.26 \
+                 unauthenticated. Authenticate with SPF or DKIM.\n550 5.7.26 - gsmtp",
+                "refused: policy",
+            ),
+            (
+                at,
+                "451 4.7.1 Greylisting in action, please come back later",
+                RECIPIENT,
+            ),
+            (
+                at,
+                "550 5.7.1 <x@y>: Recipient address rejected: User unknown",
+                "refused: hard",
+            ),
+            (
+                Phase::Auth,
+                "535 5.7.8 Authentication credentials invalid",
+                CONFIG,
+            ),
+            (at, "550 No such user here", VAGUE),
+            (at, "571 Delivery not authorized", "refused: policy"),
+            (Phase::Dot, "250 2.0.0 OK queued as 4F2", "accepted"),
+        ];
+        for (phase, raw, expected) in rows {
+            assert_eq!(meaning(phase, raw), expected, "{phase:?} {raw}");
+        }
     }
 
     #[test]

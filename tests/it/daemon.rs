@@ -1,6 +1,8 @@
 //! The whole program against real peers: what a shop lives through.
 
+mod bounces;
 mod bugs;
+mod doors;
 mod doubt;
 mod hours;
 mod life;

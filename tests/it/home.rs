@@ -54,8 +54,9 @@ country = "GB"
 host = "127.0.0.1"
 security = "plain"
 from = "Fern & Kettle <orders@fernkettle.example>"
-bounce = "bounces@fernkettle.example"
 unsubscribe = "unsubscribe@fernkettle.example"
+[email.bounces]
+address = "bounces@fernkettle.example"
 [delay]
 settle = "0s"
 hours = ["Mon-Sun 00:00-24:00"]

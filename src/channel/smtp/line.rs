@@ -35,7 +35,7 @@ pub(super) struct Line {
     pub(super) opened_at: Instant,
     pub(super) used_at: Instant,
     pub(super) n_mails: u32,
-    /// The transaction before was refused half-way: `RSET` comes first.
+    /// It was used: `RSET` comes first.
     pub(super) needs_reset: bool,
 }
 

@@ -12,7 +12,6 @@
 
 use crate::channel::settings::{Mailbox, SenderIdentity};
 use crate::domain::contact::EmailAddress;
-use crate::domain::ids::MessageUid;
 use crate::domain::time::Instant;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart};
@@ -29,7 +28,9 @@ const LAST_DATE: Instant = Instant(253_402_300_799_000);
 /// Everything that is different from letter to letter.
 #[derive(Clone, Debug)]
 pub struct Letter<'a> {
-    pub uid: MessageUid,
+    /// What it is known by outside, [`crate::domain::verp::VerpKey::token`]:
+    /// the same on every attempt, and nobody else can make one.
+    pub token: &'a str,
     /// Key of the shop, part of the Message-ID.
     pub shop: &'a str,
     pub to: &'a Mailbox,
@@ -54,8 +55,10 @@ pub enum Uncomposable {
     Assembly,
 }
 
-/// `<uid.shop@domain>`: the same on every attempt, in the domain of `from`.
-pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
+/// `<token.shop@domain>`, in the domain of `from`: a report that quotes it
+/// proves which letter it is about, also where the envelope sender is a fixed
+/// address.
+pub fn message_id(token: &str, shop: &str, from: &EmailAddress) -> String {
     let shop: String = shop
         .chars()
         .map(|c| match c {
@@ -65,8 +68,8 @@ pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
         })
         .collect();
     match shop.as_str() {
-        "" => format!("<{uid}@{}>", from.domain()),
-        shop => format!("<{uid}.{shop}@{}>", from.domain()),
+        "" => format!("<{token}@{}>", from.domain()),
+        shop => format!("<{token}.{shop}@{}>", from.domain()),
     }
 }
 
@@ -76,7 +79,7 @@ pub fn message_id(uid: MessageUid, shop: &str, from: &EmailAddress) -> String {
 /// An address that no header can carry; the configuration's or the
 /// customer's.
 pub fn compose(letter: &Letter<'_>, sender: &SenderIdentity) -> Result<Vec<u8>, Uncomposable> {
-    let own_id = message_id(letter.uid, letter.shop, &sender.from.address);
+    let own_id = message_id(letter.token, letter.shop, &sender.from.address);
     let mut builder = Message::builder()
         .from(mailbox(&sender.from, "From")?)
         .to(mailbox(letter.to, "To")?)
@@ -107,7 +110,7 @@ pub fn compose(letter: &Letter<'_>, sender: &SenderIdentity) -> Result<Vec<u8>, 
         );
     }
     let bodies = MultiPart::alternative()
-        .boundary(boundary(letter.uid))
+        .boundary(boundary(letter.token))
         .singlepart(part(ContentType::TEXT_PLAIN, letter.text)?)
         .singlepart(part(ContentType::TEXT_HTML, letter.html)?);
     let mail = builder
@@ -182,8 +185,8 @@ fn date(at: Instant) -> SystemTime {
 }
 
 /// Cannot occur in a body: neither encoding leaves `=_` standing.
-fn boundary(uid: MessageUid) -> String {
-    format!("=_{uid}")
+fn boundary(token: &str) -> String {
+    format!("=_{token}")
 }
 
 fn part(content_type: ContentType, text: &str) -> Result<SinglePart, Uncomposable> {

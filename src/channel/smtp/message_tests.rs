@@ -1,6 +1,8 @@
 //! Mails compared byte for byte, and values that try to leave their header.
 
 use super::*;
+use crate::domain::ids::MessageUid;
+use crate::domain::verp::VerpKey;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -16,6 +18,7 @@ fn sender() -> SenderIdentity {
         from: mailbox_of(Some("Nordlicht Outdoor"), "orders@shop.example"),
         reply_to: mailbox_of(None, "service@shop.example"),
         bounce_address: None,
+        bounces: None,
         unsubscribe_mailto: Some(EmailAddress::parse("stop@shop.example").unwrap()),
     }
 }
@@ -40,7 +43,7 @@ const PLAIN: Parts<'static> = Parts {
 
 fn compose_parts(parts: &Parts<'_>) -> String {
     let letter = Letter {
-        uid: MessageUid(Uuid::from_u128(7)),
+        token: "t7",
         shop: "Nordlicht",
         to: &mailbox_of(parts.name, parts.to),
         subject: parts.subject,
@@ -82,15 +85,14 @@ fn a_letter_becomes_a_mail() {
     Reply-To: service@shop.example
     Subject: Order 10432: new date
     Date: Sun, 22 Nov 2026 16:00:00 +0000
-    Message-ID: <00000000000000000000000000000007.nordlicht@shop.example>
+    Message-ID: <t7.nordlicht@shop.example>
     Auto-Submitted: auto-generated
     X-Auto-Response-Suppress: OOF, AutoReply
     List-Unsubscribe: <mailto:stop@shop.example>
     MIME-Version: 1.0
-    Content-Type: multipart/alternative;
-     boundary="=_00000000000000000000000000000007"
+    Content-Type: multipart/alternative; boundary="=_t7"
 
-    --=_00000000000000000000000000000007
+    --=_t7
     Content-Type: text/plain; charset=utf-8
     Content-Transfer-Encoding: quoted-printable
 
@@ -98,12 +100,12 @@ fn a_letter_becomes_a_mail() {
 
     .it ships on 2 October.
 
-    --=_00000000000000000000000000000007
+    --=_t7
     Content-Type: text/html; charset=utf-8
     Content-Transfer-Encoding: quoted-printable
 
     <p>Hello Anna</p>
-    --=_00000000000000000000000000000007--
+    --=_t7--
     "#);
 }
 
@@ -260,13 +262,23 @@ fn bodies_are_seven_bit_with_crlf_whatever_they_say() {
 #[test]
 fn ids_are_plain_whatever_the_shop_is_called() {
     let from = EmailAddress::parse("orders@shop.example").unwrap();
+    let id = |shop| message_id("t7", shop, &from);
+    assert_eq!(id("Nord licht>"), "<t7.nord-licht-@shop.example>");
+    assert_eq!(id(""), "<t7@shop.example>");
+}
+
+#[test]
+fn a_bounce_that_quotes_the_message_id_finds_its_message() {
+    let key = VerpKey::derive(b"installation");
     let uid = MessageUid(Uuid::from_u128(7));
-    let id = |shop| message_id(uid, shop, &from);
-    assert_eq!(
-        id("Nord licht>"),
-        "<00000000000000000000000000000007.nord-licht-@shop.example>"
-    );
-    assert_eq!(id(""), "<00000000000000000000000000000007@shop.example>");
+    let from = EmailAddress::parse("orders@shop.example").unwrap();
+    let id = message_id(&key.token(uid), "Nordlicht", &from);
+    assert!(id.len() <= 250 && clean_id(&id).is_some());
+    for quoted in [id.to_uppercase(), format!("Message-ID:\r\n {id}")] {
+        assert_eq!(key.find(&quoted), Some(uid));
+    }
+    let forged = message_id(&VerpKey::derive(b"other").token(uid), "Nordlicht", &from);
+    assert_eq!(key.find(&forged), None);
 }
 
 #[test]

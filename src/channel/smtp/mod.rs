@@ -7,8 +7,12 @@
 //! after it", and a cancelled send leaves a connection in its pool that
 //! answers the next message with the replies to the last.
 
+mod breaker;
 mod line;
 pub mod message;
+mod opening;
+mod pace;
+mod relays;
 mod session;
 mod wire;
 
@@ -17,19 +21,20 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
-use crate::channel::settings::{Security, SmtpSettings};
+use crate::channel::settings::{EmailSettings, Security, SmtpSettings};
 use crate::channel::{Answer, Channel, ChannelProblem, Session, tls};
 use crate::domain::kinds::ChannelName;
 use crate::domain::outcome::{Deferral, Outcome};
 use line::{Line, Offers};
+use relays::Relays;
 use rustls::ClientConfig;
 use session::SmtpSession;
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
-/// A mail relay.
+/// One mail relay, or several that stand in for each other.
 pub struct SmtpChannel {
-    settings: Arc<SmtpSettings>,
-    tls: Arc<ClientConfig>,
+    relays: Arc<Relays>,
 }
 
 impl SmtpChannel {
@@ -37,24 +42,22 @@ impl SmtpChannel {
     ///
     /// # Errors
     /// There are none.
-    pub fn new(settings: SmtpSettings) -> Result<SmtpChannel, ChannelProblem> {
+    pub fn new(settings: EmailSettings) -> Result<SmtpChannel, ChannelProblem> {
         let tls = tls::system_roots().map_err(|error| ChannelProblem::Configuration {
-            at: place(&settings),
+            at: settings
+                .relays
+                .first()
+                .map_or_else(String::new, SmtpSettings::place),
             what: format!("no trusted root certificates ({error})"),
         })?;
         Ok(SmtpChannel::trusting(settings, tls))
     }
 
     /// With a choice of whom to trust other than the machine's.
-    pub fn trusting(settings: SmtpSettings, tls: Arc<ClientConfig>) -> SmtpChannel {
+    pub fn trusting(settings: EmailSettings, tls: Arc<ClientConfig>) -> SmtpChannel {
         SmtpChannel {
-            settings: Arc::new(settings),
-            tls,
+            relays: Arc::new(Relays::of(settings, tls)),
         }
-    }
-
-    pub fn settings(&self) -> &SmtpSettings {
-        &self.settings
     }
 }
 
@@ -64,34 +67,45 @@ impl Channel for SmtpChannel {
     }
 
     fn max_sessions(&self) -> usize {
-        self.settings.sessions.max(1)
+        self.relays.sessions
     }
 
     fn per_minute(&self) -> u32 {
-        self.settings.per_minute.max(1)
+        self.relays.per_minute()
     }
 
+    /// One line for each relay; the first problem if there is any.
     fn check(&self) -> Answer<'_, Result<String, ChannelProblem>> {
         Box::pin(async move {
-            match Line::open(&self.settings, &self.tls).await {
-                Ok(line) => {
-                    let found = describe(&self.settings, &line.offers);
-                    session::leave(Some(line), &self.settings.limits).await;
-                    Ok(found)
-                }
-                Err(outcome) => Err(problem(&self.settings, &outcome)),
+            let mut looks = JoinSet::new();
+            for n in 0..self.relays.list.len() {
+                let relays = Arc::clone(&self.relays);
+                looks.spawn(async move { (n, look(&relays.list[n].settings, &relays.tls).await) });
             }
+            let mut found = looks.join_all().await;
+            found.sort_by_key(|(n, _)| *n);
+            let mut lines = Vec::new();
+            for (_, answer) in found {
+                lines.push(answer?);
+            }
+            Ok(lines.join("\n"))
         })
     }
 
     fn open(&self) -> Box<dyn Session> {
-        let settings = Arc::clone(&self.settings);
-        Box::new(SmtpSession::new(settings, Arc::clone(&self.tls)))
+        Box::new(SmtpSession::over(Arc::clone(&self.relays)))
     }
 }
 
-fn place(settings: &SmtpSettings) -> String {
-    format!("{}:{}", settings.host, settings.port)
+async fn look(settings: &SmtpSettings, tls: &Arc<ClientConfig>) -> Result<String, ChannelProblem> {
+    match Line::open(settings, tls).await {
+        Ok(line) => {
+            let found = describe(settings, &line.offers);
+            session::leave(Some(line), &settings.limits).await;
+            Ok(found)
+        }
+        Err(outcome) => Err(problem(settings, &outcome)),
+    }
 }
 
 fn describe(settings: &SmtpSettings, offers: &Offers) -> String {
@@ -114,11 +128,11 @@ fn describe(settings: &SmtpSettings, offers: &Offers) -> String {
             words.push(name.to_owned());
         }
     }
-    format!("{} answers: {}", place(settings), words.join(", "))
+    format!("{} answers: {}", settings.place(), words.join(", "))
 }
 
 fn problem(settings: &SmtpSettings, outcome: &Outcome) -> ChannelProblem {
-    let at = place(settings);
+    let at = settings.place();
     let evidence = outcome.evidence();
     let what = match evidence.code {
         Some(code) => format!("{code} {} ({})", evidence.text, evidence.phase.as_str()),

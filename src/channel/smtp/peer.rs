@@ -7,6 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -32,6 +33,13 @@ pub(super) enum Act {
     Reset,
     /// Goes on under TLS, with the certificate for localhost.
     Tls,
+    /// The same with one that was valid once.
+    TlsExpired,
+    /// Does nothing for so long.
+    Wait(Duration),
+    /// Sends these bytes one by one with a pause before each, over and over,
+    /// until the other side hangs up.
+    Drip(&'static str, Duration),
 }
 
 pub(super) fn say(text: &str) -> Act {
@@ -111,9 +119,9 @@ async fn play(stream: Box<dyn Line>, script: Vec<Act>, heard: &Mutex<Heard>, rel
     let mut stream = BufReader::new(stream);
     for act in script {
         let surprise = match act {
-            Act::Say(bytes) => {
+            Act::Say(ref bytes) => {
                 // The other side may be gone by now; its own result counts.
-                let _ = stream.get_mut().write_all(&bytes).await;
+                let _ = stream.get_mut().write_all(bytes).await;
                 let _ = stream.get_mut().flush().await;
                 None
             }
@@ -150,7 +158,27 @@ async fn play(stream: Box<dyn Line>, script: Vec<Act>, heard: &Mutex<Heard>, rel
                 None
             }
             Act::Reset => return,
-            Act::Tls => match acceptor().accept(stream.into_inner()).await {
+            Act::Wait(length) => {
+                tokio::time::sleep(length).await;
+                None
+            }
+            Act::Drip(text, pause) => {
+                // Reads as well, or the other side could not hang up.
+                let mut gone = [0; 1];
+                for byte in text.bytes().cycle() {
+                    match tokio::time::timeout(pause, stream.read(&mut gone)).await {
+                        Ok(Ok(0) | Err(_)) => return,
+                        Ok(Ok(_)) => {}
+                        Err(_) if stream.get_mut().write_all(&[byte]).await.is_err() => return,
+                        Err(_) => {}
+                    }
+                }
+                None
+            }
+            Act::Tls | Act::TlsExpired => match acceptor(matches!(act, Act::TlsExpired))
+                .accept(stream.into_inner())
+                .await
+            {
                 Ok(tls) => {
                     stream = BufReader::new(Box::new(tls));
                     None
@@ -168,15 +196,22 @@ async fn play(stream: Box<dyn Line>, script: Vec<Act>, heard: &Mutex<Heard>, rel
 
 const AUTHORITY: &[u8] = include_bytes!("../../../tests/fixtures/tls/ca.pem");
 const CERTIFICATE: &[u8] = include_bytes!("../../../tests/fixtures/tls/relay.pem");
+const OLD_AUTHORITY: &[u8] = include_bytes!("../../../tests/fixtures/tls/ca-expired.pem");
+const OLD_CERTIFICATE: &[u8] = include_bytes!("../../../tests/fixtures/tls/relay-expired.pem");
 const KEY: &[u8] = include_bytes!("../../../tests/fixtures/tls/relay.key");
 
-fn acceptor() -> TlsAcceptor {
+fn acceptor(expired: bool) -> TlsAcceptor {
+    let certificate = if expired {
+        OLD_CERTIFICATE
+    } else {
+        CERTIFICATE
+    };
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(
-            vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()],
+            vec![CertificateDer::from_pem_slice(certificate).unwrap()],
             PrivateKeyDer::from_pem_slice(KEY).unwrap(),
         )
         .unwrap();
@@ -186,8 +221,10 @@ fn acceptor() -> TlsAcceptor {
 /// Trusts this peer.
 pub(super) fn trust() -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    let authority = CertificateDer::from_pem_slice(AUTHORITY).unwrap();
-    roots.add(authority).unwrap();
+    for authority in [AUTHORITY, OLD_AUTHORITY] {
+        let authority = CertificateDer::from_pem_slice(authority).unwrap();
+        roots.add(authority).unwrap();
+    }
     trusting(roots)
 }
 

@@ -1,91 +1,118 @@
-//! One lane to the relay: a connection owned by one task, one message at a
+//! One lane to the relays: connections owned by one task, one message at a
 //! time, every step under its own limit.
 //!
 //! ```text
-//! (no line) ──open──► idle ──RSET?──► MAIL RCPT DATA ──354──► body ──dot──► answer
-//!     ▲                │ ▲   one write where the relay offers PIPELINING      │
-//!     │  old, idle,    │ └────────────── clean end ────────────────────────── ┤
-//!     └── worn, broken ┴──────── anything that is not perfectly clear ────────┘
+//! (no line) ──open──► idle ──(RSET)──► MAIL RCPT DATA ──354──► body ──dot──► answer
+//!     ▲                │ ▲    one write where the relay offers PIPELINING      │
+//!     │  old, idle,    │ └────────────── clean end ─────────────────────────── ┤
+//!     └── worn, broken ┴──────── anything that is not perfectly clear ─────────┘
 //! ```
 //!
 //! - The line is taken out of the session while it works and put back only
 //!   after a clean end. A cancelled send, a step that timed out, a reply that
 //!   made no sense: each drops the line with everything that may still
 //!   arrive on it, so that no answer is ever read as another one's.
+//! - A line is used again only behind `RSET` and its 250. Where the relay
+//!   offers PIPELINING it leads the group and costs no time; its answer is one
+//!   more that has to be right before a byte of the message is written.
 //! - All replies of a pipelined group are read before any is judged.
 //! - A line found closed when it is used again costs nothing: it is opened
 //!   anew, once, as long as `MAIL` has not been answered.
 //! - If a recipient is refused and the relay asks for the message all the
-//!   same, the line is dropped. The alternative, an empty message, would be a
-//!   final dot that nobody recorded an intent for.
+//!   same, the line is dropped. RFC 2920 (3.1) would send a single dot there.
+//!   We do not: it is a final dot that nobody recorded an intent for, and a
+//!   relay so confused that it wants mail for nobody may deliver the empty
+//!   mail to the address it refused. Hanging up before the dot must end the
+//!   transaction without a trace (RFC 5321, 4.1.1.10) and costs one connection.
 
 use super::line::{Broken, Line, step, understand};
-use crate::channel::settings::{SmtpSettings, StepLimits};
+use super::opening::{Group, Opening, refused};
+use super::relays::{Nobody, Relays, is_free_for_the_next};
+use crate::channel::settings::StepLimits;
 use crate::channel::{Answer, Envelope, Mail, Payload, Session};
-use crate::domain::contact::EmailAddress;
-use crate::domain::ids::MessageUid;
-use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
+use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase};
 use crate::domain::reply_class::classify;
 use crate::domain::smtp_reply::Reply;
-use lettre::Address;
 use lettre::transport::smtp::commands;
-use lettre::transport::smtp::extension::{MailParameter, RcptParameter};
-use rustls::ClientConfig;
-use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 pub(super) struct SmtpSession {
-    settings: Arc<SmtpSettings>,
-    tls: Arc<ClientConfig>,
-    line: Option<Line>,
+    relays: Arc<Relays>,
+    /// One place for each relay, in their order.
+    lines: Vec<Option<Line>>,
 }
 
 /// What may be done with the line after a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
+    /// Behind a `RSET`.
     Reuse,
-    Reset,
     Drop,
     /// It was closed before anything of this message was answered.
     WasClosed,
 }
 
 impl SmtpSession {
-    pub(super) fn new(settings: Arc<SmtpSettings>, tls: Arc<ClientConfig>) -> SmtpSession {
-        SmtpSession {
-            settings,
-            tls,
-            line: None,
-        }
+    pub(super) fn over(relays: Arc<Relays>) -> SmtpSession {
+        let lines = relays.list.iter().map(|_| None).collect();
+        SmtpSession { relays, lines }
     }
 
-    async fn hand_over(&mut self, uid: MessageUid, mail: &Mail) -> Outcome {
-        let mut kept = self.line.take();
+    /// Offers the mail to one relay after the other, until one has answered
+    /// for it.
+    async fn hand_over(&mut self, mail: &Mail) -> Outcome {
+        let relays = Arc::clone(&self.relays);
+        let mut nobody = Nobody::default();
+        for (n, relay) in relays.list.iter().enumerate() {
+            if let Err(left_alone) = relay.ask(Instant::now()) {
+                nobody.was_asked(&left_alone);
+                continue;
+            }
+            if n > 0
+                && let Some(wait) = relay.stand_in(Instant::now())
+            {
+                nobody.has_room(wait);
+                continue;
+            }
+            let outcome = self.hand_to(n, mail).await;
+            relays.heed(n, &outcome, Instant::now());
+            if !is_free_for_the_next(&outcome) {
+                return outcome.at(&relay.settings.place(), relays.list.len() > 1);
+            }
+            nobody.took_it(outcome);
+        }
+        nobody.outcome()
+    }
+
+    async fn hand_to(&mut self, n: usize, mail: &Mail) -> Outcome {
+        let relays = Arc::clone(&self.relays);
+        let settings = &relays.list[n].settings;
+        let mut kept = self.lines[n].take();
         if kept
             .as_ref()
-            .is_some_and(|line| line.is_worn(&self.settings.limits))
+            .is_some_and(|line| line.is_worn(&settings.limits))
         {
-            leave(kept.take(), &self.settings.limits).await;
+            leave(kept.take(), &settings.limits).await;
         }
         loop {
             let is_fresh = kept.is_none();
             let mut line = match kept.take() {
                 Some(line) => line,
-                None => match Line::open(&self.settings, &self.tls).await {
+                None => match Line::open(settings, &relays.tls).await {
                     Ok(line) => line,
                     Err(outcome) => return *outcome,
                 },
             };
-            let (outcome, after) = line.transact(uid, mail, &self.settings.limits).await;
+            let (outcome, after) = line.transact(mail, &settings.limits).await;
             match after {
                 After::WasClosed if !is_fresh => {}
                 After::WasClosed | After::Drop => return outcome,
-                After::Reuse | After::Reset => {
-                    line.needs_reset |= after == After::Reset;
+                After::Reuse => {
                     line.used_at = Instant::now();
-                    self.line = Some(line);
+                    self.lines[n] = Some(line);
                     return outcome;
                 }
             }
@@ -94,17 +121,28 @@ impl SmtpSession {
 }
 
 impl Session for SmtpSession {
+    fn admit(&mut self, envelope: &Envelope) -> Option<Duration> {
+        match &envelope.payload {
+            Payload::Mail(mail) => self.relays.admit(mail.to.domain(), Instant::now()),
+            Payload::Text(_) => None,
+        }
+    }
+
     fn send<'a>(&'a mut self, envelope: &'a Envelope) -> Answer<'a, Outcome> {
         Box::pin(async move {
             match &envelope.payload {
-                Payload::Mail(mail) => self.hand_over(envelope.uid, mail).await,
-                Payload::Text(_) => refused("a text message cannot go to a mail relay"),
+                Payload::Mail(mail) => self.hand_over(mail).await,
+                Payload::Text(_) => refused("5.6.1", "a text message cannot go to a mail relay"),
             }
         })
     }
 
     fn close(&mut self) -> Answer<'_, ()> {
-        Box::pin(async move { leave(self.line.take(), &self.settings.limits).await })
+        Box::pin(async move {
+            for (line, relay) in self.lines.iter_mut().zip(&self.relays.list) {
+                leave(line.take(), &relay.settings.limits).await;
+            }
+        })
     }
 }
 
@@ -123,24 +161,12 @@ impl Line {
             || self.opened_at.elapsed() >= limits.age
     }
 
-    async fn transact(
-        &mut self,
-        uid: MessageUid,
-        mail: &Mail,
-        limits: &StepLimits,
-    ) -> (Outcome, After) {
-        let opening = match Opening::of(uid, mail, self) {
+    async fn transact(&mut self, mail: &Mail, limits: &StepLimits) -> (Outcome, After) {
+        let opening = match Opening::of(mail, &self.offers) {
             Ok(opening) => opening,
             Err(outcome) => return (*outcome, After::Reuse),
         };
         self.tap.begin_message();
-        if self.needs_reset {
-            match step(limits.command, &self.tap, self.conn.command(commands::Rset)).await {
-                Ok((reply, true)) if reply.class() == 2 => self.needs_reset = false,
-                Ok((reply, _)) => return (classify(Phase::Mail, &reply), After::WasClosed),
-                Err(broken) => return (broken.before_the_dot(Phase::Mail), After::WasClosed),
-            }
-        }
         let opened = if self.offers.pipelining {
             self.open_at_once(&opening, limits).await
         } else {
@@ -152,15 +178,24 @@ impl Line {
         }
     }
 
-    /// `MAIL`, `RCPT`, `DATA` in one write: one round trip instead of three.
+    /// `RSET` on a line that was used, `MAIL`, `RCPT`, `DATA` in one write: one
+    /// round trip instead of four.
     async fn open_at_once(&mut self, opening: &Opening, limits: &StepLimits) -> Result<(), End> {
+        let reset = std::mem::replace(&mut self.needs_reset, true);
+        let group = Group { reset, opening };
+        let mut next = Some(group.to_string());
+        if reset {
+            let group = next.take().unwrap_or_default();
+            let answer = step(limits.command, &self.tap, self.conn.command(group)).await;
+            was_reset(answer)?;
+        }
         let mut replies = Vec::with_capacity(3);
         let mut broken = None;
         for phase in [Phase::Mail, Phase::Rcpt, Phase::Data] {
-            let answer = match phase {
-                Phase::Mail => step(limits.command, &self.tap, self.conn.command(opening)).await,
-                Phase::Rcpt => step(limits.command, &self.tap, self.conn.read_response()).await,
-                _ => step(limits.data, &self.tap, self.conn.read_response()).await,
+            let limit = limit_of(phase, limits);
+            let answer = match next.take() {
+                Some(group) => step(limit, &self.tap, self.conn.command(group)).await,
+                None => step(limit, &self.tap, self.conn.read_response()).await,
             };
             match answer {
                 Ok((reply, is_clean)) => replies.push((phase, reply, is_clean)),
@@ -178,7 +213,7 @@ impl Line {
             if !is_expected(*phase, reply) {
                 let outcome = classify(*phase, reply);
                 let after = match after_refusal(*phase, reply, &outcome) {
-                    After::Reset if asks_for_data || !is_clean => After::Drop,
+                    After::Reuse if asks_for_data || !is_clean => After::Drop,
                     after => after,
                 };
                 return Err(Box::new((outcome, after)));
@@ -196,22 +231,23 @@ impl Line {
         opening: &Opening,
         limits: &StepLimits,
     ) -> Result<(), End> {
+        if std::mem::replace(&mut self.needs_reset, true) {
+            let asked = self.conn.command(commands::Rset);
+            was_reset(step(limits.command, &self.tap, asked).await)?;
+        }
         for phase in [Phase::Mail, Phase::Rcpt, Phase::Data] {
-            let answer = match phase {
-                Phase::Mail => {
-                    step(limits.command, &self.tap, self.conn.command(&opening.mail)).await
-                }
-                Phase::Rcpt => {
-                    step(limits.command, &self.tap, self.conn.command(&opening.rcpt)).await
-                }
-                _ => step(limits.data, &self.tap, self.conn.command(commands::Data)).await,
+            let command = match phase {
+                Phase::Mail => opening.mail.to_string(),
+                Phase::Rcpt => opening.rcpt.to_string(),
+                _ => commands::Data.to_string(),
             };
-            match answer {
+            let asked = self.conn.command(command);
+            match step(limit_of(phase, limits), &self.tap, asked).await {
                 Err(broken) => return Err(lost(phase, &broken)),
                 Ok((reply, is_clean)) if !is_expected(phase, &reply) => {
                     let outcome = classify(phase, &reply);
                     let after = match after_refusal(phase, &reply, &outcome) {
-                        After::Reset if !is_clean => After::Drop,
+                        After::Reuse if !is_clean => After::Drop,
                         after => after,
                     };
                     return Err(Box::new((outcome, after)));
@@ -288,6 +324,26 @@ fn lost(phase: Phase, broken: &Broken) -> End {
     Box::new((broken.before_the_dot(phase), after))
 }
 
+/// Whether the line is as good as new. If not, nothing was said about this
+/// message, and it was closed (421) or mixed up before it.
+fn was_reset(answer: Result<(Reply, bool), Broken>) -> Result<(), End> {
+    match answer {
+        Ok((reply, true)) if reply.code == 250 => Ok(()),
+        Ok((reply, _)) => Err(Box::new((classify(Phase::Mail, &reply), After::WasClosed))),
+        Err(broken) => Err(Box::new((
+            broken.before_the_dot(Phase::Mail),
+            After::WasClosed,
+        ))),
+    }
+}
+
+fn limit_of(phase: Phase, limits: &StepLimits) -> Duration {
+    match phase {
+        Phase::Data => limits.data,
+        _ => limits.command,
+    }
+}
+
 fn is_expected(phase: Phase, reply: &Reply) -> bool {
     match phase {
         Phase::Data => reply.code == 354,
@@ -304,114 +360,7 @@ fn after_refusal(phase: Phase, reply: &Reply, outcome: &Outcome) -> After {
         | Outcome::Deferred {
             why: Deferral::Recipient,
             ..
-        } => After::Reset,
+        } => After::Reuse,
         _ => After::Drop,
-    }
-}
-
-fn refused(what: &str) -> Outcome {
-    Outcome::Refused {
-        class: Refusal::Content,
-        evidence: Evidence::new(Phase::Mail, what),
-    }
-}
-
-/// The commands that open a transaction. Written out they are the pipelined
-/// group.
-struct Opening {
-    mail: commands::Mail,
-    rcpt: commands::Rcpt,
-}
-
-impl Opening {
-    /// Fails where the relay has already said that it cannot carry this, and
-    /// for a mail that could end its own transmission early.
-    fn of(uid: MessageUid, mail: &Mail, line: &Line) -> Result<Opening, Box<Outcome>> {
-        if has_bare_line_end(&mail.bytes) {
-            return Err(Box::new(refused("a line end that is not CRLF")));
-        }
-        let offers = &line.offers;
-        let n_bytes = mail.bytes.len();
-        let mut of_mail = Vec::with_capacity(4);
-        let mut of_rcpt = Vec::with_capacity(1);
-        if let Some(max) = offers.size {
-            if max > 0 && n_bytes as u64 > max {
-                let what = format!("{n_bytes} bytes, and the relay takes at most {max}");
-                return Err(Box::new(refused(&what)));
-            }
-            of_mail.push(MailParameter::Size(n_bytes));
-        }
-        let is_international = mail.to.needs_smtputf8() || mail.sender.needs_smtputf8();
-        if is_international || !mail.bytes.is_ascii() {
-            if !offers.smtputf8 {
-                return Err(Box::new(refused(
-                    "needs SMTPUTF8, which the relay does not offer",
-                )));
-            }
-            of_mail.push(MailParameter::SmtpUtfEight);
-        }
-        if offers.dsn {
-            of_mail.push(other("RET", "HDRS"));
-            of_mail.push(other("ENVID", &uid.to_string()));
-            of_rcpt.push(RcptParameter::Other {
-                keyword: "NOTIFY".to_owned(),
-                value: Some("FAILURE,DELAY".to_owned()),
-            });
-        }
-        Ok(Opening {
-            mail: commands::Mail::new(Some(address(&mail.sender)?), of_mail),
-            rcpt: commands::Rcpt::new(address(&mail.to)?, of_rcpt),
-        })
-    }
-}
-
-impl fmt::Display for Opening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", self.mail, self.rcpt, commands::Data)
-    }
-}
-
-/// A lone CR or LF: illegal in mail (RFC 5321, 2.3.8), and the door through
-/// which one mail smuggles another past relays that disagree about it. The
-/// library stuffs dots only after a real CRLF, so it must not get such bytes.
-fn has_bare_line_end(bytes: &[u8]) -> bool {
-    let mut before = 0;
-    for &byte in bytes {
-        if (byte == b'\n') != (before == b'\r') {
-            return true;
-        }
-        before = byte;
-    }
-    before == b'\r'
-}
-
-fn other(keyword: &str, value: &str) -> MailParameter {
-    MailParameter::Other {
-        keyword: keyword.to_owned(),
-        value: Some(value.to_owned()),
-    }
-}
-
-pub(super) fn address(address: &EmailAddress) -> Result<Address, Box<Outcome>> {
-    address
-        .expose()
-        .parse()
-        .map_err(|_| Box::new(refused("an address that cannot stand in an envelope")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_crlf_ends_a_line() {
-        for good in ["", "a", "a\r\nb", "\r\n\r\n.\r\n"] {
-            assert!(!has_bare_line_end(good.as_bytes()), "{good:?}");
-        }
-        for bad in [
-            "\n", "\r", "a\n.\nb", "a\r.\r\n", "a\r\r\nb", "a\r\n\nb", "a\n\r\nb", "a\r",
-        ] {
-            assert!(has_bare_line_end(bad.as_bytes()), "{bad:?}");
-        }
     }
 }

@@ -11,10 +11,16 @@
 //!   buffer above us.
 //! - **Whether the dot began to leave is known** ([`Tap::dot_started`]): an
 //!   error before it is definite, after it is doubt.
-//! - **Replies are bounded and printable.** Lines are cut, foreign characters
+//! - **Replies are bounded and printable.** Lines are cut, all but the first
+//!   and the last of a reply of very many are dropped, foreign characters
 //!   replaced, a bare `250` completed, before the parser sees them.
 //! - `TCP_NODELAY` is on. With it off, a message costs 44 ms at relays that
 //!   delay their acknowledgements.
+//! - What the far side's machine does not acknowledge for a minute ends the
+//!   line (`TCP_USER_TIMEOUT`). Otherwise a dot in the system's buffer could
+//!   still be delivered a quarter of an hour after we are dead, when whoever
+//!   took over has already settled the doubt. A relay that has the dot and
+//!   thinks for ten minutes is not affected: its machine acknowledges.
 
 use crate::domain::smtp_reply::{REPLY_LINES_MAX, Reply, code_of, is_final};
 use lettre::transport::smtp::client::AsyncTokioStream;
@@ -24,6 +30,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -31,6 +38,9 @@ use tokio_rustls::client::TlsStream;
 
 /// Longest reply line kept, below the parser's own limit of 1,000.
 const LINE_BYTES_MAX: usize = 900;
+/// Longest time without an acknowledgement; far below the quiet period of a
+/// message in doubt.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
 /// What `lettre` writes after a message, in a write of its own. A stuffed
 /// body cannot contain it.
 const FINAL_DOT: &[u8] = b"\r\n.\r\n";
@@ -85,16 +95,21 @@ impl Tap {
         noticed.complete = false;
     }
 
-    fn heard(&self, line: &str) {
+    /// Notes a line; false for one that nobody has to see. The library parses
+    /// all it has at every line of a reply, so thousands of lines would keep a
+    /// processor busy for minutes.
+    fn heard(&self, line: &str) -> bool {
         let mut noticed = self.noticed();
         if noticed.complete {
             noticed.lines.clear();
         }
         noticed.complete = is_final(line);
         // The last line is always kept: it decides whether the reply is whole.
-        if noticed.lines.len() < REPLY_LINES_MAX || noticed.complete {
+        let is_kept = noticed.lines.len() < REPLY_LINES_MAX || noticed.complete;
+        if is_kept {
             noticed.lines.push(line.to_owned());
         }
+        is_kept
     }
 
     fn noticed(&self) -> MutexGuard<'_, Noticed> {
@@ -127,6 +142,8 @@ impl Wire {
     /// The socket does not take the option, i.e. it is already dead.
     pub(super) fn over(tcp: TcpStream) -> io::Result<Wire> {
         tcp.set_nodelay(true)?;
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
         Ok(Wire::of(Stream::Plain(tcp)))
     }
 
@@ -217,7 +234,9 @@ impl Wire {
                     if text.len() == 3 {
                         text.push(' ');
                     }
-                    self.tap.heard(&text);
+                    if !self.tap.heard(&text) {
+                        continue;
+                    }
                     self.up.clear();
                     self.up_at = 0;
                     self.up.extend_from_slice(text.as_bytes());
@@ -361,6 +380,17 @@ mod tests {
             panic!("plain");
         };
         assert!(tcp.nodelay().unwrap());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_dead_far_side_ends_the_line_within_a_minute() {
+        let (wire, _far) = pair().await;
+        let Stream::Plain(tcp) = &wire.stream else {
+            panic!("plain");
+        };
+        let limit = socket2::SockRef::from(tcp).tcp_user_timeout().unwrap();
+        assert_eq!(limit, Some(UNACKNOWLEDGED_MAX));
     }
 
     #[tokio::test]

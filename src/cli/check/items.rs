@@ -281,7 +281,7 @@ async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
     let is_set = config
         .settings()
         .any(|(setting, literal, _)| setting == "email.host" && literal.is_some());
-    let Some(relay) = &config.email else {
+    let Some(relay) = config.email.as_ref().and_then(|e| e.relays.first()) else {
         found.add(match (is_set, sandbox) {
             (true, _) => Item::warn(RELAY, "not tried: its password is out of reach"),
             (false, true) => Item::ok(RELAY, "none is configured yet ([email] host)"),

@@ -7,13 +7,18 @@ use crate::config::load::{self, LoadArgs};
 use crate::config::meant::{Config, ConfiguredMode, SecretUse};
 use crate::config::reader::Reader;
 use crate::domain::policy::Policy;
+use std::time::Duration;
 
 #[test]
 fn the_shipped_file_says_what_the_code_has_as_defaults() {
     let config = Setting::with("").load().unwrap();
     assert_eq!(config.policy, Policy::default());
     let with_relay = Setting::with(RELAY).load().unwrap();
-    let relay = with_relay.email.clone().unwrap();
+    let relays = with_relay.email.clone().unwrap();
+    let relay = &relays.relays[0];
+    assert_eq!((relays.relays.len(), relays.sessions), (1, 4));
+    assert_eq!(relays.rest, Duration::from_secs(60));
+    assert_eq!(relays.repair, Duration::from_secs(900));
     assert_eq!(relay.limits, StepLimits::default());
     assert_eq!((relay.port, relay.security), (587, Security::StartTls));
     assert_eq!(relay.per_minute, 120);

@@ -35,7 +35,7 @@ fn secrets_come_from_private_files_credentials_or_the_environment() {
         let config = setting.load()?;
         assert!(!format!("{config:?}{}", config.show()).contains("s3cret"));
         assert!(config.show().contains("password = \"(set)\""));
-        let login = config.email.unwrap().auth.unwrap();
+        let login = config.email.unwrap().relays[0].auth.clone().unwrap();
         Ok::<_, ConfigErrors>(login.password.expose_secret().to_owned())
     };
     let private = Setting::with(&text).file("pw", "s3cret\n", 0o600);

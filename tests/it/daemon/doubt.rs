@@ -77,6 +77,7 @@ fn after_the_quiet_period_what_must_arrive_goes_once_more_and_courtesy_is_assume
     let first = first.iter().find(|m| m.recipients == second[0].recipients);
     let first = first.expect("the first copy");
     assert_eq!(first.message_id, second[0].message_id);
+    assert_eq!(first.from, second[0].from, "the same envelope sender");
     assert_eq!(
         first.sha256, second[0].sha256,
         "the same letter to the byte"

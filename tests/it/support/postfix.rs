@@ -12,32 +12,83 @@ use tempfile::TempDir;
 
 use super::patience::until;
 use super::servers;
+use super::servers::free_port;
 use super::servers::start_listening;
 
 #[derive(Debug)]
 pub struct Postfix {
     child: Child,
     port: u16,
+    doors: Option<Doors>,
     dir: TempDir,
 }
 
+/// Ports behind TLS and a login.
+#[derive(Debug, Clone, Copy)]
+pub struct Doors {
+    pub starttls: u16,
+    pub tls: u16,
+}
+
+/// The one login that opens them.
+pub const USER: &str = "backorderd";
+pub const PASSWORD: &str = "correct horse";
+
 impl Postfix {
     pub fn start() -> Self {
+        Self::start_with(None, None)
+    }
+
+    /// With [`Doors`] besides. Its certificate is for `localhost`, signed by
+    /// the authority of [`authority`].
+    pub fn with_doors() -> Self {
+        let doors = Doors {
+            starttls: free_port(),
+            tls: free_port(),
+        };
+        Self::start_with(Some(doors), None)
+    }
+
+    /// Hands what comes back to a command.
+    pub fn handing_over_to(command: &str) -> Self {
+        Self::start_with(None, Some(command))
+    }
+
+    pub fn doors(&self) -> Doors {
+        self.doors.expect("a Postfix with doors")
+    }
+
+    fn start_with(doors: Option<Doors>, bounces_to: Option<&str>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (child, port) = start_listening("postfix", |port| {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postfix-instance");
             let mut command = Command::new(script);
             command.arg("run").arg(dir.path()).arg(port.to_string());
+            if let Some(doors) = doors {
+                command.args([doors.starttls.to_string(), doors.tls.to_string()]);
+                command.args([tls_file("relay.pem"), tls_file("relay.key")]);
+            }
             command.env("BACKORDERD_TEST_SERVERS", servers::folder());
+            command.envs(bounces_to.map(|named| ("BACKORDERD_TEST_BOUNCES", named)));
             // It lives as long as this pipe, however the test ends.
             command.stdin(Stdio::piped()).stdout(Stdio::null());
             command
         });
-        Self { child, port, dir }
+        Self {
+            child,
+            port,
+            doors,
+            dir,
+        }
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The Maildir bounces go into.
+    pub fn bounces(&self) -> PathBuf {
+        self.dir.path().join("mail/bounces")
     }
 
     /// Mails delivered so far, in no order. A 250 comes before the delivery.
@@ -63,6 +114,16 @@ impl Postfix {
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log/mail.log")).unwrap_or_default()
     }
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    folder.join(name)
+}
+
+/// Whom to trust to trust it, as `SSL_CERT_FILE` has it.
+pub fn authority() -> PathBuf {
+    tls_file("ca.pem")
 }
 
 impl Drop for Postfix {

@@ -1,7 +1,9 @@
 //! Getting in: addresses, TLS, logins, and what a check says.
 
-use super::{SHORT, greeting, group, hasty, mail, session, settings, short, taken};
-use crate::channel::settings::{Login, Security};
+use super::{
+    SHORT, channel, greeting, group, hasty, mail, next_taken, session, settings, short, taken,
+};
+use crate::channel::settings::{EmailSettings, Login, Security};
 use crate::channel::smtp::SmtpChannel;
 use crate::channel::smtp::peer::{Act, Peer, distrust, hear, say, trust};
 use crate::channel::{Channel, ChannelProblem};
@@ -142,12 +144,13 @@ async fn mail_goes_over_tls_from_the_first_byte_or_after_starttls() {
         (Security::StartTls, starttls.concat()),
     ] {
         for host in ["localhost", "127.0.0.1"] {
-            let script = [before.clone(), group(), taken(), group(), taken()].concat();
+            let script = [before.clone(), group(), taken(), next_taken()].concat();
             let peer = Peer::with(vec![script]).await;
             let mut settings = settings(peer.address);
             settings.security = security;
             settings.host = host.into();
-            let mut session = SmtpChannel::trusting(settings, trust()).open();
+            let mut session =
+                SmtpChannel::trusting(EmailSettings::through(settings), trust()).open();
             assert_eq!(
                 short(&session.send(&mail()).await),
                 "accepted",
@@ -169,7 +172,7 @@ async fn a_relay_we_do_not_trust_or_that_has_another_name_gets_nothing() {
         let peer = Peer::at(ip, vec![vec![Act::Tls]]).await;
         let mut settings = settings(peer.address);
         settings.security = Security::Tls;
-        let mut session = SmtpChannel::trusting(settings, tls).open();
+        let mut session = SmtpChannel::trusting(EmailSettings::through(settings), tls).open();
         let outcome = session.send(&mail()).await;
         assert_eq!(short(&outcome), "deferred configuration at tls");
         assert!(
@@ -205,7 +208,7 @@ async fn a_check_says_what_it_found_and_sends_nothing() {
         vec![hear("QUIT"), say("221 bye\n")],
     ];
     let peer = Peer::with(vec![script.concat(), vec![say("554 go away\n")]]).await;
-    let channel = SmtpChannel::trusting(settings(peer.address), distrust());
+    let channel = channel(settings(peer.address));
     let at = peer.address;
     assert_eq!(
         channel.check().await.unwrap(),

@@ -1,12 +1,14 @@
 //! Conversations with a relay that misbehaves at every step.
 
 mod door;
+mod lies;
+mod relays;
 mod reuse;
 mod steps;
 
 use super::SmtpChannel;
 use super::peer::{Act, Peer, distrust, hear, say};
-use crate::channel::settings::{Security, SmtpSettings, StepLimits};
+use crate::channel::settings::{EmailSettings, Security, SmtpSettings, StepLimits};
 use crate::channel::{Channel, Envelope, Mail, Payload, Session};
 use crate::domain::contact::EmailAddress;
 use crate::domain::ids::{MessageNo, MessageUid};
@@ -30,7 +32,6 @@ fn settings(at: SocketAddr) -> SmtpSettings {
         security: Security::Plain,
         auth: None,
         helo: "shop.example".into(),
-        sessions: 1,
         per_minute: 60,
         limits: StepLimits::default(),
     }
@@ -53,8 +54,12 @@ fn hasty(at: SocketAddr) -> SmtpSettings {
     }
 }
 
+fn channel(settings: SmtpSettings) -> SmtpChannel {
+    SmtpChannel::trusting(EmailSettings::through(settings), distrust())
+}
+
 fn session(settings: SmtpSettings) -> Box<dyn Session> {
-    SmtpChannel::trusting(settings, distrust()).open()
+    channel(settings).open()
 }
 
 fn mail_to(to: &str, bytes: &[u8]) -> Envelope {
@@ -64,6 +69,7 @@ fn mail_to(to: &str, bytes: &[u8]) -> Envelope {
         payload: Payload::Mail(Mail {
             sender: address("bounces@shop.example"),
             to: address(to),
+            envelope_id: "token7".into(),
             bytes: bytes.to_vec(),
         }),
     }
@@ -106,6 +112,16 @@ fn group() -> Vec<Act> {
         hear("RCPT TO:<"),
         hear("DATA"),
     ]
+}
+
+/// The group of a mail on a line that was used.
+fn next_group() -> Vec<Act> {
+    [vec![hear("RSET")], group()].concat()
+}
+
+/// A second mail and so on, accepted.
+fn next_taken() -> Vec<Act> {
+    [next_group(), vec![say("250 reset\n")], taken()].concat()
 }
 
 fn taken() -> Vec<Act> {

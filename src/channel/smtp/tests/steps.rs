@@ -328,7 +328,7 @@ async fn parameters_are_sent_where_they_are_offered() {
     assert_eq!(
         heard.lines[1..3],
         [
-            "MAIL FROM:<bounces@shop.example> SIZE=3 SMTPUTF8 RET=HDRS ENVID=00000000000000000000000000000007",
+            "MAIL FROM:<bounces@shop.example> SIZE=3 SMTPUTF8 RET=HDRS ENVID=token7",
             "RCPT TO:<jürgen@mail.example> NOTIFY=FAILURE,DELAY",
         ]
     );
