@@ -1,5 +1,5 @@
-//! The only place that asks what time it is, and where ids and random samples
-//! come from.
+//! The only place that asks what time it is and on which machine, and where ids
+//! and random samples come from.
 //!
 //! Everything else gets an [`Instant`] as an argument or holds a [`Clock`].
 //! Tests and the demo use [`SettableClock`]; nothing in the program can tell
@@ -9,6 +9,7 @@ use crate::domain::ids::{MessageUid, WorkerId};
 use crate::domain::time::{Instant, Length};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Tells the time.
@@ -27,6 +28,19 @@ impl Clock for SystemClock {
     fn now(&self) -> Instant {
         Instant::from_datetime(&chrono::Utc::now())
     }
+}
+
+/// Time since the machine was started. It never jumps, and goes on while the
+/// process is stopped or the machine sleeps: what leases are counted by.
+pub fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// The machine's name, as others in its network call it.
+pub fn host_name() -> String {
+    let machine = rustix::system::uname();
+    machine.nodename().to_string_lossy().into_owned()
 }
 
 /// A clock that stands still until it is set: simulations, tests, and a demo

@@ -1,27 +1,38 @@
-//! The daemon's life: lock, take over, tell systemd, loop, drain, end.
+//! The daemon's life: lock, enlist, take over, tell systemd, loop, drain, leave.
 //!
-//! Three loops. *Reviewing* looks once a second whether an order's wake-up has
-//! come (one look at an index) and runs the job whose tick was fired.
-//! *Delivering* sends what is due. *Receiving* takes in what came back. Whoever else writes to the database
-//! (import, hold, a run by hand) is seen by the next look.
+//! Its loops, or some of them in a process that only plans or only delivers:
+//! *reviewing* looks once a second whether an order's wake-up has come (one
+//! look at an index) and runs the job whose tick was fired, *delivering* sends
+//! what is due, *receiving* takes in what came back. Whoever else writes to the
+//! database (import, hold, a run by hand) is seen by the next look.
 //!
 //! Stop: no new work, let what is on its way end, give leases back, close.
 //! A second signal ends at once; what was between dot and answer is in doubt
-//! and taken over at the next start. A fatal database error ends the process:
-//! nobody knows what is on disk, and the re-read database is the truth.
+//! and taken over at the next start, or by another worker. A fatal database
+//! error ends the process: nobody knows what is on disk, and the re-read
+//! database is the truth.
+
+mod manager;
+mod receiving;
+mod reviewing;
 
 use crate::app::deliver::Delivery;
-use crate::app::maildir::Maildir;
-use crate::app::scheduler::{Tick, TimedJob, Timers};
+use crate::app::worker::Enlisted;
 use crate::app::{App, AppError};
 use crate::domain::schedule::CronPlan;
-use crate::domain::verp::VerpKey;
-use crate::store::sqlite::lock::LockAttempt;
+use crate::domain::worker::Role;
+use crate::store::Place;
+use crate::store::sqlite::lock::{DeliveryLock, LockAttempt};
+use crate::store::write::sweep::Swept;
+use manager::{tell, watchdog};
+use receiving::receipt_loop;
+use reviewing::{review_loop, start_timers};
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How often each loop looks for work that time alone makes due.
@@ -33,8 +44,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// How long a stop waits for answers to final dots; below the unit's
 /// `TimeoutStopSec`, so that it is us who say what is in doubt.
 const STOP_GRACE: Duration = Duration::from_secs(80);
-/// A loop that has not turned for so long is stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How often a worker looks whether another died, at the most.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
 /// A job with its pattern; `nightly` reconciles, every other one reviews.
 #[derive(Clone, Debug)]
@@ -46,37 +57,25 @@ pub struct Job {
 /// The job that checks the work list against a full look.
 pub const NIGHTLY: &str = "nightly";
 
-fn tell(state: &[NotifyState<'_>]) {
-    // Outside systemd nobody listens; that is fine.
-    if let Err(error) = tell_manager(state) {
-        tracing::warn!("systemd cannot be told: {error}");
-    }
-}
-
-/// The library knows sockets in the file system only; inside containers the
-/// manager's socket is often an abstract one, written with an `@`.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "where the manager listens is asked here only"
-)]
-fn tell_manager(state: &[NotifyState<'_>]) -> std::io::Result<()> {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
-    let socket = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
-    let Some(name) = socket.strip_prefix('@') else {
-        return sd_notify::notify(state);
-    };
-    let words: String = state.iter().map(|word| format!("{word}\n")).collect();
-    let manager = SocketAddr::from_abstract_name(name)?;
-    UnixDatagram::unbound()?.send_to_addr(words.as_bytes(), &manager)?;
-    Ok(())
+/// What this process is among the others.
+#[derive(Clone, Debug)]
+pub struct Post {
+    pub role: Role,
+    /// What the operator calls it.
+    pub name: Option<String>,
 }
 
 /// Runs until `stop` is cancelled.
 ///
 /// # Errors
-/// The database is unusable, or nobody has gone live: the process ends.
-pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<(), AppError> {
+/// The database is unusable, nobody has gone live, or others declared this
+/// process dead: it ends.
+pub async fn serve(
+    app: App,
+    jobs: Vec<Job>,
+    post: Post,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
     app.require_live_act().await?;
     let Some(lock) = wait_for_lock(&app, &stop).await? else {
         return Ok(());
@@ -84,75 +83,125 @@ pub async fn serve(app: App, jobs: Vec<Job>, stop: CancellationToken) -> Result<
     if !wait_for_disk(&app, &stop).await {
         return Ok(());
     }
-    app.notice_changed_policy().await?;
-    let (delivery, swept) = Delivery::start(app.clone(), lock).await?;
-    if swept != Default::default() {
-        tracing::warn!(
-            queued = swept.queued,
-            in_doubt = swept.in_doubt,
-            poisoned = swept.poisoned,
-            "took over what an earlier process left unfinished"
-        );
+    if post.role.plans() {
+        app.notice_changed_policy().await?;
     }
-    let (ticks_in, ticks) = mpsc::channel(64);
-    let timers = start_timers(&app, jobs, ticks_in).await?;
-    tracing::info!(mode = app.settings().reach.as_str(), "ready");
-    tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+    let enlisted = Enlisted::enlist(&app, post.role, post.name.as_deref()).await?;
+    let result = work(&app, jobs, post.role, &enlisted, lock, &stop).await;
+    // After a failure it is unknown what is still in hands: others take over
+    // when this worker has been silent for long enough.
+    let result = match result {
+        Ok(()) => enlisted.leave().await,
+        Err(error) => Err(error),
+    };
+    tracing::info!("stopped");
+    result
+}
 
+/// Everything between coming and leaving.
+async fn work(
+    app: &App,
+    jobs: Vec<Job>,
+    role: Role,
+    enlisted: &Enlisted,
+    lock: DeliveryLock,
+    stop: &CancellationToken,
+) -> Result<(), AppError> {
     let beat = Arc::new(AtomicU64::new(0));
     let (commits_in, commits) = watch::channel(());
+    let mut loops = JoinSet::new();
+    let mut timers = None;
+    if role.delivers() {
+        let (delivery, swept) = Delivery::start(app.clone(), enlisted, lock).await?;
+        report_swept(swept);
+        let delivering = delivery_loop(app.clone(), delivery, commits.clone(), stop.clone());
+        loops.spawn(delivering);
+    }
+    if role.plans() {
+        let (ticks_in, ticks) = mpsc::channel(64);
+        timers = Some(start_timers(app, jobs, ticks_in).await?);
+        let (beat, stop) = (beat.clone(), stop.clone());
+        loops.spawn(review_loop(app.clone(), ticks, commits, beat, stop.clone()));
+        loops.spawn(receipt_loop(app.clone(), stop));
+    }
+    if matches!(app.store.place(), Place::Postgres(_)) {
+        // Where nobody reviews, this is the loop that has to turn.
+        let beat = (!role.plans()).then(|| beat.clone());
+        loops.spawn(sweep_loop(app.clone(), beat, stop.clone()));
+    }
     tokio::spawn(watch_commits(app.clone(), commits_in, stop.clone()));
-    let reviewing = review_loop(
-        app.clone(),
-        ticks,
-        commits.clone(),
-        beat.clone(),
-        stop.clone(),
-    );
-    let reviewing = tokio::spawn(reviewing);
-    let delivering = tokio::spawn(delivery_loop(app.clone(), delivery, commits, stop.clone()));
-    let receiving = tokio::spawn(receipt_loop(app.clone(), stop.clone()));
     let watching = tokio::spawn(watchdog(app.clone(), beat, stop.clone()));
+    tracing::info!(
+        mode = app.settings().reach.as_str(),
+        role = role.as_str(),
+        "ready"
+    );
+    tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
 
-    // A loop ending early means trouble: all have to end.
-    let mut reviewing = reviewing;
-    let mut delivering = delivering;
-    let mut receiving = receiving;
-    let mut first_error = None;
+    // A loop that ends early means trouble: all have to end.
+    let mut result = Ok(());
     tokio::select! {
         () = stop.cancelled() => {}
-        ended = &mut reviewing => {
-            first_error = outcome(ended).err();
-            stop.cancel();
-        }
-        ended = &mut delivering => {
-            first_error = outcome(ended).err();
-            stop.cancel();
-        }
-        ended = &mut receiving => {
-            first_error = outcome(ended).err();
-            stop.cancel();
-        }
+        // What it died of is said when it leaves.
+        () = enlisted.died() => {}
+        Some(ended) = loops.join_next() => result = outcome(ended),
     }
+    stop.cancel();
     tell(&[
         NotifyState::Stopping,
         NotifyState::Status("letting what is on its way end"),
     ]);
-    timers.stop().await;
-    for task in [&mut reviewing, &mut delivering, &mut receiving] {
-        if task.is_finished() {
-            continue;
+    if let Some(timers) = timers {
+        timers.stop().await;
+    }
+    let rest = async {
+        while let Some(ended) = loops.join_next().await {
+            result = std::mem::replace(&mut result, Ok(())).and(outcome(ended));
         }
-        match tokio::time::timeout(STOP_GRACE, task).await {
-            Ok(ended) => first_error = first_error.or(outcome(ended).err()),
-            Err(_) => tracing::warn!("a message's answer did not come in time: it is in doubt"),
-        }
+    };
+    if tokio::time::timeout(STOP_GRACE, rest).await.is_err() {
+        tracing::warn!("a message's answer did not come in time: it is in doubt");
+        // Their tasks go on until the process ends.
+        loops.detach_all();
     }
     watching.abort();
-    tracing::info!("stopped");
-    match first_error {
-        Some(error) => Err(error),
-        None => Ok(()),
+    result
+}
+
+fn report_swept(swept: Swept) {
+    if swept.took_over() {
+        tracing::warn!(
+            workers = swept.workers,
+            queued = swept.queued,
+            in_doubt = swept.in_doubt,
+            poisoned = swept.poisoned,
+            "took over what another process left unfinished"
+        );
+    }
+}
+
+/// Takes over, now and then, what workers leave behind that died meanwhile.
+async fn sweep_loop(
+    app: App,
+    beat: Option<Arc<AtomicU64>>,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    let alive = Duration::from_millis(u64::try_from(app.settings().alive.0).unwrap_or(0));
+    let every = SWEEP_EVERY.min(alive / 4);
+    loop {
+        match app.store.sweep(app.worker, app.now()).await {
+            Ok(swept) => {
+                report_swept(swept);
+                if let Some(beat) = &beat {
+                    beat.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Err(error) if error.is_fatal() => return Err(error.into()),
+            Err(error) => tracing::error!("cannot look after the other workers: {error}"),
+        }
+        if wait(every, &stop).await {
+            return Ok(());
+        }
     }
 }
 
@@ -169,7 +218,7 @@ fn outcome(ended: Result<Result<(), AppError>, tokio::task::JoinError>) -> Resul
 async fn wait_for_lock(
     app: &App,
     stop: &CancellationToken,
-) -> Result<Option<crate::store::sqlite::lock::DeliveryLock>, AppError> {
+) -> Result<Option<DeliveryLock>, AppError> {
     let mut told = false;
     loop {
         let attempt = app
@@ -251,159 +300,6 @@ async fn news(commits: &mut watch::Receiver<()>, stop: &CancellationToken) {
     }
 }
 
-/// Waits for the next turn of the review: a job's tick, or `None` where there
-/// is [`news`]. Without jobs nobody holds the other end of `ticks`; that is a
-/// reason to wait for news alone, not to turn without end.
-async fn next_turn(
-    ticks: &mut mpsc::Receiver<Tick>,
-    commits: &mut watch::Receiver<()>,
-    stop: &CancellationToken,
-) -> Option<Tick> {
-    tokio::select! {
-        Some(tick) = ticks.recv() => Some(tick),
-        () = news(commits, stop) => None,
-    }
-}
-
-async fn start_timers(
-    app: &App,
-    jobs: Vec<Job>,
-    to: mpsc::Sender<Tick>,
-) -> Result<Timers, AppError> {
-    let mut timed = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        let last_done = app.viewer.read.tick(&job.name).await?;
-        timed.push(TimedJob {
-            name: job.name,
-            plan: job.plan,
-            last_done,
-        });
-    }
-    Timers::start(timed, app.viewer.clock.clone(), to)
-        .await
-        .map_err(|error| AppError::Refused(format!("the timers cannot start: {error}")))
-}
-
-async fn review_loop(
-    app: App,
-    mut ticks: mpsc::Receiver<Tick>,
-    mut commits: watch::Receiver<()>,
-    beat: Arc<AtomicU64>,
-    stop: CancellationToken,
-) -> Result<(), AppError> {
-    loop {
-        let tick = next_turn(&mut ticks, &mut commits, &stop).await;
-        if stop.is_cancelled() {
-            return Ok(());
-        }
-        let turn = match tick {
-            Some(tick) if app.viewer.read.tick(&tick.job).await? >= Some(tick.due) => Ok(()),
-            Some(tick) if tick.job == NIGHTLY => nightly(&app, tick).await,
-            Some(tick) => review(&app, &tick.job, Some(tick.due)).await,
-            None => match app.viewer.read.next_review().await? {
-                Some(due) if due <= app.now() => review(&app, "review", None).await,
-                _ => Ok(()),
-            },
-        };
-        match turn {
-            Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => {
-                tracing::error!("the review failed and is tried again: {error}");
-                if wait(RETRY_AFTER, &stop).await {
-                    return Ok(());
-                }
-            }
-            Ok(()) => {}
-        }
-        beat.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-async fn review(
-    app: &App,
-    job: &str,
-    tick: Option<crate::domain::time::Instant>,
-) -> Result<(), AppError> {
-    let report = app.review_due(job, "backorderd", tick).await?;
-    if report.messages > 0 {
-        tracing::info!(
-            run = report.run.map(|run| run.0),
-            orders = report.orders,
-            messages = report.messages,
-            held = report.held,
-            "reviewed"
-        );
-    }
-    if report.held > 0 {
-        tracing::warn!(
-            run = report.run.map(|run| run.0),
-            held = report.held,
-            "messages wait for a person: backorderd runs list"
-        );
-    }
-    Ok(())
-}
-
-async fn nightly(app: &App, tick: Tick) -> Result<(), AppError> {
-    let overlooked = app.reconcile().await?;
-    if overlooked > 0 {
-        tracing::error!(
-            overlooked,
-            "orders were owed a look that the work list did not know of; they are looked at now"
-        );
-    }
-    app.store.forget_reports(app.now()).await?;
-    if let Some(path) = &app.settings().bounce_maildir {
-        Maildir::at(path.clone()).forget(app.now());
-    }
-    app.store.store_tick(&tick.job, tick.due).await?;
-    Ok(())
-}
-
-/// Takes in what lies in the Maildir, and applies receipts that came before
-/// our own record of what they are about.
-async fn receipt_loop(app: App, stop: CancellationToken) -> Result<(), AppError> {
-    let key = app.viewer.key.verp_key();
-    let mut maildir = app.settings().bounce_maildir.clone().map(Maildir::at);
-    while !wait(LOOK_EVERY, &stop).await {
-        match receive(&app, maildir.as_mut(), &key).await {
-            Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => {
-                tracing::error!("what came back cannot be taken in, and stays there: {error}");
-                if wait(RETRY_AFTER, &stop).await {
-                    break;
-                }
-            }
-            Ok(()) => {}
-        }
-    }
-    Ok(())
-}
-
-async fn receive(app: &App, maildir: Option<&mut Maildir>, key: &VerpKey) -> Result<(), AppError> {
-    if app.viewer.read.receipts_wait().await? {
-        let messages = app.store.apply_receipts(app.now()).await?;
-        if messages > 0 {
-            tracing::info!(messages, "applied reports that had waited");
-        }
-    }
-    let Some(maildir) = maildir else {
-        return Ok(());
-    };
-    let look = maildir.look(&app.store, key, app.now()).await?;
-    if look.taken > 0 {
-        tracing::info!(
-            mails = look.taken,
-            unclear = look.set_aside,
-            "took in what came back"
-        );
-    }
-    for trouble in look.troubles {
-        tracing::warn!("a mail that came back cannot be read: {trouble}");
-    }
-    Ok(())
-}
-
 async fn delivery_loop(
     app: App,
     mut delivery: Delivery,
@@ -436,89 +332,4 @@ async fn delivery_loop(
         delivery.stop().await;
     }
     result
-}
-
-/// Tells systemd that we live, but only while reviewing makes progress and the
-/// database answers. A timer of its own would prove nothing.
-async fn watchdog(app: App, beat: Arc<AtomicU64>, stop: CancellationToken) {
-    let Some(interval) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let mut last = (beat.load(Ordering::Relaxed), tokio::time::Instant::now());
-    while !wait(interval / 2, &stop).await {
-        let now = beat.load(Ordering::Relaxed);
-        if now != last.0 {
-            last = (now, tokio::time::Instant::now());
-        }
-        let alive = last.1.elapsed() < STUCK_AFTER.max(interval);
-        if alive && app.viewer.read.meta("mode").await.is_ok() {
-            tell(&[NotifyState::Watchdog]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::time::Instant;
-    use std::future::poll_fn;
-    use std::pin::pin;
-    use std::task::Poll;
-
-    /// What a first look at the next turn finds: `None` while there is
-    /// nothing to do.
-    fn first_look(
-        tick: Option<Tick>,
-        jobs: bool,
-        commits: bool,
-        stopped: bool,
-    ) -> Option<Option<Tick>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let (ticks_in, mut ticks) = mpsc::channel(1);
-            if let Some(tick) = tick {
-                ticks_in.try_send(tick).unwrap();
-            }
-            let ticks_in = jobs.then_some(ticks_in);
-            let (commits_in, mut seen) = watch::channel(());
-            let commits_in = commits.then_some(commits_in);
-            let stop = CancellationToken::new();
-            if stopped {
-                stop.cancel();
-            }
-            let mut turn = pin!(next_turn(&mut ticks, &mut seen, &stop));
-            let look = poll_fn(|cx| {
-                Poll::Ready(match turn.as_mut().poll(cx) {
-                    Poll::Ready(found) => Some(found),
-                    Poll::Pending => None,
-                })
-            });
-            let found = look.await;
-            drop((ticks_in, commits_in));
-            found
-        })
-    }
-
-    #[test]
-    fn a_turn_comes_for_a_reason_and_not_because_somebody_is_gone() {
-        for (sentence, jobs, commits) in [
-            ("all are there", true, true),
-            ("no job is configured", false, true),
-            ("nobody watches for commits any more", true, false),
-            ("neither", false, false),
-        ] {
-            assert_eq!(first_look(None, jobs, commits, false), None, "{sentence}");
-            let stopped = first_look(None, jobs, commits, true);
-            assert_eq!(stopped, Some(None), "{sentence}, and it is time to stop");
-        }
-        let tick = Tick {
-            job: NIGHTLY.to_owned(),
-            due: Instant(0),
-        };
-        let ticked = first_look(Some(tick.clone()), true, true, false);
-        assert_eq!(ticked, Some(Some(tick)));
-    }
 }

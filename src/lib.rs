@@ -86,7 +86,7 @@
 //! | receipts in any order | what became of a message depends on the set of its receipts, not on their order or number | [`domain::receipt`] | `domain::receipt`, contract `receipts` |
 //! | only our own bounces | a mail without a token made with our key says nothing about a message | [`domain::verp`], [`receipt`] | `receipt` |
 //! | hold holds | nothing is claimed or marked under a hold, or while a file named `hold` exists | [`app::hold_file`], [`store::write::deliver`] | contract `claim`, `mark` |
-//! | no write is cancelled | dropping a caller drops only its wait; a failed commit ends the process | [`store::sqlite::writer`] | contract `group` |
+//! | no write is cancelled | dropping a caller drops only its wait; a failed commit ends the process | [`store::Store`] | contract `group` |
 //! | templates cannot break sending | a set exists only if every sample of every kind rendered | [`template`] | `template::tests`, `template::check` |
 //! | no personal data in logs | addresses and numbers print masked; errors and evidence carry none | [`domain::contact`], [`channel`] | `domain::contact`, `channel` |
 //!

@@ -10,10 +10,12 @@ use crate::app::{App, Channels, Pace, Reach, Settings, Viewer};
 use crate::channel::folder::FolderChannel;
 use crate::channel::settings::FolderSettings;
 use crate::channel::sms::generic::GenericSmsChannel;
+use crate::channel::sms::kannel::KannelChannel;
 use crate::channel::sms::twilio::TwilioChannel;
+use crate::channel::sms::vonage::VonageChannel;
 use crate::channel::smtp::SmtpChannel;
 use crate::channel::{Channel, ChannelProblem, tls};
-use crate::clock::{Clock, Ids, SettableClock, SystemClock};
+use crate::clock::{Clock, Ids, SettableClock, SystemClock, host_name};
 use crate::config::{Config, ConfiguredMode, DatabaseSettings, SmsGatewaySettings, policy_digest};
 use crate::domain::kinds::ChannelName;
 use crate::store::place::PlaceError;
@@ -149,6 +151,8 @@ pub fn settings(config: &Config) -> Settings {
             per_minute: config.pace.per_minute,
             first: config.pace.first,
         },
+        alive: config.workers.alive,
+        host: host_name(),
     }
 }
 
@@ -157,7 +161,8 @@ pub fn settings(config: &Config) -> Settings {
 /// # Errors
 /// Every problem of every file at once.
 pub fn templates(config: &Config) -> Result<TemplateSet, TemplateProblems> {
-    TemplateSet::load(config.templates_dir.as_deref(), &config.shop)
+    let set = TemplateSet::load(config.templates_dir.as_deref(), &config.shop)?;
+    Ok(set.transliterating(config.policy.sms.transliterate))
 }
 
 /// The ways out in the configured mode. In the sandbox, what has no sandbox
@@ -199,17 +204,20 @@ pub fn channels(config: &Config) -> Result<Channels, ChannelProblem> {
         .filter(|_| !sandbox || config.sandbox.phone.is_some());
     match gateway {
         Some(SmsGatewaySettings::Twilio(settings)) => {
-            out.insert(
-                ChannelName::Sms,
-                Arc::new(TwilioChannel::new(settings.clone())?),
-            );
+            let channel = TwilioChannel::new(settings.clone())?;
+            out.insert(ChannelName::Sms, Arc::new(channel));
+        }
+        Some(SmsGatewaySettings::Vonage(settings)) => {
+            let channel = VonageChannel::new(settings.clone())?;
+            out.insert(ChannelName::Sms, Arc::new(channel));
+        }
+        Some(SmsGatewaySettings::Kannel(settings)) => {
+            let channel = KannelChannel::new(settings.clone())?;
+            out.insert(ChannelName::Sms, Arc::new(channel));
         }
         Some(SmsGatewaySettings::Generic(settings)) => {
-            let settings = (**settings).clone();
-            out.insert(
-                ChannelName::Sms,
-                Arc::new(GenericSmsChannel::new(settings)?),
-            );
+            let channel = GenericSmsChannel::new((**settings).clone())?;
+            out.insert(ChannelName::Sms, Arc::new(channel));
         }
         Some(SmsGatewaySettings::Folder) | None if sandbox && config.policy.sms.enabled => {
             out.insert(ChannelName::Sms, folder(ChannelName::Sms));
@@ -294,6 +302,7 @@ pub async fn app_with(
         key,
     };
     Ok(App {
+        worker: ids.worker_id(viewer.now()),
         viewer,
         store,
         ids: Arc::new(ids),

@@ -10,6 +10,11 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 ) STRICT;
 
+-- Planners that count messages for the brake meet at this row.
+INSERT INTO meta (name, value) VALUES ('brake', '');
+-- By it these data are known from others; a copy keeps it.
+INSERT INTO meta (name, value) VALUES ('instance_id', lower(hex(randomblob(16))));
+
 CREATE TABLE shops (
   id   INTEGER PRIMARY KEY,
   key  TEXT NOT NULL UNIQUE,
@@ -43,6 +48,9 @@ CREATE TABLE contacts (
   country      TEXT,
   sms_consent  INTEGER NOT NULL DEFAULT 0,
   preferred    TEXT NOT NULL DEFAULT 'email',
+  -- Who plans for this person at the moment, where several may.
+  planned_by    BLOB,
+  planned_until INTEGER,
   UNIQUE (shop_id, contact_hash)
 ) STRICT;
 CREATE INDEX contacts_by_email ON contacts (email_hash) WHERE email_hash IS NOT NULL;
@@ -272,7 +280,10 @@ CREATE TABLE message_private (
   facts      TEXT NOT NULL
 ) STRICT;
 
+-- `id` rises with every sending that begins: by it a database knows that it is
+-- older than it was.
 CREATE TABLE attempts (
+  id                INTEGER PRIMARY KEY,
   message_no        INTEGER NOT NULL REFERENCES messages (no),
   no                INTEGER NOT NULL,
   worker            BLOB NOT NULL,
@@ -287,7 +298,7 @@ CREATE TABLE attempts (
   phase             TEXT,
   reply             TEXT,
   reference         TEXT,
-  PRIMARY KEY (message_no, no)
+  UNIQUE (message_no, no)
 ) STRICT;
 
 CREATE INDEX attempts_by_time ON attempts (began_at);
@@ -358,9 +369,26 @@ CREATE TABLE suppressions (
   PRIMARY KEY (address_hash, channel)
 ) STRICT;
 
+-- Processes that plan or deliver. One heartbeat covers everything a worker has
+-- in hands; whose last one is older than alive_ms may be declared dead.
+CREATE TABLE workers (
+  id           BLOB PRIMARY KEY,
+  name         TEXT,
+  host         TEXT NOT NULL,
+  pid          INTEGER NOT NULL,
+  version      TEXT NOT NULL,
+  role         TEXT NOT NULL CHECK (role IN ('all', 'deliver', 'plan', 'run')),
+  alive_ms     INTEGER NOT NULL,
+  started_at   INTEGER NOT NULL,
+  heartbeat_at INTEGER NOT NULL
+) STRICT;
+
+-- The latest tick done of each job, and the one somebody is at.
 CREATE TABLE job_ticks (
-  job      TEXT PRIMARY KEY,
-  last_due INTEGER NOT NULL
+  job        TEXT PRIMARY KEY,
+  last_due   INTEGER NOT NULL,
+  leased_due INTEGER,
+  leased_by  BLOB
 ) STRICT;
 
 CREATE TABLE audit (

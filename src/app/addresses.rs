@@ -140,6 +140,40 @@ impl AddressKey {
     }
 }
 
+/// What became of a key that should go along with a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyCopy {
+    Copied,
+    /// The same key is there already.
+    There,
+    /// There is none to copy.
+    None,
+}
+
+/// Takes the key of one database along to another.
+///
+/// # Errors
+/// Another key is there already; a file cannot be read or written.
+pub fn copy_key(from: &Path, to: &Path) -> Result<KeyCopy, AppError> {
+    let Some(key) = AddressKey::read(from)? else {
+        return Ok(KeyCopy::None);
+    };
+    match AddressKey::read(to)? {
+        Some(there) if there.0 == key.0 => Ok(KeyCopy::There),
+        Some(_) => Err(AppError::Refused(format!(
+            "{} is the key of another database; move it away first",
+            to.display()
+        ))),
+        None => {
+            write_private(to, key.0.as_slice()).map_err(|source| AppError::Io {
+                doing: "write the address key",
+                source,
+            })?;
+            Ok(KeyCopy::Copied)
+        }
+    }
+}
+
 /// Creates a file only its owner can read, flushed to the disk.
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;

@@ -4,7 +4,8 @@
 //! A [`Delivery`] owns the lanes of every channel. [`Delivery::drain`] sends
 //! what is due and returns when nothing is left to claim; the daemon calls it
 //! again and again, a manual run until its messages are out, the demo once a
-//! step. Only the holder of the delivery lock may make one.
+//! step. Only who is enlisted and holds the delivery lock (on PostgreSQL there
+//! is none, and several deliver) may make one.
 //!
 //! Brakes: nothing is claimed while the hold file exists; after a pause the
 //! first few messages go alone and the rest waits for their outcomes; when
@@ -13,6 +14,8 @@
 //! left alone for a while and burns no messages.
 
 use crate::app::lane::{self, Done, End, LaneBroke};
+use crate::app::restore_guard::RestoreGuard;
+use crate::app::worker::{Enlisted, Fence};
 use crate::app::{App, AppError, hold_file};
 use crate::domain::ids::{RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
@@ -23,7 +26,7 @@ use crate::store::sqlite::lock::DeliveryLock;
 use crate::store::types::{Claimed, GiveBack};
 use crate::store::write::deliver::Claim;
 use crate::store::write::operate::NewHold;
-use crate::store::write::settle::Swept;
+use crate::store::write::sweep::Swept;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
@@ -123,11 +126,13 @@ impl Outlet {
 pub struct Delivery {
     app: App,
     worker: WorkerId,
+    fence: Fence,
     outlets: BTreeMap<ChannelName, Outlet>,
     done: mpsc::UnboundedReceiver<Result<Done, LaneBroke>>,
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
     last_sent_at: Option<Instant>,
+    guard: RestoreGuard,
     _lock: DeliveryLock,
 }
 
@@ -140,13 +145,19 @@ fn limiter(per_minute: u32) -> DefaultDirectRateLimiter {
 
 impl Delivery {
     /// Opens the lanes (they connect with their first message) and takes over
-    /// what earlier workers left unfinished.
+    /// what earlier workers left unfinished. On a database that is not the one
+    /// that was here last everything is held first.
     ///
     /// # Errors
     /// The database cannot be written, or nobody has gone live.
-    pub async fn start(app: App, lock: DeliveryLock) -> Result<(Delivery, Swept), AppError> {
+    pub async fn start(
+        app: App,
+        enlisted: &Enlisted,
+        lock: DeliveryLock,
+    ) -> Result<(Delivery, Swept), AppError> {
         app.require_live_act().await?;
-        let worker = app.ids.worker_id(app.now());
+        let guard = RestoreGuard::enter(&app).await?;
+        let (worker, fence) = (enlisted.id(), enlisted.fence());
         let swept = app.store.sweep(worker, app.now()).await?;
         let (done_in, done) = mpsc::unbounded_channel();
         let lanes = TaskTracker::new();
@@ -158,7 +169,7 @@ impl Delivery {
             for _ in 0..sessions {
                 let lane = lane::run(
                     app.clone(),
-                    worker,
+                    (worker, fence.clone()),
                     name.as_str().to_owned(),
                     channel.open(),
                     inbox.clone(),
@@ -192,11 +203,13 @@ impl Delivery {
         let delivery = Delivery {
             app,
             worker,
+            fence,
             outlets,
             done,
             lanes,
             pace,
             last_sent_at: None,
+            guard,
             _lock: lock,
         };
         Ok((delivery, swept))
@@ -316,7 +329,8 @@ impl Delivery {
             .values()
             .map(|o| o.n_out + o.waiting.len())
             .sum();
-        if (cold && n_busy > 0) || hold_file::is_held(&self.app.settings().state_dir) {
+        let held = hold_file::is_held(&self.app.settings().state_dir);
+        if (cold && n_busy > 0) || held || !self.fence.holds() {
             return Ok(false);
         }
         let mut channels: Vec<ChannelName> = self
@@ -484,5 +498,6 @@ impl Delivery {
     pub async fn stop(self) {
         drop(self.outlets);
         self.lanes.wait().await;
+        self.guard.leave().await;
     }
 }

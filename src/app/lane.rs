@@ -5,6 +5,7 @@
 //! commit; the next message's first byte still waits for both. Whatever
 //! happens, a lane answers every message it was given.
 
+use crate::app::worker::Fence;
 use crate::app::{App, AppError, Reach, hold_file};
 use crate::channel::settings::Mailbox;
 use crate::channel::smtp::message::{Letter, compose, message_id};
@@ -13,7 +14,7 @@ use crate::domain::contact::{EmailAddress, PhoneNumber};
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::{Flight, Landing, earliest_send, land};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase};
 use crate::domain::statement::hex;
 use crate::domain::time::Length;
 use crate::store::types::{Claimed, GiveBack, Mark, Record};
@@ -47,7 +48,8 @@ pub enum End {
         outcome: Outcome,
         landing: Landing,
     },
-    /// Not sent: its facts moved, it was held, suppressed or withdrawn.
+    /// Not sent: its facts moved, it was held, suppressed or withdrawn, or it
+    /// is not this worker's any more.
     NotSent,
     /// Too early or too late for a text where its recipient lives.
     OutOfHours,
@@ -71,7 +73,7 @@ pub type Inbox = Arc<Mutex<mpsc::Receiver<Claimed>>>;
 /// Runs a lane until its inbox closes.
 pub async fn run(
     app: App,
-    worker: WorkerId,
+    (worker, fence): (WorkerId, Fence),
     relay: String,
     mut session: Box<dyn Session>,
     inbox: Inbox,
@@ -113,7 +115,7 @@ pub async fn run(
         let mark = async {
             match prepared {
                 Some((claimed, prepared)) => {
-                    mark(&app, worker, &mut *session, claimed, prepared).await
+                    mark(&app, (worker, &fence), &mut *session, claimed, prepared).await
                 }
                 None => Ok(None),
             }
@@ -121,7 +123,17 @@ pub async fn run(
         let ((), marked) = tokio::join!(record, mark);
         match marked {
             Ok(Some((claimed, envelope))) => {
-                let outcome = session.send(&envelope).await;
+                // The mark may have taken long, or the process was stopped
+                // since: others may have taken the message over.
+                let outcome = if fence.holds() {
+                    session.send(&envelope).await
+                } else {
+                    Outcome::Deferred {
+                        why: Deferral::Relay,
+                        wait: None,
+                        evidence: Evidence::new(Phase::Connect, "stopped before it was sent"),
+                    }
+                };
                 unrecorded = Some((claimed, outcome));
             }
             Ok(None) => {}
@@ -229,7 +241,6 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
                     .unwrap_or(customer),
                 text: sms.text,
                 reference: claimed.uid.to_string(),
-                callback: None,
             };
             (Payload::Text(text), sms.template_version, None, hash)
         }
@@ -254,7 +265,7 @@ fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String
 /// Records the intent. `None` and `Err` both mean that nothing may be sent.
 async fn mark(
     app: &App,
-    worker: WorkerId,
+    (worker, fence): (WorkerId, &Fence),
     session: &mut dyn Session,
     claimed: Claimed,
     prepared: Result<Prepared, String>,
@@ -290,7 +301,7 @@ async fn mark(
     }
     // The file first: it must work when the database does not.
     let held = hold_file::is_held(&app.settings().state_dir);
-    let marked = if held {
+    let marked = if held || !fence.holds() {
         Ok(false)
     } else {
         app.store.mark(worker, prepared.mark, now).await

@@ -3,11 +3,13 @@
 //! All open orders are looked at, not only those that are due, so that a
 //! person sees why everybody else stays quiet. The run commits its plan like
 //! any other; then it watches the daemon deliver, or takes the delivery lock
-//! and delivers itself, with whatever an earlier run left due. It ends when
+//! and delivers itself, with whatever an earlier run left due. On PostgreSQL it
+//! delivers as one worker more, beside the others. It ends when
 //! nothing moves for a minute, whatever is still queued.
 
 use crate::app::deliver::{Delivery, DeliveryReport};
 use crate::app::review::{BATCH, ReviewReport, Selection};
+use crate::app::worker::Enlisted;
 use crate::app::{App, AppError, Viewer};
 use crate::domain::bundle::PlannedMessage;
 use crate::domain::ids::{OrderId, RunNo};
@@ -17,12 +19,14 @@ use crate::domain::order::Situation;
 use crate::domain::reason::Verdict;
 use crate::domain::statement::MessageFacts;
 use crate::domain::time::{Instant, Length};
+use crate::domain::worker::Role;
+use crate::store::Place;
 use crate::store::read::lists::MessageFilter;
 use crate::store::read::runs::RunProgress;
-use crate::store::sqlite::lock::LockAttempt;
+use crate::store::sqlite::lock::{DeliveryLock, LockAttempt};
 use crate::store::types::{MessageRow, RunState};
 use chrono_tz::Tz;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -238,7 +242,7 @@ impl App {
                 .collect()
         };
         for chunk in ids.chunks(BATCH as usize) {
-            self.review_batch(run, chunk, selection, now, &mut review)
+            self.review_by_hand(run, chunk, selection, &mut review)
                 .await?;
         }
         let quiet = serde_json::to_string(&review.quiet).unwrap_or_default();
@@ -262,33 +266,9 @@ impl App {
             match self.store.try_delivery_lock() {
                 Ok(LockAttempt::Taken(lock)) => {
                     sent_by = Some(SentBy::Us);
-                    let (mut lanes, _) = Delivery::start(self.clone(), lock).await?;
-                    let mut n_done = 0;
-                    let mut n_idle = 0;
-                    loop {
-                        let part = lanes
-                            .drain(scope, stop, |_| {
-                                n_done += 1;
-                                progress(n_done);
-                            })
-                            .await?;
-                        // Held, parked or in somebody's way: it may be due and yet not
-                        // go out. It stays queued; this run does not wait for ever.
-                        n_idle = if part == DeliveryReport::default() {
-                            n_idle + 1
-                        } else {
-                            0
-                        };
-                        delivery.add(part);
-                        if stop.is_cancelled()
-                            || n_idle > IDLE_LOOKS_MAX
-                            || !self.due_soon(run).await?
-                        {
-                            break;
-                        }
-                        tokio::time::sleep(LOOK_EVERY).await;
-                    }
-                    lanes.stop().await;
+                    delivery = self
+                        .deliver_by_hand(lock, run, scope, stop, &mut progress)
+                        .await?;
                 }
                 Ok(LockAttempt::HeldBy(pid)) => {
                     sent_by = Some(SentBy::Daemon(pid));
@@ -324,6 +304,101 @@ impl App {
             failed,
             held,
         })
+    }
+
+    /// Plans and commits some orders. Those whose customer somebody else is
+    /// planning for at the moment are waited for.
+    async fn review_by_hand(
+        &self,
+        run: RunNo,
+        orders: &[OrderId],
+        selection: &Selection,
+        review: &mut ReviewReport,
+    ) -> Result<(), AppError> {
+        let mut left = orders.to_vec();
+        let mut n_idle = 0;
+        while !left.is_empty() {
+            let taken = self.store.take_orders(self.worker, &left).await?;
+            if taken.is_empty() {
+                n_idle += 1;
+                if n_idle > IDLE_LOOKS_MAX {
+                    return Err(AppError::Refused(format!(
+                        "{} orders are being planned by others all the time; try again",
+                        left.len()
+                    )));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+            n_idle = 0;
+            self.review_batch(run, &taken, selection, self.now(), review)
+                .await?;
+            let taken: HashSet<OrderId> = taken.into_iter().collect();
+            left.retain(|order| !taken.contains(order));
+        }
+        Ok(())
+    }
+
+    /// Sends what is due, as a worker of its own, until nothing of the run
+    /// moves any more.
+    async fn deliver_by_hand(
+        &self,
+        lock: DeliveryLock,
+        run: RunNo,
+        scope: Option<RunNo>,
+        stop: &CancellationToken,
+        progress: &mut impl FnMut(usize),
+    ) -> Result<DeliveryReport, AppError> {
+        let enlisted = Enlisted::enlist(self, Role::Run, None).await?;
+        // What ends this worker's life ends its work, and nobody else's.
+        let stop = stop.child_token();
+        let (mut lanes, _) = Delivery::start(self.clone(), &enlisted, lock).await?;
+        let working = async {
+            let mut delivery = DeliveryReport::default();
+            let (mut n_done, mut n_idle, mut seen) = (0, 0, None);
+            loop {
+                let part = lanes
+                    .drain(scope, &stop, |_| {
+                        n_done += 1;
+                        progress(n_done);
+                    })
+                    .await?;
+                // Held, parked or in somebody's way: it may be due and yet not
+                // go out. It stays queued; this run does not wait for ever.
+                let now = self.progress_of(run).await?;
+                n_idle = if part == DeliveryReport::default() && seen == Some(now) {
+                    n_idle + 1
+                } else {
+                    0
+                };
+                seen = Some(now);
+                delivery.add(part);
+                if stop.is_cancelled() || n_idle > IDLE_LOOKS_MAX || now.due == 0 {
+                    return Ok::<_, AppError>((lanes, delivery));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let watching = async {
+            enlisted.died().await;
+            stop.cancel();
+            std::future::pending().await
+        };
+        let (lanes, mut delivery) = tokio::select! {
+            done = working => done?,
+            never = watching => never,
+        };
+        lanes.stop().await;
+        enlisted.leave().await?;
+        if matches!(self.store.place(), Place::Postgres(_)) {
+            // Others may have sent some of it.
+            let by_all = self.report_of(run).await?;
+            delivery.sent = delivery.sent.max(by_all.sent);
+            delivery.failed = delivery.failed.max(by_all.failed);
+            delivery.in_doubt = delivery.in_doubt.max(by_all.in_doubt);
+            delivery.not_sent = by_all.not_sent;
+        }
+        Ok(delivery)
     }
 
     async fn all_open(&self) -> Result<Vec<OrderId>, AppError> {

@@ -5,7 +5,8 @@
 //! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
 //! by hand, [`explain`] answers why, [`mod@todo`] lists what waits for a person,
 //! [`receipts`] takes in mails that came back, handed over or from a
-//! [`maildir`], [`scheduler`] fires the periodic jobs, [`live`] is the act of going live.
+//! [`maildir`], [`scheduler`] fires the periodic jobs, [`live`] is the act of
+//! going live, [`worker`] keeps this process known to the others.
 //!
 //! An [`App`] can do everything; a [`Viewer`] can only look, because that is
 //! all it holds. Nothing here reads configuration files, knows a concrete
@@ -20,21 +21,24 @@ pub mod live;
 pub mod maildir;
 pub mod manual;
 pub mod receipts;
+pub mod restore_guard;
 pub mod review;
 pub mod scheduler;
 pub mod sync;
 pub mod todo;
+pub mod worker;
 
 use crate::app::addresses::AddressKey;
 use crate::channel::Channel;
 use crate::channel::settings::SenderIdentity;
 use crate::clock::{Clock, Ids};
 use crate::domain::contact::{Country, EmailAddress, PhoneNumber};
+use crate::domain::ids::WorkerId;
 use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
 use crate::domain::shop::ShopProfile;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Length};
 use crate::store::{ReadStore, Store};
 use crate::template::TemplateSet;
 use chrono::NaiveDate;
@@ -59,6 +63,10 @@ pub struct Settings {
     pub pace: Pace,
     /// Where bounces are delivered into, if that is a Maildir.
     pub bounce_maildir: Option<PathBuf>,
+    /// How long after a heartbeat others leave a worker's work alone.
+    pub alive: Length,
+    /// The machine's name.
+    pub host: String,
 }
 
 /// How far messages go, as configured.
@@ -119,6 +127,8 @@ pub struct App {
     pub viewer: Viewer,
     pub store: Store,
     pub ids: Arc<Ids>,
+    /// Whose leases are ours: one id per start of the process.
+    pub worker: WorkerId,
     pub channels: Arc<Channels>,
 }
 
@@ -182,6 +192,12 @@ pub enum AppError {
          settled as in doubt at the next start"
     )]
     LaneBroke,
+    /// Others took over what this process had in hands.
+    #[error(
+        "this process was silent for so long that others declared it dead and took its work over; \
+         it ends, and may be started again as a new worker"
+    )]
+    DeclaredDead,
     #[error("{0}")]
     Refused(String),
 }
@@ -191,7 +207,7 @@ impl AppError {
     pub fn is_fatal(&self) -> bool {
         match self {
             AppError::Store(error) => error.is_fatal(),
-            AppError::LaneBroke => true,
+            AppError::LaneBroke | AppError::DeclaredDead => true,
             _ => false,
         }
     }

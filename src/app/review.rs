@@ -4,7 +4,8 @@
 //! preview calls the same functions and stops before the commit. The storm
 //! brake counts messages committed in the trailing hour, this batch included;
 //! over the limit the batch is collected in a held run that waits for a
-//! person.
+//! person. Several processes may review: each takes its own customers, and the
+//! brake counts over all of them.
 
 use crate::app::{App, AppError, Reach, Settings, Viewer};
 use crate::domain::bundle::{PlannedMessage, bundle};
@@ -15,8 +16,8 @@ use crate::domain::order::Situation;
 use crate::domain::plan::{OrderPlan, plan};
 use crate::domain::time::{Instant, Length};
 use crate::store::read::situations::{AddressHashes, ReadSituation};
-use crate::store::types::{NewRun, OutgoingMessage, PlannedOrder, Review};
-use std::collections::{BTreeMap, HashMap};
+use crate::store::types::{Brake, NewRun, OutgoingMessage, PlannedOrder, Review};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Orders planned in one go: one snapshot, one transaction.
 pub const BATCH: u32 = 500;
@@ -167,9 +168,10 @@ impl App {
         let mut all_done = false;
         loop {
             let now = self.now();
-            let due = self.viewer.read.due_orders(now, BATCH).await?;
+            let due = self.store.take_due(self.worker, now, BATCH).await?;
             if due.is_empty() {
-                all_done = true;
+                // What others are planning at this moment is still due.
+                all_done = self.viewer.read.due_orders(now, 1).await?.is_empty();
                 break;
             }
             let run = match run {
@@ -281,19 +283,20 @@ impl App {
             .iter()
             .filter_map(|m| self.outgoing(m, &batch, now))
             .collect();
-        let (run, held) = self.brake(run, outgoing.len(), now).await?;
         let n_orders = planned.len();
         let review = Review {
             run,
             mode: self.mode(),
             orders: planned,
+            held: self.every_message_waits().await?,
+            brake: Some(self.brake_at(now).await?),
+            planner: Some(self.worker),
             messages: outgoing,
-            held,
         };
         let written = self.store.commit_review(review, now).await?;
         report.orders += n_orders;
         report.messages += written.messages.len();
-        if held {
+        if written.held {
             report.held += written.messages.len();
         }
         for plan in batch.plans.iter().filter(|plan| plan.drafts.is_empty()) {
@@ -307,37 +310,20 @@ impl App {
         Ok(n_orders - written.stale.len())
     }
 
-    /// The storm brake: the run to write into, and whether it is held.
-    async fn brake(
-        &self,
-        run: RunNo,
-        n_messages: usize,
-        now: Instant,
-    ) -> Result<(RunNo, bool), AppError> {
-        if n_messages == 0 {
-            return Ok((run, false));
-        }
-        let read = &self.viewer.read;
-        let hour_ago = now.minus(Length::hours(1));
-        let changed = read
-            .meta("policy_changed_at")
-            .await?
-            .is_some_and(|at| !at.is_empty());
-        let every_run = self.settings().reach == Reach::Review;
-        let recent = read.count_planned_since(self.mode(), hour_ago).await?;
-        let limit = self.policy().brake.limit(read.count_open_orders().await?);
-        let over = recent + n_messages as u64 > limit;
-        if !(changed || every_run || over) {
-            return Ok((run, false));
-        }
-        // The rest of the window is collected in one run, so that a person
-        // decides once.
-        let collecting = if over {
-            read.held_run_since(hour_ago).await?
-        } else {
-            None
-        };
-        Ok((collecting.unwrap_or(run), true))
+    /// Whether a person decides about whatever is planned now.
+    async fn every_message_waits(&self) -> Result<bool, AppError> {
+        let changed = self.viewer.read.meta("policy_changed_at").await?;
+        let settings_speak = changed.is_some_and(|at| !at.is_empty());
+        Ok(settings_speak || self.settings().reach == Reach::Review)
+    }
+
+    /// The storm brake as it stands at `now`.
+    async fn brake_at(&self, now: Instant) -> Result<Brake, AppError> {
+        let open = self.viewer.read.count_open_orders().await?;
+        Ok(Brake {
+            since: now.minus(Length::hours(1)),
+            limit: self.policy().brake.limit(open),
+        })
     }
 
     /// Adds where a planned message goes. In the sandbox that is never the
@@ -374,25 +360,32 @@ impl App {
     /// # Errors
     /// The database cannot be read or written.
     pub async fn reconcile(&self) -> Result<usize, AppError> {
-        let now = self.now();
         let mut overlooked = 0;
         let mut after = OrderId(0);
         loop {
             let ids = self.viewer.read.open_orders(after, BATCH).await?;
             let Some(last) = ids.last() else { break };
             after = *last;
-            let due: Vec<OrderId> = self.viewer.read.due_orders(now, u32::MAX).await?;
-            let batch = self.viewer.plan_orders(&ids, now).await?;
-            overlooked += batch
-                .plans
-                .iter()
-                .filter(|plan| !plan.drafts.is_empty() || !plan.supersede.is_empty())
-                .filter(|plan| !due.contains(&plan.order))
-                .count();
+            // Between two questions others import and plan: only who is
+            // overlooked twice is overlooked.
+            let suspects = self.overlooked_of(&ids).await?;
+            if !suspects.is_empty() {
+                overlooked += self.overlooked_of(&suspects).await?.len();
+            }
         }
         if overlooked > 0 {
-            self.store.wake_all(now).await?;
+            self.store.wake_all(self.now()).await?;
         }
         Ok(overlooked)
+    }
+
+    async fn overlooked_of(&self, orders: &[OrderId]) -> Result<Vec<OrderId>, AppError> {
+        let now = self.now();
+        let due = self.viewer.read.due_orders(now, u32::MAX).await?;
+        let due: HashSet<OrderId> = due.into_iter().collect();
+        let batch = self.viewer.plan_orders(orders, now).await?;
+        let owed = |plan: &&OrderPlan| !plan.drafts.is_empty() || !plan.supersede.is_empty();
+        let plans = batch.plans.iter().filter(owed).map(|plan| plan.order);
+        Ok(plans.filter(|order| !due.contains(order)).collect())
     }
 }

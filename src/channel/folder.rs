@@ -210,7 +210,6 @@ mod tests {
             to: PhoneNumber::parse("+442079460018", None).unwrap(),
             text: "Order 10432 ships 2 Oct.".into(),
             reference: "m71".into(),
-            callback: None,
         };
         assert_eq!(
             session.send(&envelope(Payload::Text(text))).await.name(),

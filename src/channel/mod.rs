@@ -130,8 +130,6 @@ pub struct Text {
     pub text: String,
     /// Our reference, for gateways that carry one; never personal.
     pub reference: String,
-    /// Where the gateway reports delivery, where receipts are wanted.
-    pub callback: Option<String>,
 }
 
 impl fmt::Debug for Mail {
@@ -178,7 +176,6 @@ mod tests {
             to: PhoneNumber::parse("+442079460018", None).unwrap(),
             text: "Hello Anna".into(),
             reference: "m71".into(),
-            callback: None,
         };
         assert_eq!(format!("{mail:?}"), "Mail(an...@mail.example, 14 bytes)");
         assert_eq!(format!("{text:?}"), "Text(+44 ... 0018, 10 characters)");

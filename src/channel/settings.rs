@@ -6,6 +6,7 @@
 
 use crate::domain::contact::EmailAddress;
 use crate::domain::ids::MessageUid;
+use crate::domain::sms_status::SmsStatus;
 use crate::domain::verp::{BounceAddress, VerpKey};
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -179,9 +180,9 @@ pub struct TwilioSettings {
     pub sender: TwilioSender,
     /// How long Twilio may try to deliver; kept to 1 s ..= 10 h.
     pub validity: Option<Duration>,
-    pub sessions: usize,
-    pub per_minute: u32,
-    pub limits: HttpLimits,
+    /// Where it reports what became of a text; nobody asks without.
+    pub receipts: Option<String>,
+    pub traffic: Traffic,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,6 +190,41 @@ pub enum TwilioSender {
     /// A number in E.164, a short code, or an alphanumeric sender.
     From(String),
     MessagingService(String),
+}
+
+/// Vonage's SMS API (`rest.nexmo.com/sms/json`).
+#[derive(Clone, Debug)]
+pub struct VonageSettings {
+    /// `https://rest.nexmo.com`; plain HTTP only to loopback.
+    pub base_url: String,
+    pub api_key: String,
+    pub api_secret: SecretString,
+    /// A number in digits, or up to eleven letters and digits.
+    pub from: String,
+    /// How long Vonage may try to deliver; kept to 20 s ..= 7 days.
+    pub validity: Option<Duration>,
+    /// As with Twilio.
+    pub receipts: Option<String>,
+    pub traffic: Traffic,
+}
+
+/// A Kannel `smsbox`: the shop's own gateway.
+#[derive(Clone, Debug)]
+pub struct KannelSettings {
+    /// `http://127.0.0.1:13013/cgi-bin/sendsms`; plain HTTP only to loopback.
+    pub url: String,
+    pub user: String,
+    pub password: SecretString,
+    /// The group's own where there is none.
+    pub from: Option<String>,
+    /// The connection to use, where the group has several.
+    pub smsc: Option<String>,
+    /// How long the operator may try to deliver, in whole minutes.
+    pub validity: Option<Duration>,
+    /// As with Twilio, with the secret its receipts are marked with: Kannel
+    /// does not sign, so each receipt's address carries a proof of its own.
+    pub receipts: Option<(String, SecretString)>,
+    pub traffic: Traffic,
 }
 
 /// Any gateway that takes one HTTP request per text.
@@ -217,9 +253,9 @@ pub struct GenericSmsSettings {
     /// Header that carries our message's identity, for gateways that drop
     /// repeats.
     pub idempotency_header: Option<String>,
-    pub sessions: usize,
-    pub per_minute: u32,
-    pub limits: HttpLimits,
+    /// `{{callback}}` in the body: where it reports what became of a text.
+    pub receipts: Option<String>,
+    pub traffic: Traffic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,6 +308,115 @@ pub enum AnswerMatch {
     },
     /// One of these stands somewhere in the body, in any case.
     Text(Vec<String>),
+}
+
+/// What all gateways have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests at the same time, 1 or more.
+    pub sessions: usize,
+    pub per_minute: u32,
+    pub limits: HttpLimits,
+}
+
+/// What a gateway's requests to us are proved with.
+#[derive(Clone, Debug)]
+pub enum HookSettings {
+    /// The account's own token, also where an API key sends.
+    Twilio {
+        token: SecretString,
+    },
+    Vonage {
+        secret: SecretString,
+        signing: VonageSigning,
+    },
+    /// Goes into the addresses Kannel is given.
+    Kannel {
+        secret: SecretString,
+    },
+    Generic(Box<GenericHookSettings>),
+}
+
+/// How the account signs the SMS API's webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VonageSigning {
+    Md5Hash,
+    Mac(MacAlgorithm),
+}
+
+/// What a keyed hash is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacAlgorithm {
+    Md5,
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+/// How a keyed hash is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacEncoding {
+    /// Either case.
+    Hex,
+    Base64,
+}
+
+/// How any other gateway's requests to us are proved and read.
+#[derive(Clone, Debug)]
+pub struct GenericHookSettings {
+    pub proof: HookProof,
+    pub receipts: Option<ReceiptFields>,
+    pub inbound: Option<InboundFields>,
+}
+
+#[derive(Clone, Debug)]
+pub enum HookProof {
+    /// A shared secret in a header.
+    Header { name: String, secret: SecretString },
+    /// A shared secret in the query, for gateways that can do no better.
+    Query { name: String, secret: SecretString },
+    /// A keyed hash of the body in a header.
+    Signature(HookSignature),
+}
+
+#[derive(Clone, Debug)]
+pub struct HookSignature {
+    pub header: String,
+    pub secret: SecretString,
+    pub algorithm: MacAlgorithm,
+    pub encoding: MacEncoding,
+    /// What stands before the hash, as `sha256=`.
+    pub prefix: String,
+    /// Header with the Unix time in seconds; then `TIME.BODY` is signed, and
+    /// what is older than five minutes is not taken.
+    pub time_header: Option<String>,
+}
+
+/// Where a receipt says what: names of parameters, or places in a JSON
+/// document (`/data/id`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptFields {
+    /// The gateway's id.
+    pub id: String,
+    /// Our `{{ref}}`, where it comes back.
+    pub reference: Option<String>,
+    pub status: String,
+    pub error: Option<String>,
+    /// The gateway's words for a status, and what they mean.
+    pub words: Vec<(String, SmsStatus)>,
+    /// Errors that mean the number will never work.
+    pub hard: Vec<String>,
+    /// Errors that mean the recipient opted out.
+    pub opted_out: Vec<String>,
+}
+
+/// As [`ReceiptFields`], for texts people send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundFields {
+    pub id: Option<String>,
+    pub from: String,
+    pub to: Option<String>,
+    pub text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

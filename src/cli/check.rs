@@ -3,8 +3,10 @@
 //! Looks and reaches out, sends nothing, writes nothing but probes. What it says about a matter is in `items`; here is how it is
 //! printed and what it comes to.
 
+mod dns;
 mod items;
 mod places;
+mod sender;
 
 use crate::cli::Ended;
 use crate::cli::context::Context;
@@ -18,7 +20,7 @@ use serde::Serialize;
     Run it as the user of the service, so that it sees the same files and secrets. Ends with 1 \
     when something fails; warnings do not count.")]
 pub struct Args {
-    /// Do not reach out to the mail relay and the SMS gateway
+    /// Do not reach out to the mail relay, the SMS gateway and the DNS
     #[arg(long)]
     offline: bool,
 }

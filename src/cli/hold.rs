@@ -17,7 +17,7 @@ use crate::domain::kinds::ChannelName;
 use crate::domain::time::Instant;
 use crate::store::Store;
 use crate::store::types::HoldRow;
-use crate::store::write::operate::NewHold;
+use crate::store::write::operate::{NewHold, OURSELVES, RESTORED};
 use crate::wiring;
 use scope::{Scope, ScopeArgs};
 use serde::Serialize;
@@ -247,6 +247,21 @@ async fn left_running(
     Ok(text)
 }
 
+/// The hold was placed because this database is not the one from before.
+fn after_restore(holds: &[HoldRow], scope: &Scope) -> bool {
+    scope.kind == "global"
+        && holds.iter().any(|hold| {
+            hold.scope == "global" && hold.by == OURSELVES && hold.why.starts_with(RESTORED)
+        })
+}
+
+/// A hand that releases out of habit must stop here once.
+const WHY_AFTER_RESTORE: &str = "everything is on hold because this database is not the one that \
+    was here last. What was said since it was saved is not in it: released as it is, customers \
+    are told again what they know. Put the newer database back, or import the shop's present \
+    state, look at `backorderd run --dry-run`, and then say why it may go on: backorderd release \
+    --why \"...\"";
+
 pub async fn release(context: &Context, args: ReleaseArgs) -> anyhow::Result<Ended> {
     let config = context.config(SecretUse::LeaveOut)?;
     if args.file {
@@ -263,6 +278,9 @@ pub async fn release(context: &Context, args: ReleaseArgs) -> anyhow::Result<End
         let mode = config.mode.of_rows();
         (None, Some(read.count_queued(mode, scope.channel()).await?))
     };
+    if args.why.is_none() && after_restore(&read.holds().await?, &scope) {
+        return Err(Usage(WHY_AFTER_RESTORE.to_owned()).into());
+    }
     let lifted = store
         .release(
             scope.kind,

@@ -7,6 +7,7 @@
 mod check;
 mod config;
 mod context;
+mod db;
 mod demo;
 mod eta;
 mod explain;
@@ -114,6 +115,9 @@ enum Command {
     Templates(templates::Command),
     /// Check configuration, database, templates, relay, gateway, schedules
     Check(check::Args),
+    /// The database: status, migrate, backup, copy
+    #[command(subcommand)]
+    Db(db::Command),
     /// The configuration as it is meant
     #[command(subcommand)]
     Config(config::Command),
@@ -191,6 +195,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
         Command::Stats(args) => stats::run(&context, args).await,
         Command::Templates(command) => templates::run(&context, command).await,
         Command::Check(args) => check::run(&context, args).await,
+        Command::Db(command) => db::run(&context, command).await,
         Command::Config(command) => config::run(&context, command).await,
         Command::ReceiveBounce(args) => Ok(receive_bounce::run(&context, args).await),
         Command::Completions(args) => {
@@ -208,6 +213,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
 
 /// Prints an error with everything behind it and picks the exit code.
 fn fail(error: &anyhow::Error) -> ExitCode {
+    use crate::app::AppError;
     use crate::config::ConfigErrors;
     use crate::store::StoreError;
     if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
@@ -241,10 +247,11 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         }
     }
     eprintln!("{text}");
+    // A transparent error shows its source's words, not its source.
     let internal = error.chain().any(|cause| {
-        cause
-            .downcast_ref::<StoreError>()
-            .is_some_and(StoreError::is_fatal)
+        let store = cause.downcast_ref::<StoreError>();
+        let app = cause.downcast_ref::<AppError>();
+        store.is_some_and(StoreError::is_fatal) || app.is_some_and(AppError::is_fatal)
     });
     ExitCode::from(if internal { 70 } else { 1 })
 }

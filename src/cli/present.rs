@@ -86,6 +86,20 @@ pub fn print_facts(facts: &[(&str, String)]) {
     }
 }
 
+/// `1.2 MB`.
+pub fn bytes(n: u64) -> String {
+    match n {
+        0..1_000 => format!("{n} bytes"),
+        1_000..1_000_000 => format!("{} kB", n / 1_000),
+        1_000_000..1_000_000_000 => format!("{}.{} MB", n / 1_000_000, n % 1_000_000 / 100_000),
+        _ => format!(
+            "{}.{} GB",
+            n / 1_000_000_000,
+            n % 1_000_000_000 / 100_000_000
+        ),
+    }
+}
+
 /// Prints finished text; unlike a printing macro it does not panic when the
 /// reader has left.
 ///
@@ -201,6 +215,18 @@ mod tests {
     use crate::domain::eta::Eta;
     use crate::domain::time::Length;
     use chrono::NaiveDate;
+
+    #[test]
+    fn sizes_are_short() {
+        for (n, text) in [
+            (12, "12 bytes"),
+            (204_800, "204 kB"),
+            (1_260_000, "1.2 MB"),
+            (2_000_000_000, "2.0 GB"),
+        ] {
+            assert_eq!(bytes(n), text);
+        }
+    }
 
     #[test]
     fn days_and_windows_read_like_a_person_says_them() {

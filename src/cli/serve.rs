@@ -1,9 +1,10 @@
 //! `backorderd serve`: the daemon.
 
-use crate::cli::Ended;
 use crate::cli::context::Context;
-use crate::config::{LogFormat, SecretUse};
-use crate::daemon::{self, Job};
+use crate::cli::{Ended, Usage};
+use crate::config::{Config, LogFormat, SecretUse};
+use crate::daemon::{self, Job, Post};
+use crate::domain::worker::Role;
 use crate::telemetry::{self, Lines};
 use crate::wiring;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,13 +16,51 @@ use tokio_util::sync::CancellationToken;
     Stop it with SIGTERM or Ctrl-C; what is on its way ends first. `touch` a file named `hold` in \
     the state folder to stop sending at once."
 )]
-pub struct Args {}
+pub struct Args {
+    /// Do only a part of the work; other processes on the same PostgreSQL database do the rest
+    #[arg(long, value_name = "PART", value_enum)]
+    only: Option<Part>,
+    /// What this process is called in `backorderd workers`
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
 
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Part {
+    /// Send what is due
+    Deliver,
+    /// Review orders and keep time; send nothing
+    Plan,
+}
+
+impl Args {
+    fn post(self, config: &Config) -> Result<Post, Usage> {
+        let role = match self.only {
+            None => Role::All,
+            // The process that holds a file's delivery lock does everything.
+            Some(_) if wiring::database_file(config).is_some() => {
+                return Err(Usage(
+                    "serve --only is for several processes on one PostgreSQL database; with an \
+                     SQLite file one process does all the work"
+                        .to_owned(),
+                ));
+            }
+            Some(Part::Deliver) => Role::Deliver,
+            Some(Part::Plan) => Role::Plan,
+        };
+        Ok(Post {
+            role,
+            name: self.name.filter(|name| !name.trim().is_empty()),
+        })
+    }
+}
+
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     // First of all: a stop asked for during the start is a stop, not a death.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let config = context.config(SecretUse::Load)?;
+    let post = args.post(&config)?;
     let lines = match config.log.format {
         LogFormat::Text => Lines::Text,
         LogFormat::Json => Lines::Json,
@@ -52,7 +91,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
         tracing::warn!("asked again: ending at once; what is unanswered is in doubt");
         std::process::exit(1);
     });
-    daemon::serve(app, jobs, stop).await?;
+    daemon::serve(app, jobs, post, stop).await?;
     Ok(Ended::Done)
 }
 

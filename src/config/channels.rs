@@ -67,8 +67,8 @@ pub fn read(reader: &Reader, shop: &ShopProfile, vault: &Vault<'_>, per_minute: 
     let sender = sender(from, reply_to, bounces, bounce_address, unsubscribe_mailto);
     let own_domain = sender.from.address.domain();
     let first = relay(&section, vault, own_domain, per_minute, limits);
-    let backups = reader.section("email.backup").named();
-    let backups: Vec<SmtpSettings> = backups
+    let described = reader.section("email.backup").named();
+    let backups: Vec<SmtpSettings> = described
         .iter()
         .filter_map(|section| {
             if section.entry("host").is_none() {
@@ -80,8 +80,10 @@ pub fn read(reader: &Reader, shop: &ShopProfile, vault: &Vault<'_>, per_minute: 
             relay(section, vault, own_domain, per_minute, limits)
         })
         .collect();
-    if let (None, [backup, ..]) = (&host_place, backups.as_slice()) {
-        section.refuse_all(
+    if let (None, [backup, ..], [place, ..]) =
+        (&host_place, backups.as_slice(), described.as_slice())
+    {
+        place.refuse_all(
             format!(
                 "{} can stand in for a relay, but email.host names none",
                 backup.host

@@ -3,11 +3,11 @@
 
 use super::channels::{self, Email};
 use super::environment::Environment;
-use super::forms::{choice, like, parsed, whole};
+use super::forms::{choice, length, like, parsed, whole};
 use super::layers::{self, DEFAULTS};
 use super::meant::{
     Config, ConfiguredMode, JobName, JobSettings, LogFormat, LogLevel, LogSettings, PaceSettings,
-    SandboxSettings, SecretUse,
+    SandboxSettings, SecretUse, WorkerSettings,
 };
 use super::places::{self, FILE_NAME, Folders};
 use super::problem::{ConfigErrors, Place, Problem, Source};
@@ -16,13 +16,18 @@ use super::reader::{Read, Reader};
 use super::secrets::Vault;
 use super::sms::{self, Gateway, Sms};
 use super::units::Wrong;
-use super::{policy, shop};
+use super::{policy, shop, web};
 use crate::domain::contact::{Country, EmailAddress, PhoneNumber};
 use crate::domain::schedule::CronPlan;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Length};
 use chrono::DateTime;
 use chrono_tz::Tz;
 use std::path::Path;
+
+/// Less, and a slow disk looks like a dead worker.
+const ALIVE_MIN: Length = Length::secs(3);
+/// More, and what a dead worker had waits longer than a quiet period.
+const ALIVE_MAX: Length = Length::mins(10);
 
 /// What a load depends on.
 pub struct LoadArgs<'a> {
@@ -107,9 +112,15 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         per_minute: pace.wanted("per_minute", 1, whole(1..=1_000_000)),
         first: pace.wanted("first", 0, whole(0..=1_000)),
     };
+    let workers = WorkerSettings {
+        alive: reader
+            .section("workers")
+            .wanted("alive", ALIVE_MIN, length(ALIVE_MIN..=ALIVE_MAX)),
+    };
     let mut email = channels::read(reader, &shop.profile, &vault, pace.per_minute);
     let bounce_maildir = places::bounce_maildir(reader, &folders.base);
-    let sms = sms::read(reader, &vault);
+    let web = web::read(reader);
+    let sms = sms::read(reader, &vault, web.as_ref());
     let texts = sms.gateway != Gateway::None;
     let policy = policy::read(reader, texts, shop.country);
     if let Some(relays) = &mut email.relays {
@@ -152,8 +163,11 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         email: email.relays,
         dns: email.dns,
         sms: sms.settings,
+        sms_hook: sms.hook,
+        web,
         policy,
         pace,
+        workers,
         jobs,
         templates_dir: templates,
         log,
@@ -247,7 +261,7 @@ fn check_together(reader: &Reader, mode: ConfiguredMode, email: &Email, sms: &Sm
             .section("email")
             .need("host", &sandbox.place("email"), "\"smtp.shop.example\"");
     }
-    let has_gateway = matches!(sms.gateway, Gateway::Twilio | Gateway::Generic);
+    let has_gateway = sms.gateway.is_real();
     if sandbox.entry("phone").is_some() && !has_gateway {
         sandbox.refuse(
             "phone",

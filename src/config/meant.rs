@@ -2,13 +2,16 @@
 //! the program needs.
 
 use super::reader::Shown;
-use crate::channel::settings::{EmailSettings, GenericSmsSettings, SenderIdentity, TwilioSettings};
+use crate::channel::settings::{
+    EmailSettings, GenericSmsSettings, HookSettings, KannelSettings, SenderIdentity,
+    TwilioSettings, VonageSettings,
+};
 use crate::domain::contact::{Country, EmailAddress, Locale, PhoneNumber};
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
 use crate::domain::schedule::CronPlan;
 use crate::domain::shop::ShopProfile;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Length};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -41,8 +44,14 @@ pub struct Config {
     /// `None` without a gateway, and with [`SecretUse::LeaveOut`] for those
     /// that need a secret; `policy.sms.enabled` says what is configured.
     pub sms: Option<SmsGatewaySettings>,
+    /// How requests of the gateway are proved; `None` where it makes none, and
+    /// with [`SecretUse::LeaveOut`].
+    pub sms_hook: Option<HookSettings>,
+    /// The daemon's own web address; off without.
+    pub web: Option<WebSettings>,
     pub policy: Policy,
     pub pace: PaceSettings,
+    pub workers: WorkerSettings,
     pub jobs: Vec<JobSettings>,
     /// The merchant's own templates.
     pub templates_dir: Option<PathBuf>,
@@ -114,7 +123,17 @@ pub enum SmsGatewaySettings {
     /// Into the sandbox folder.
     Folder,
     Twilio(TwilioSettings),
+    Vonage(VonageSettings),
+    Kannel(KannelSettings),
     Generic(Box<GenericSmsSettings>),
+}
+
+/// Where the daemon can be reached by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSettings {
+    pub listen: SocketAddr,
+    /// The same as the outside world sees it, without a slash at the end.
+    pub public_url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +142,13 @@ pub struct PaceSettings {
     pub per_minute: u32,
     /// Messages of a run that go before the rest.
     pub first: u32,
+}
+
+/// How processes on one database watch each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// How long after its last heartbeat a worker's work is taken over.
+    pub alive: Length,
 }
 
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 //! defaults, the operator's file, and `BACKORDERD__SECTION__KEY` from the
 //! environment. `layers` builds one tree of written values (`raw`) from them;
 //! `reader` asks it for settings one by one, and `shop`, `policy`, `channels`,
-//! `sms`, `sms_generic`, `places` make [`Config`] of the answers.
+//! `sms` (with one file per gateway), `web`, `places` make [`Config`] of the answers.
 //!
 //! Promises:
 //! - All problems of a load are reported at once, each with file, line and
@@ -35,18 +35,24 @@ mod shop;
 mod show;
 mod sms;
 mod sms_generic;
+mod sms_hook;
+mod sms_kannel;
+mod sms_twilio;
+mod sms_vonage;
 mod suggest;
 mod units;
+mod web;
 
 #[cfg(test)]
 mod tests;
 
+pub use channels::is_loopback;
 pub use environment::{Environment, environment};
 pub use layers::DEFAULTS;
 pub use load::LoadArgs;
 pub use meant::{
     Config, ConfiguredMode, DatabaseSettings, DnsSettings, JobName, JobSettings, LogFormat,
     LogLevel, LogSettings, PaceSettings, SandboxSettings, SecretUse, SmsGatewaySettings,
-    policy_digest,
+    WebSettings, policy_digest,
 };
 pub use problem::ConfigErrors;

@@ -1,6 +1,6 @@
 //! What to say and when: reads [`Policy`] from its sections.
 
-use super::forms::{choice, length, like, list, parsed, whole};
+use super::forms::{choice, length, like, list, parsed, switch, whole};
 use super::raw::{Entry, Value};
 use super::reader::{Read, Reader, Section};
 use super::units::{self, Wrong};
@@ -189,6 +189,7 @@ fn sms(section: &Section<'_>, texts: bool, country: Option<Country>) -> SmsPolic
         countries: countries.unwrap_or_else(|| country.into_iter().collect()),
         per_day_max: section.wanted("per_day", 1, whole(1..=10_000_000)),
         segments_max: section.wanted("max_segments", 1, whole(1..=10)),
+        transliterate: section.wanted("transliterate", false, switch),
     }
 }
 

@@ -1,25 +1,32 @@
-//! Text messages: which gateway, and Twilio; a gateway of any other kind is in
-//! [`super::sms_generic`].
+//! Text messages: which gateway, and what all gateways share. Each gateway's
+//! own settings are in a file of its name.
 
 use super::channels::is_loopback;
-use super::forms::{choice, length, parsed, text, whole};
-use super::meant::{SecretUse, SmsGatewaySettings};
+use super::forms::{choice, length, whole};
+use super::meant::{SecretUse, SmsGatewaySettings, WebSettings};
 use super::problem::Place;
 use super::reader::Reader;
 use super::secrets::Vault;
-use super::sms_generic;
 use super::units::Wrong;
-use crate::channel::settings::{HttpLimits, TwilioSender, TwilioSettings};
+use super::{sms_generic, sms_kannel, sms_twilio, sms_vonage};
+use crate::channel::settings::{HookSettings, HttpLimits, Traffic};
 use crate::domain::time::Length;
-
-const TWILIO_URL: &str = "https://api.twilio.com";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Gateway {
     None,
     Folder,
     Twilio,
+    Vonage,
+    Kannel,
     Generic,
+}
+
+impl Gateway {
+    /// Whether texts leave the machine through it.
+    pub fn is_real(self) -> bool {
+        !matches!(self, Gateway::None | Gateway::Folder)
+    }
 }
 
 /// What `[sms]` says of the gateway.
@@ -29,21 +36,36 @@ pub struct Sms {
     pub gateway_place: Place,
     /// `None` without gateway, and when secrets were left out.
     pub settings: Option<SmsGatewaySettings>,
+    /// How the gateway's own requests are proved; `None` where it makes none.
+    pub hook: Option<HookSettings>,
 }
 
-/// What all gateways share.
-pub struct Shared {
-    pub sessions: usize,
-    pub per_minute: u32,
-    pub limits: HttpLimits,
+/// What each gateway's reader is given.
+pub struct Around<'a> {
+    pub reader: &'a Reader,
+    pub vault: &'a Vault<'a>,
+    pub traffic: Traffic,
+    pub web: Option<&'a WebSettings>,
+    /// Where the gateway was chosen, when it was this one.
+    pub needed: Option<&'a Place>,
 }
 
-pub fn read(reader: &Reader, vault: &Vault<'_>) -> Sms {
+impl Around<'_> {
+    /// The public address of this gateway's receipts.
+    pub fn receipts(&self, name: &str) -> Option<String> {
+        let public = self.web?.public_url.as_ref()?;
+        Some(format!("{public}/sms/{name}/status"))
+    }
+}
+
+pub fn read(reader: &Reader, vault: &Vault<'_>, web: Option<&WebSettings>) -> Sms {
     let section = reader.section("sms");
     let words = [
         ("none", Gateway::None),
         ("folder", Gateway::Folder),
         ("twilio", Gateway::Twilio),
+        ("vonage", Gateway::Vonage),
+        ("kannel", Gateway::Kannel),
         ("generic", Gateway::Generic),
     ];
     let gateway = section.wanted("gateway", Gateway::None, choice(&words));
@@ -54,7 +76,7 @@ pub fn read(reader: &Reader, vault: &Vault<'_>) -> Sms {
             .wanted(key, Length::secs(1), length(bounds))
             .to_std()
     };
-    let shared = Shared {
+    let traffic = Traffic {
         sessions: section.wanted("sessions", 1, whole(1..=64)) as usize,
         per_minute: section.wanted("per_minute", 1, whole(1..=100_000)),
         limits: HttpLimits {
@@ -62,80 +84,35 @@ pub fn read(reader: &Reader, vault: &Vault<'_>) -> Sms {
             total: limit("total"),
         },
     };
-    // Both are read whichever is chosen, so that mistakes show at once.
-    let needed = |of: Gateway| (of == gateway).then_some(&place);
-    let twilio = twilio(reader, vault, needed(Gateway::Twilio), &shared);
-    let generic = sms_generic::read(reader, vault, needed(Gateway::Generic), shared);
-    let loaded = vault.secrets == SecretUse::Load;
-    let settings = match gateway {
-        Gateway::None => None,
-        Gateway::Folder => Some(SmsGatewaySettings::Folder),
-        Gateway::Twilio => twilio.filter(|_| loaded).map(SmsGatewaySettings::Twilio),
-        Gateway::Generic => generic
-            .filter(|_| loaded)
-            .map(Box::new)
-            .map(SmsGatewaySettings::Generic),
+    let around = |of: Gateway| Around {
+        reader,
+        vault,
+        traffic,
+        web,
+        needed: (of == gateway).then_some(&place),
     };
+    // All are read whichever is chosen, so that mistakes show at once.
+    let (twilio, twilio_hook) = sms_twilio::read(&around(Gateway::Twilio));
+    let (vonage, vonage_hook) = sms_vonage::read(&around(Gateway::Vonage));
+    let (kannel, kannel_hook) = sms_kannel::read(&around(Gateway::Kannel));
+    let (generic, generic_hook) = sms_generic::read(&around(Gateway::Generic));
+    let (settings, hook) = match gateway {
+        Gateway::None => (None, None),
+        Gateway::Folder => (Some(SmsGatewaySettings::Folder), None),
+        Gateway::Twilio => (twilio.map(SmsGatewaySettings::Twilio), twilio_hook),
+        Gateway::Vonage => (vonage.map(SmsGatewaySettings::Vonage), vonage_hook),
+        Gateway::Kannel => (kannel.map(SmsGatewaySettings::Kannel), kannel_hook),
+        Gateway::Generic => {
+            let boxed = generic.map(Box::new);
+            (boxed.map(SmsGatewaySettings::Generic), generic_hook)
+        }
+    };
+    let loaded = vault.secrets == SecretUse::Load || gateway == Gateway::Folder;
     Sms {
         gateway,
         gateway_place: place,
-        settings,
-    }
-}
-
-fn twilio(
-    reader: &Reader,
-    vault: &Vault<'_>,
-    needed: Option<&Place>,
-    shared: &Shared,
-) -> Option<TwilioSettings> {
-    let section = reader.section("sms.twilio");
-    let account_sid = section.maybe("account_sid", parsed(account_sid));
-    let user = section.maybe("user", text);
-    let token = vault.where_used(needed.is_some()).read(&section, "token");
-    let sender = section.maybe("from", |entry| text(entry).map(twilio_sender));
-    let bounds = Length::secs(1)..=Length::hours(10);
-    let validity = section.maybe("validity", length(bounds));
-    let base_url = section.maybe("base_url", parsed(url));
-    if let Some(place) = needed {
-        section.need("account_sid", place, "\"AC...\"");
-        section.need("token", place, "{ file = \"secrets/twilio.token\" }");
-        section.need("from", place, "\"+442079460018\"");
-    }
-    let account_sid = account_sid?;
-    Some(TwilioSettings {
-        base_url: base_url.unwrap_or_else(|| TWILIO_URL.to_owned()),
-        user: user.unwrap_or_else(|| account_sid.clone()),
-        account_sid,
-        token: token?,
-        sender: sender?,
-        validity: validity.map(Length::to_std),
-        sessions: shared.sessions,
-        per_minute: shared.per_minute,
-        limits: shared.limits,
-    })
-}
-
-fn account_sid(text: &str) -> Result<String, Wrong> {
-    if is_sid(text, "AC") {
-        return Ok(text.to_owned());
-    }
-    Err(Wrong::new(
-        "this is not the id of a Twilio account",
-        "write the Account SID of the console: AC and 32 digits or letters from a to f",
-    ))
-}
-
-fn is_sid(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix)
-        .is_some_and(|rest| rest.len() == 32 && rest.chars().all(|c| c.is_ascii_hexdigit()))
-}
-
-fn twilio_sender(text: String) -> TwilioSender {
-    if is_sid(&text, "MG") {
-        TwilioSender::MessagingService(text)
-    } else {
-        TwilioSender::From(text)
+        settings: settings.filter(|_| loaded),
+        hook: hook.filter(|_| loaded),
     }
 }
 

@@ -3,22 +3,19 @@
 use super::forms::{choice, json, list, parsed, table, text, whole};
 use super::problem::Place;
 use super::raw::{Entry, Value};
-use super::reader::{Read, Reader, Section};
+use super::reader::{Read, Section};
 use super::secrets::Vault;
-use super::sms::{Shared, url};
+use super::sms::{Around, url};
+use super::sms_hook;
 use super::units::Wrong;
 use crate::channel::settings::{
-    AnswerMatch, BodyTemplate, GenericSmsSettings, HttpAuth, HttpMethod, Login, Success,
+    AnswerMatch, BodyTemplate, GenericSmsSettings, HookSettings, HttpAuth, HttpMethod, Login,
+    Success,
 };
 
-/// `needed` is where the gateway was chosen, when it was this one.
-pub fn read(
-    reader: &Reader,
-    vault: &Vault<'_>,
-    needed: Option<&Place>,
-    shared: Shared,
-) -> Option<GenericSmsSettings> {
-    let section = reader.section("sms.generic");
+pub fn read(around: &Around<'_>) -> (Option<GenericSmsSettings>, Option<HookSettings>) {
+    let (vault, needed) = (around.vault, around.needed);
+    let section = around.reader.section("sms.generic");
     let name = section.maybe("name", text);
     let method = section.maybe(
         "method",
@@ -45,27 +42,31 @@ pub fn read(
         section.need("url", place, "\"https://api.gateway.example/v1/messages\"");
         section.need("from", place, "\"MyShop\"");
     }
-    Some(GenericSmsSettings {
-        name: name.unwrap_or_else(|| "the text gateway".to_owned()),
-        method,
-        url: url?,
-        headers,
-        auth: auth?,
-        body: body?,
-        from: from?,
-        success: Success {
-            statuses: success_statuses,
-            matching,
-        },
-        id_pointer,
-        retry_statuses,
-        hard,
-        opted_out,
-        idempotency_header,
-        sessions: shared.sessions,
-        per_minute: shared.per_minute,
-        limits: shared.limits,
-    })
+    let hook = sms_hook::read(around);
+    let receipts = around.receipts("generic").filter(|_| hook.is_some());
+    let settings = || {
+        Some(GenericSmsSettings {
+            name: name.unwrap_or_else(|| "the text gateway".to_owned()),
+            method,
+            url: url?,
+            headers,
+            auth: auth?,
+            body: body?,
+            from: from?,
+            success: Success {
+                statuses: success_statuses,
+                matching,
+            },
+            id_pointer,
+            retry_statuses,
+            hard,
+            opted_out,
+            idempotency_header,
+            receipts,
+            traffic: around.traffic,
+        })
+    };
+    (settings(), hook.map(Box::new).map(HookSettings::Generic))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -218,7 +219,7 @@ fn pointer(text: &str) -> Result<String, Wrong> {
     ))
 }
 
-fn header_name(text: &str) -> Result<String, Wrong> {
+pub fn header_name(text: &str) -> Result<String, Wrong> {
     let sound = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if text.chars().all(sound) {
         return Ok(text.to_owned());

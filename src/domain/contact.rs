@@ -162,6 +162,28 @@ mod tests {
     }
 
     #[test]
+    fn fixed_lines_and_service_numbers_take_no_texts() {
+        for (number, expected) in [
+            ("+491713920012", true),
+            ("+447400123456", true),
+            ("+12125550147", true),
+            ("+442079460018", false),
+            ("+4930901820", false),
+            ("+18005550199", false),
+            ("+498001234567", false),
+            ("+449098790000", false),
+        ] {
+            let number = PhoneNumber::parse(number, None).unwrap();
+            assert_eq!(number.takes_texts(), expected, "{number}");
+        }
+        // Short codes are no numbers of anybody.
+        for code in ["60611", "+60611", "0060611"] {
+            let found = PhoneNumber::parse(code, Country::parse("US").ok());
+            assert!(found.is_err(), "{code}");
+        }
+    }
+
+    #[test]
     fn languages_come_in_many_spellings() {
         for (text, tag) in [
             ("de", "de"),

@@ -183,7 +183,7 @@ impl Story {
     pub fn texting(mut self, preferred: Preference) -> Story {
         self.policy.sms.enabled = true;
         let contact = &mut self.s.order.contact;
-        contact.phone = Some(PhoneNumber::parse("+442079460123", None).unwrap());
+        contact.phone = Some(PhoneNumber::parse("+447400120123", None).unwrap());
         contact.sms_consent = true;
         contact.preferred = preferred;
         self

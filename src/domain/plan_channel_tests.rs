@@ -1,6 +1,6 @@
 //! Over which channel and at what hour.
 
-use crate::domain::contact::{Country, Preference};
+use crate::domain::contact::{Country, PhoneNumber, Preference};
 use crate::domain::fixtures::{Story, at, draft_on, quiet, said};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::statement::Statement;
@@ -35,6 +35,8 @@ fn channels_follow_the_customers_wish_where_it_can_be_met() {
     check("a number abroad", &story, &both[..1]);
     story.policy.sms.countries = vec![Country::parse("GB").unwrap()];
     check("a number at home", &story, &both);
+    story.s.order.contact.phone = PhoneNumber::parse("+442079460123", None).ok();
+    check("a fixed line", &story, &both[..1]);
     let mut story = delayed(Preference::Sms);
     story.policy.sms.kinds = vec![Kind::Shipped];
     check("not a kind for texts", &story, &both[..1]);

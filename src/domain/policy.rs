@@ -125,6 +125,8 @@ pub struct SmsPolicy {
     pub per_day_max: u32,
     /// A text longer than this many segments is not sent.
     pub segments_max: u32,
+    /// Accents may go where that keeps a text in the small alphabet.
+    pub transliterate: bool,
 }
 
 /// The storm brake.
@@ -212,6 +214,7 @@ impl Default for Policy {
                 countries: Vec::new(),
                 per_day_max: 200,
                 segments_max: 2,
+                transliterate: false,
             },
             brake: BrakePolicy {
                 per_hour: 20,

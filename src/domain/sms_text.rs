@@ -74,6 +74,11 @@ fn gsm_weight(c: char) -> Option<usize> {
     }
 }
 
+/// Whether a character is in the small alphabet.
+pub fn is_small(c: char) -> bool {
+    gsm_weight(c).is_some()
+}
+
 /// Replaces typography that costs a wider alphabet and means the same:
 /// quotes, dashes, the ellipsis, special blanks. Letters are never touched.
 pub fn smooth(text: &str) -> String {

@@ -40,6 +40,17 @@ pub fn sql(conn: &Conn<'_>, sqlite: &'static str, postgres: &'static str) -> &'s
     }
 }
 
+/// The clock of a PostgreSQL server in Unix milliseconds, as it stands when a
+/// statement runs. Leases and heartbeats are counted by it: the clocks of two
+/// machines differ, and a process that was stopped carries an old time. SQLite's
+/// texts have a last parameter in its place.
+macro_rules! server_now {
+    () => {
+        "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+    };
+}
+pub(crate) use server_now;
+
 /// A statement the program runs. A test prepares every one on both engines,
 /// another finds texts that are not registered.
 #[derive(Clone, Copy, Debug)]

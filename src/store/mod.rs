@@ -19,13 +19,17 @@
 //! is really different: opening, what a begin and a commit are, the delivery
 //! lock, hearing of commits.
 
+pub mod backup;
 pub mod codec;
 pub mod conn;
+pub mod copy;
 pub mod place;
 pub mod postgres;
 pub mod read;
+pub mod schema;
 pub mod sqlite;
 pub(crate) mod statement;
+pub mod status;
 pub mod types;
 pub mod watch;
 pub mod write;
@@ -39,10 +43,15 @@ pub use write::Store;
 
 /// Every statement of the store, by file.
 pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
+    ("backup.rs", backup::STATEMENTS),
+    ("copy/mod.rs", copy::STATEMENTS),
+    ("copy/session.rs", copy::session::STATEMENTS),
+    ("copy/tables.rs", copy::tables::STATEMENTS),
     ("postgres/engine.rs", postgres::engine::STATEMENTS),
     ("postgres/open.rs", postgres::open::STATEMENTS),
     ("read/figures.rs", read::figures::STATEMENTS),
     ("read/histories.rs", read::histories::STATEMENTS),
+    ("read/identity.rs", read::identity::STATEMENTS),
     ("read/lists.rs", read::lists::STATEMENTS),
     ("read/mirror.rs", read::mirror::STATEMENTS),
     ("read/mod.rs", read::STATEMENTS),
@@ -51,7 +60,9 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/scopes.rs", read::scopes::STATEMENTS),
     ("read/situations.rs", read::situations::STATEMENTS),
     ("read/wishes.rs", read::wishes::STATEMENTS),
+    ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
+    ("status.rs", status::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
     (
         "write/deliver/give_back.rs",
@@ -76,10 +87,17 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("write/operate.rs", write::operate::STATEMENTS),
     ("write/receipts.rs", write::receipts::STATEMENTS),
     ("write/review/commit.rs", write::review::commit::STATEMENTS),
+    (
+        "write/review/planning.rs",
+        write::review::planning::STATEMENTS,
+    ),
     ("write/review/runs.rs", write::review::runs::STATEMENTS),
     (
         "write/review/take_back.rs",
         write::review::take_back::STATEMENTS,
     ),
     ("write/settle.rs", write::settle::STATEMENTS),
+    ("write/sweep.rs", write::sweep::STATEMENTS),
+    ("write/ticks.rs", write::ticks::STATEMENTS),
+    ("write/workers.rs", write::workers::STATEMENTS),
 ];

@@ -1,7 +1,7 @@
 //! The values that cross the store's border, and its errors.
 
 use crate::domain::bundle::PlannedMessage;
-use crate::domain::ids::{LineId, MessageNo, MessageUid, OrderId, RunNo};
+use crate::domain::ids::{LineId, MessageNo, MessageUid, OrderId, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::{Landing, MessageState};
 use crate::domain::notice_key::Mode;
@@ -37,6 +37,18 @@ pub enum StoreError {
         "the database has an older schema; start `backorderd serve` or any writing command once"
     )]
     OlderSchema,
+    /// Bringing it forward is a step that a person has to ask for.
+    #[error(
+        "the database has schema {found} and this program needs {known}: a big step, taken only \
+         by `backorderd db migrate`; make a backup first (`backorderd db backup FILE`)"
+    )]
+    BigStep { found: i64, known: i64 },
+    /// What was in it lives elsewhere now.
+    #[error(
+        "the database {path} was copied to {to} and is not used any more: set database.url to \
+         that; to go back to this one: backorderd db take-back"
+    )]
+    Moved { path: String, to: String },
     /// Bringing the schema forward failed; nothing was changed.
     #[error("cannot bring the schema forward")]
     Migrate(#[source] sqlx::migrate::MigrateError),
@@ -119,13 +131,30 @@ pub struct Review {
     pub mode: Mode,
     pub orders: Vec<PlannedOrder>,
     pub messages: Vec<OutgoingMessage>,
-    /// Collected for a person's approval instead of released.
+    /// Collected for a person's approval instead of released, whatever the
+    /// brake says.
     pub held: bool,
+    /// More than so many messages are collected as well.
+    pub brake: Option<Brake>,
+    /// Whose leases ([`crate::store::Store::take_due`]) it stands on; `None`
+    /// where nobody else can be planning.
+    pub planner: Option<WorkerId>,
+}
+
+/// The storm brake's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// Messages planned after this count.
+    pub since: Instant,
+    /// How many there may be, those of the review included.
+    pub limit: u64,
 }
 
 /// What was written of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReviewWritten {
+    /// The messages wait for a person's approval.
+    pub held: bool,
     /// Orders whose inputs changed meanwhile; they stay due.
     pub stale: Vec<OrderId>,
     pub messages: Vec<MessageNo>,

@@ -7,8 +7,9 @@
 //! per job was tried elsewhere at 4,000 jobs a second and is slower than the
 //! set. Every other verb is a transaction of its own.
 //!
-//! SQLite has one task for all; PostgreSQL has one for the hot verbs and one
-//! for the rest, so that a long plan does not stop the sending.
+//! SQLite has one task for all; PostgreSQL has one for the hot verbs, one for
+//! heartbeats and one for the rest, so that a long plan neither stops the
+//! sending nor makes the process look dead.
 //!
 //! Nobody can cancel a transaction: callers hold only the receiving end of an
 //! answer. A verb may run more than once (the connection was lost before its
@@ -40,8 +41,8 @@ const TRIES_MAX: u32 = 20;
 pub trait Engine: Send + 'static {
     /// Opens a transaction; waits as long as the engine is busy or away.
     fn begin(&mut self) -> impl Future<Output = Result<Conn<'_>, sqlx::Error>> + Send;
-    /// Ends it. `tells`: others have something to look at now.
-    fn commit(&mut self, tells: bool) -> impl Future<Output = Committed> + Send;
+    /// Ends it, and lets those hear of it who have to look.
+    fn commit(&mut self, wakes: Wakes) -> impl Future<Output = Committed> + Send;
     /// Takes it back; `false`: the connection cannot be used any more.
     fn roll_back(&mut self) -> impl Future<Output = bool> + Send;
     /// Whether the same verb may succeed if it runs again.
@@ -60,20 +61,37 @@ pub enum Committed {
     Unknown(sqlx::Error),
 }
 
-/// Whether a verb makes something due for others.
+/// Who has to look after a verb, judged by what it answers. A loop that tidies
+/// up whenever it hears of a commit must not hear of its own that changed
+/// nothing, or it never rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wakes {
-    /// Other processes hear of it at once.
+    /// Every process: something fell due.
     Others,
-    /// Nobody has to look.
+    /// This process.
+    Us,
+    /// Nobody: what was written is nobody's business.
     Nobody,
+    /// Nobody, for nothing was written: there is nothing to commit.
+    Unchanged,
+}
+
+impl Wakes {
+    /// For a verb that falls due for everybody if it changes anything at all.
+    pub fn others_if(changed: bool) -> Wakes {
+        if changed {
+            Wakes::Others
+        } else {
+            Wakes::Unchanged
+        }
+    }
 }
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 type AnyValue = Box<dyn Any + Send>;
 /// What a verb is doing, until it is done.
 pub type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Halt>> + Send + 'c>>;
-type Verb = Box<dyn for<'c, 'e> Fn(&'c mut Conn<'e>) -> Work<'c, AnyValue> + Send + Sync>;
+type Verb = Box<dyn for<'c, 'e> Fn(&'c mut Conn<'e>) -> Work<'c, (AnyValue, Wakes)> + Send + Sync>;
 
 enum Job {
     Mark {
@@ -94,7 +112,6 @@ enum Job {
 /// One verb in one transaction.
 struct Alone {
     doing: &'static str,
-    wakes: Wakes,
     verb: Verb,
     answer: Answer<AnyValue>,
 }
@@ -103,6 +120,7 @@ struct Alone {
 #[derive(Clone)]
 pub struct Writer {
     hot: mpsc::Sender<Job>,
+    beats: mpsc::Sender<Job>,
     rest: mpsc::Sender<Job>,
 }
 
@@ -112,19 +130,31 @@ impl Writer {
         let jobs = start(engine);
         Writer {
             hot: jobs.clone(),
+            beats: jobs.clone(),
             rest: jobs,
         }
     }
 
-    /// Starts a task for marks and records and one for everything else.
-    pub fn two(hot: impl Engine, rest: impl Engine) -> Writer {
+    /// Starts a task for marks and records, one for heartbeats and one for
+    /// everything else.
+    pub fn three(hot: impl Engine, beats: impl Engine, rest: impl Engine) -> Writer {
         Writer {
             hot: start(hot),
+            beats: start(beats),
             rest: start(rest),
         }
     }
 
-    /// Runs `verb` as one transaction.
+    /// The same, but what it does alone does not wait behind other verbs.
+    pub(crate) fn for_beats(&self) -> Writer {
+        Writer {
+            rest: self.beats.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Runs `verb` as one transaction; `wakes` says of its answer who has to
+    /// look.
     ///
     /// # Errors
     /// What the verb answers; it is unknown whether it was committed; the task
@@ -132,7 +162,7 @@ impl Writer {
     pub async fn alone<T, F>(
         &self,
         doing: &'static str,
-        wakes: Wakes,
+        wakes: fn(&T) -> Wakes,
         verb: F,
     ) -> Result<T, StoreError>
     where
@@ -142,11 +172,14 @@ impl Writer {
         let (answer, reply) = oneshot::channel();
         let verb: Verb = Box::new(move |conn| {
             let work = verb(conn);
-            Box::pin(async move { work.await.map(|value| Box::new(value) as AnyValue) })
+            Box::pin(async move {
+                let value = work.await?;
+                let wakes = wakes(&value);
+                Ok((Box::new(value) as AnyValue, wakes))
+            })
         });
         let job = Job::Alone(Alone {
             doing,
-            wakes,
             verb,
             answer,
         });
@@ -256,9 +289,8 @@ enum Failed {
 async fn transact<E: Engine, A, T>(
     engine: &mut E,
     doing: &'static str,
-    wakes: Wakes,
     asked: &A,
-    work: impl for<'c, 'e> Fn(&'c mut Conn<'e>, &'c A) -> Work<'c, T>,
+    work: impl for<'c, 'e> Fn(&'c mut Conn<'e>, &'c A) -> Work<'c, (T, Wakes)>,
 ) -> Result<T, Failed> {
     let mut tries = 0;
     loop {
@@ -268,7 +300,13 @@ async fn transact<E: Engine, A, T>(
             Err(source) => return Err(Failed::Taken(Halt::from(source).while_trying(doing))),
             Ok(mut conn) => match work(&mut conn, asked).await {
                 Err(halt) => halt,
-                Ok(value) => match engine.commit(wakes == Wakes::Others).await {
+                Ok((value, Wakes::Unchanged)) => {
+                    if engine.roll_back().await {
+                        return Ok(value);
+                    }
+                    return Err(Failed::Stuck(StoreError::Closed));
+                }
+                Ok((value, wakes)) => match engine.commit(wakes).await {
                     Committed::Yes => return Ok(value),
                     Committed::No(source) => Halt::from(source),
                     Committed::Unknown(source) => {
@@ -292,10 +330,7 @@ async fn transact<E: Engine, A, T>(
 
 /// `false`: the task must stop.
 async fn run_alone(engine: &mut impl Engine, job: Alone) -> bool {
-    let done = transact(engine, job.doing, job.wakes, &job.verb, |conn, verb| {
-        verb(conn)
-    })
-    .await;
+    let done = transact(engine, job.doing, &job.verb, |conn, verb| verb(conn)).await;
     let (answer, goes_on) = match done {
         Ok(value) => (Ok(value), true),
         Err(Failed::Taken(error)) => (Err(error), true),
@@ -313,7 +348,7 @@ async fn run_group(engine: &mut impl Engine, group: Group) -> bool {
         return true;
     }
     let doing = "record what was sent";
-    let done = transact(engine, doing, Wakes::Nobody, &group, |conn, group| {
+    let done = transact(engine, doing, &group, |conn, group| {
         Box::pin(record_and_mark(conn, group))
     });
     match done.await {
@@ -348,7 +383,7 @@ async fn run_group(engine: &mut impl Engine, group: Group) -> bool {
 async fn record_and_mark(
     conn: &mut Conn<'_>,
     group: &Group,
-) -> Result<(Vec<bool>, Vec<bool>), Halt> {
+) -> Result<((Vec<bool>, Vec<bool>), Wakes), Halt> {
     let records: Vec<_> = group
         .records
         .iter()
@@ -359,7 +394,17 @@ async fn record_and_mark(
         .iter()
         .map(|(by, now, mark, _)| (*by, *now, mark))
         .collect();
-    Ok(deliver::record_and_mark(conn, &records, &marks).await?)
+    let (recorded, marked) = deliver::record_and_mark(conn, &records, &marks).await?;
+    // What was sent gives this process orders to review; others find them soon
+    // enough, and need not be told of every message.
+    let wakes = if recorded.contains(&true) {
+        Wakes::Us
+    } else if marked.contains(&true) {
+        Wakes::Nobody
+    } else {
+        Wakes::Unchanged
+    };
+    Ok(((recorded, marked), wakes))
 }
 
 impl Group {
@@ -394,12 +439,16 @@ mod tests {
     use sqlx::Executor;
 
     async fn try_out(writer: &Writer, sql: &'static str) -> Result<(), StoreError> {
-        let verb = writer.alone("try", Wakes::Nobody, move |c| {
-            Box::pin(async move {
-                run!(c, sql)?;
-                Ok(())
-            })
-        });
+        let verb = writer.alone(
+            "try",
+            |()| Wakes::Nobody,
+            move |c| {
+                Box::pin(async move {
+                    run!(c, sql)?;
+                    Ok(())
+                })
+            },
+        );
         verb.await
     }
 

@@ -42,6 +42,7 @@ pub use samples::{SAMPLE_DAY, sample_shop, samples};
 use crate::domain::contact::Locale;
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::shop::ShopProfile;
+use crate::domain::sms_letters;
 use crate::domain::sms_text::{self, SmsSize};
 use crate::domain::statement::MessageFacts;
 use chrono::NaiveDate;
@@ -73,6 +74,7 @@ pub struct TemplateSet {
     locales: BTreeMap<String, LocaleTemplates>,
     formats: Formats,
     shop_locale: Locale,
+    transliterates: bool,
 }
 
 /// The built-in templates as files, by their path below a templates folder:
@@ -153,6 +155,13 @@ impl TemplateSet {
         TemplateSet::from_sources(&sources, problems, shop)
     }
 
+    /// The same set, but texts may lose accents where that saves segments.
+    #[must_use]
+    pub fn transliterating(mut self, on: bool) -> TemplateSet {
+        self.transliterates = on;
+        self
+    }
+
     fn from_sources(
         sources: &Sources,
         mut problems: Vec<Problem>,
@@ -173,6 +182,7 @@ impl TemplateSet {
             locales,
             formats,
             shop_locale: shop.locale.clone(),
+            transliterates: false,
         };
         if problems.is_empty() {
             problems = lint::errors(&set);
@@ -227,7 +237,10 @@ impl TemplateSet {
         let templates = self.find(facts.kind, ChannelName::Sms, &facts.locale)?;
         let format = self.format_tag(&facts.locale, templates);
         let context = templates.context(facts, today, &format)?;
-        let text = sms_text::smooth(&templates.render_sms(facts.kind, context)?);
+        let mut text = sms_text::smooth(&templates.render_sms(facts.kind, context)?);
+        if self.transliterates {
+            text = sms_letters::transliterate(&text);
+        }
         Ok(RenderedSms {
             size: sms_text::measure(&text),
             text,

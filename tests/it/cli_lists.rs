@@ -9,12 +9,14 @@ use assert_cmd::Command;
 use backorderd::app::App;
 use backorderd::app::deliver::Delivery;
 use backorderd::app::sync::Intake;
+use backorderd::app::worker::Enlisted;
 use backorderd::clock::{Ids, SettableClock};
 use backorderd::config::{Config, Environment, LoadArgs, SecretUse};
 use backorderd::domain::ids::MessageNo;
 use backorderd::domain::message::{FailedWhy, Landing};
 use backorderd::domain::outcome::{Evidence, Outcome, Phase, Refusal};
 use backorderd::domain::time::{Instant, Length};
+use backorderd::domain::worker::Role;
 use backorderd::source::{ParseOptions, ParsedFile, parse};
 use backorderd::store::sqlite::lock::LockAttempt;
 use backorderd::store::types::{Mark, Record};
@@ -130,12 +132,16 @@ impl Shop {
         let LockAttempt::Taken(lock) = self.app.store.try_delivery_lock().unwrap() else {
             panic!("somebody else delivers");
         };
-        let (mut delivery, _) = Delivery::start(self.app.clone(), lock).await.unwrap();
+        let enlisted = Enlisted::enlist(&self.app, Role::All, None).await.unwrap();
+        let (mut delivery, _) = Delivery::start(self.app.clone(), &enlisted, lock)
+            .await
+            .unwrap();
         let report = delivery
             .drain(None, &CancellationToken::new(), |_| {})
             .await
             .unwrap();
         delivery.stop().await;
+        enlisted.leave().await.unwrap();
         report
     }
 

@@ -8,6 +8,7 @@ mod hours;
 mod life;
 mod privacy;
 mod relay;
+mod sender;
 mod serve;
 mod story;
 mod texts;

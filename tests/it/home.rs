@@ -55,6 +55,8 @@ host = "127.0.0.1"
 security = "plain"
 from = "Fern & Kettle <orders@fernkettle.example>"
 unsubscribe = "unsubscribe@fernkettle.example"
+# Nobody answers there: no test asks the world.
+dns = "127.0.0.1:9"
 [email.bounces]
 address = "bounces@fernkettle.example"
 [delay]
@@ -246,6 +248,40 @@ impl Home {
         });
     }
 
+    /// Somebody who looks at the database as it is now, for as long as the
+    /// answer lives.
+    pub fn look_on(&self) -> impl Sized {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let db = runtime.block_on(async {
+            let mut db = self.database().connect().await.expect("a connection");
+            for words in ["BEGIN", "SELECT count(*) FROM orders"] {
+                sqlx::query(words)
+                    .execute(&mut db)
+                    .await
+                    .expect("a look into the database");
+            }
+            db
+        });
+        (db, runtime)
+    }
+
+    /// Brings everything committed into the one file, as the last process to
+    /// close it in order would.
+    pub fn tidy(&self) {
+        block_on(async {
+            let mut db = self.database().connect().await.expect("a connection");
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                .execute(&mut db)
+                .await
+                .expect("a checkpoint");
+            db.close().await.expect("a closed connection");
+        });
+    }
+
     /// Whether another process could write at this moment.
     fn is_writable(&self) -> bool {
         block_on(async {
@@ -258,7 +294,7 @@ impl Home {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -12,6 +12,7 @@ mod cli_acts;
 mod cli_lists;
 mod crash;
 mod daemon;
+mod db;
 mod demo;
 mod home;
 mod layers;

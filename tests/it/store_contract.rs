@@ -22,6 +22,7 @@ macro_rules! promises {
 mod claim;
 mod group;
 mod lists;
+mod lost;
 mod mark;
 mod mirror;
 mod operate;
@@ -33,3 +34,4 @@ mod schema;
 mod settle;
 mod stage;
 mod together;
+mod workers;

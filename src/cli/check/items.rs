@@ -1,7 +1,7 @@
 //! The matters one by one.
 
 use super::places::{size, state_folder};
-use super::{Found, Item};
+use super::{Found, Item, sender};
 use crate::app::addresses::AddressKey;
 use crate::app::hold_file;
 use crate::channel::Channel;
@@ -304,6 +304,7 @@ async fn email(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
         }
         Err(problem) => found.add(failed(RELAY, problem))?,
     }
+    sender::look(config, offline, found).await?;
     Ok(())
 }
 
@@ -340,16 +341,14 @@ async fn texts(config: &Config, offline: bool, found: &mut Found) -> anyhow::Res
     match &config.sms {
         None => found.add(Item::warn(GATEWAY, "not tried: its secret is out of reach"))?,
         Some(SmsGatewaySettings::Folder) => {}
-        Some(SmsGatewaySettings::Twilio(_) | SmsGatewaySettings::Generic(_)) => {
-            match live_channels(config) {
-                Ok(channels) => {
-                    if let Some(channel) = channels.get(&ChannelName::Sms) {
-                        found.add(reach(GATEWAY, channel.as_ref(), offline, "").await)?;
-                    }
+        Some(_) => match live_channels(config) {
+            Ok(channels) => {
+                if let Some(channel) = channels.get(&ChannelName::Sms) {
+                    found.add(reach(GATEWAY, channel.as_ref(), offline, "").await)?;
                 }
-                Err(problem) => found.add(failed(GATEWAY, problem))?,
             }
-        }
+            Err(problem) => found.add(failed(GATEWAY, problem))?,
+        },
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Folders and files: who else can read them.
 
 use super::Item;
+use crate::cli::present;
 use crate::config::Config;
 use crate::wiring;
 use std::os::unix::fs::PermissionsExt;
@@ -68,37 +69,5 @@ pub fn size(database: &Path) -> String {
         .filter_map(|path| std::fs::metadata(path).ok())
         .map(|meta| meta.len())
         .sum();
-    in_units(bytes)
-}
-
-fn in_units(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
-        1_000_000..1_000_000_000 => {
-            format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
-        }
-        _ => format!(
-            "{}.{} GB",
-            bytes / 1_000_000_000,
-            bytes % 1_000_000_000 / 100_000_000
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, text) in [
-            (12, "12 bytes"),
-            (204_800, "204 kB"),
-            (1_260_000, "1.2 MB"),
-            (2_000_000_000, "2.0 GB"),
-        ] {
-            assert_eq!(in_units(bytes), text);
-        }
-    }
+    present::bytes(bytes)
 }

@@ -118,7 +118,7 @@ pub fn cast() -> Vec<Placed> {
         // New ones.
         (
             1042,
-            gb("Anna Kowalski", "anna.kowalski", "en-GB", "+442079460123"),
+            gb("Anna Kowalski", "anna.kowalski", "en-GB", "+447400120123"),
             "2026-02-16T14:22:00Z",
             &[("TP-100-BL", 2, "2026-03-06", "")],
         ),
@@ -173,7 +173,7 @@ pub fn cast() -> Vec<Placed> {
         ),
         (
             1050,
-            gb("Harriet Cole", "harriet.cole", "en-GB", "+442079460456"),
+            gb("Harriet Cole", "harriet.cole", "en-GB", "+447400120456"),
             "2026-02-23T15:12:00Z",
             &[("APR-LIN", 1, "2026-03-18", "")],
         ),
@@ -221,7 +221,7 @@ pub fn cast() -> Vec<Placed> {
         ),
         (
             1058,
-            gb("Grace Tan", "grace.tan", "en-GB", "+442079460789"),
+            gb("Grace Tan", "grace.tan", "en-GB", "+447400120789"),
             "2026-02-26T16:30:00Z",
             &[("MUG-GR", 5, "2026-03-20", "")],
         ),

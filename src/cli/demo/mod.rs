@@ -94,7 +94,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         differs.push("a message was lost, sent twice or left in doubt".to_owned());
     }
     page::write(&home, &world, &lines).await?;
-    world.close().await;
+    world.close().await?;
 
     let program = program();
     let dir = quoted(&home.display().to_string());

@@ -9,6 +9,7 @@ use super::post::{Counted, Ledger};
 use super::shop::Shop;
 use crate::app::deliver::Delivery;
 use crate::app::sync::Intake;
+use crate::app::worker::Enlisted;
 use crate::app::{App, Channels};
 use crate::clock::{Ids, SettableClock};
 use crate::config::Config;
@@ -16,6 +17,7 @@ use crate::domain::ids::OrderId;
 use crate::domain::kinds::ChannelName;
 use crate::domain::mirror::{EtaChange, MirrorChanges};
 use crate::domain::time::{Instant, Length};
+use crate::domain::worker::Role;
 use crate::source::{self, FileKind, ParseOptions, Parsed, ParsedFile};
 use crate::store::sqlite::lock::LockAttempt;
 use crate::wiring;
@@ -43,6 +45,7 @@ pub struct World {
     pub zone: Tz,
     clock: SettableClock,
     delivery: Delivery,
+    enlisted: Enlisted,
     never: CancellationToken,
     files: PathBuf,
 }
@@ -78,7 +81,8 @@ impl World {
         let LockAttempt::Taken(lock) = app.store.try_delivery_lock()? else {
             bail!("another process sends from this folder");
         };
-        let (delivery, _) = Delivery::start(app.clone(), lock).await?;
+        let enlisted = Enlisted::enlist(&app, Role::All, None).await?;
+        let (delivery, _) = Delivery::start(app.clone(), &enlisted, lock).await?;
         Ok(World {
             zone: app.settings().shop.zone,
             app,
@@ -86,6 +90,7 @@ impl World {
             ledger,
             clock,
             delivery,
+            enlisted,
             never: CancellationToken::new(),
             files,
         })
@@ -201,9 +206,13 @@ impl World {
     }
 
     /// Ends the lanes and gives the delivery lock back.
-    pub async fn close(self) -> App {
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn close(self) -> anyhow::Result<App> {
         self.delivery.stop().await;
-        self.app
+        self.enlisted.leave().await?;
+        Ok(self.app)
     }
 }
 

@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::load::LoadArgs;
 use super::meant::{Config, DatabaseSettings, SecretUse, SmsGatewaySettings, policy_digest};
 use super::problem::{ConfigErrors, Problem};
-use crate::channel::settings::{BodyTemplate, HttpAuth, TwilioSender};
+use crate::channel::settings::{BodyTemplate, HttpAuth, SmtpSettings, TwilioSender};
 use crate::domain::contact::Country;
 use crate::domain::time::{Instant, Length};
 use secrecy::ExposeSecret;
@@ -154,6 +154,56 @@ fn gateways_are_read_as_they_are_meant() {
     assert!(
         matches!(&settings.auth, HttpAuth::Header { value, .. } if value.expose_secret() == "k")
     );
+}
+
+#[test]
+fn relays_are_tried_in_the_order_they_were_written() {
+    let backups = "[email.backup.zulu]\nhost = \"smtp2.example\"\nsecurity = \"tls\"\nper_minute = 30\n\
+                   user = \"u\"\npassword = { file = \"p\" }\n[email.backup.alpha]\nhost = \"127.0.0.1\"\nsecurity = \"plain\"\n\
+                   [email.domains]\n\"gmail.com\" = 60\n\"grün.example\" = 5\n[retry]\nrelay_delay = \"2m\"\n\
+                   [email.bounces]\naddress = \"bounces@fernkettle.example\"\n";
+    let setting = Setting::with(&format!("{RELAY}{backups}")).file("p", "secret", 0o600);
+    let config = setting.load().unwrap_or_else(|e| panic!("{}", e.plain()));
+    let email = config.email.clone().unwrap();
+    let places: Vec<String> = email.relays.iter().map(SmtpSettings::place).collect();
+    let expected = [
+        "smtp.fernkettle.example:587",
+        "smtp2.example:465",
+        "127.0.0.1:25",
+    ];
+    assert_eq!(places, expected);
+    let second = &email.relays[1];
+    assert_eq!(
+        (second.per_minute, second.helo.as_str()),
+        (30, "fernkettle.example")
+    );
+    let password = second.auth.as_ref().unwrap().password.expose_secret();
+    assert_eq!(password, "secret");
+    assert_eq!(email.rest.as_secs(), 120);
+    let domains = [
+        ("gmail.com".to_owned(), 60),
+        ("xn--grn-ioa.example".to_owned(), 5),
+    ];
+    assert_eq!(email.domains, domains);
+    assert!(config.sender.bounces.is_some() && config.sender.bounce_address.is_none());
+    // What is printed can be read again, in the same order.
+    let again = Setting::with(&config.show().replace("\"(set)\"", "{ file = \"p\" }"))
+        .file("p", "secret", 0o600)
+        .load()
+        .unwrap_or_else(|e| panic!("{}", e.plain()));
+    let again: Vec<String> = again
+        .email
+        .unwrap()
+        .relays
+        .iter()
+        .map(SmtpSettings::place)
+        .collect();
+    assert_eq!(again, expected);
+    let fixed = Setting::with(&format!(
+        "{RELAY}[email.bounces]\naddress = \"post@fernkettle.example\"\nplus = false\n"
+    ));
+    let sender = fixed.load().unwrap().sender;
+    assert!(sender.bounces.is_none() && sender.bounce_address.is_some());
 }
 
 #[test]

@@ -208,6 +208,56 @@ fn what_would_reach_the_wrong_hands_is_refused() {
         "own domain",
     );
     check(
+        &relay("[email.bounces]\naddress = \"bounces@gmail.com\"\n"),
+        "10:11 mail from gmail.com sent by another server is refused or filed as spam",
+        "own domain",
+    );
+    check(
+        &relay("[email.bounces]\naddress = \"a+b@fernkettle.example\"\n"),
+        "10:11 no token can be added to this address: the part before the @ has a + in it, which is where the token begins",
+        "plus = false",
+    );
+    check(
+        &relay("[email.domains]\n\"gmail\" = 60\n"),
+        "10:1 email.domains: `gmail` is not a domain",
+        "\"gmail.com\" = 60",
+    );
+    check(
+        &relay("[email.domains]\n\"gmail.com\" = 0\n"),
+        "10:15 email.domains: 0 is out of range",
+        "a number from 1",
+    );
+    check(
+        &relay("dns = \"dns.example\"\n"),
+        "9:7 email.dns: `dns.example` is not the address of a DNS server",
+        "127.0.0.1:5353",
+    );
+    check(
+        &relay("dkim_selector = \"s1._domainkey.x\"\n"),
+        "9:17 email.dkim_selector: `s1._domainkey.x` is not a DKIM selector",
+        "before ._domainkey",
+    );
+    check(
+        &relay("[email.backup.second]\nport = 587\n"),
+        "10:1 a relay without a host cannot take any mail",
+        "smtp2.shop.example",
+    );
+    check(
+        &relay("[email.backup.second]\nhost = \"smtp2.example\"\nsecurity = \"plain\"\n"),
+        "11:12 security = \"plain\" would send mail, and the login, in clear text over the network",
+        "127.0.0.1",
+    );
+    check(
+        &relay("[email.backup.second]\nhost = \"smtp2.example\"\nprot = 465\n"),
+        "11:1 there is no setting email.backup.second.prot",
+        "did you mean port?",
+    );
+    check(
+        "[email.backup.second]\nhost = \"smtp2.example\"\n",
+        "2:1 smtp2.example can stand in for a relay, but email.host names none",
+        "[email]",
+    );
+    check(
         &relay("user = \"x\"\n"),
         "9:8 this needs email.password, which is not set",
         "add password = {",

@@ -11,6 +11,7 @@ pub struct PhoneNumber {
     e164: String,
     /// ISO 3166 country of the number, where the numbering plan tells it.
     country: Option<Country>,
+    takes_texts: bool,
 }
 
 impl PhoneNumber {
@@ -46,7 +47,12 @@ impl PhoneNumber {
             .id()
             .and_then(|id| Country::parse(id.as_ref()).ok());
         let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
-        Ok(PhoneNumber { e164, country })
+        let kind = number.number_type(&phonenumber::metadata::DATABASE);
+        Ok(PhoneNumber {
+            e164,
+            country,
+            takes_texts: takes_texts(kind),
+        })
     }
 
     /// The number in E.164, for a gateway.
@@ -56,6 +62,13 @@ impl PhoneNumber {
 
     pub fn country(&self) -> Option<Country> {
         self.country
+    }
+
+    /// Whether a phone that shows texts may be behind it. Fixed lines and
+    /// service numbers cannot; where a country's plan does not tell them from
+    /// mobiles (North America), or does not know, the gateway has to say.
+    pub fn takes_texts(&self) -> bool {
+        self.takes_texts
     }
 
     /// Key before hashing, as with addresses.
@@ -68,6 +81,29 @@ impl PhoneNumber {
         let digits = &self.e164[1..];
         let (head, tail) = (&digits[..digits.len().min(2)], &digits[digits.len() - 4..]);
         format!("+{head} ... {tail}")
+    }
+}
+
+fn takes_texts(kind: phonenumber::Type) -> bool {
+    use phonenumber::Type;
+    match kind {
+        Type::Mobile
+        | Type::FixedLineOrMobile
+        | Type::PersonalNumber
+        | Type::Voip
+        | Type::Unknown => true,
+        Type::FixedLine
+        | Type::TollFree
+        | Type::PremiumRate
+        | Type::SharedCost
+        | Type::Pager
+        | Type::Uan
+        | Type::Emergency
+        | Type::Voicemail
+        | Type::ShortCode
+        | Type::StandardRate
+        | Type::Carrier
+        | Type::NoInternational => false,
     }
 }
 

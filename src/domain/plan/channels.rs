@@ -12,15 +12,14 @@ pub(super) fn reachable_channels(s: &Situation, policy: &Policy) -> Vec<ChannelN
     if contact.email.is_some() && !s.suppressed.contains(&ChannelName::Email) {
         out.push(ChannelName::Email);
     }
-    let country_allowed = |phone: &PhoneNumber| {
-        policy.sms.countries.is_empty()
-            || phone
-                .country()
-                .is_some_and(|c| policy.sms.countries.contains(&c))
+    let may_be_texted = |phone: &PhoneNumber| {
+        let countries = &policy.sms.countries;
+        let at_home = phone.country().is_some_and(|c| countries.contains(&c));
+        phone.takes_texts() && (countries.is_empty() || at_home)
     };
     if policy.sms.enabled
         && contact.sms_consent
-        && contact.phone.as_ref().is_some_and(country_allowed)
+        && contact.phone.as_ref().is_some_and(may_be_texted)
         && !s.suppressed.contains(&ChannelName::Sms)
     {
         out.push(ChannelName::Sms);

@@ -11,7 +11,7 @@ use super::listen::CHANNEL;
 use super::open::{self, Writing};
 use crate::store::conn::{Conn, statements};
 use crate::store::watch::Pulse;
-use crate::store::writer::{Committed, Engine};
+use crate::store::writer::{Committed, Engine, Wakes};
 use sqlx::Executor;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use std::time::Duration;
@@ -48,10 +48,18 @@ pub struct PostgresEngine {
 
 impl PostgresEngine {
     pub fn new(server: Server, session: Writing, pulse: Pulse) -> PostgresEngine {
+        PostgresEngine {
+            session: Some(session),
+            ..PostgresEngine::unconnected(server, pulse)
+        }
+    }
+
+    /// One that connects with its first verb.
+    pub fn unconnected(server: Server, pulse: Pulse) -> PostgresEngine {
         debug_assert!(COMMIT_AND_TELL.contains(CHANNEL));
         PostgresEngine {
             server,
-            session: Some(session),
+            session: None,
             xid: String::new(),
             pulse,
         }
@@ -123,13 +131,13 @@ impl Engine for PostgresEngine {
         }
     }
 
-    async fn commit(&mut self, tells: bool) -> Committed {
+    async fn commit(&mut self, wakes: Wakes) -> Committed {
         let Some(session) = &mut self.session else {
             // The transaction went with its connection.
             return Committed::No(gone());
         };
         let timeline = session.timeline.clone();
-        let committed = match commit(&mut session.conn, tells).await {
+        let committed = match commit(&mut session.conn, wakes).await {
             Ok(()) => Committed::Yes,
             Err(error) if is_refusal(&error) => Committed::No(error),
             Err(error) => {
@@ -138,7 +146,7 @@ impl Engine for PostgresEngine {
                 self.fate(error, &timeline).await
             }
         };
-        if matches!(committed, Committed::Yes) {
+        if matches!(committed, Committed::Yes) && matches!(wakes, Wakes::Us | Wakes::Others) {
             self.pulse.beat();
         }
         committed
@@ -165,8 +173,11 @@ impl Engine for PostgresEngine {
     }
 }
 
-async fn commit(conn: &mut PgConnection, tells: bool) -> Result<(), sqlx::Error> {
-    let text = if tells { COMMIT_AND_TELL } else { COMMIT };
+async fn commit(conn: &mut PgConnection, wakes: Wakes) -> Result<(), sqlx::Error> {
+    let text = match wakes {
+        Wakes::Others => COMMIT_AND_TELL,
+        Wakes::Us | Wakes::Nobody | Wakes::Unchanged => COMMIT,
+    };
     conn.execute(sqlx::raw_sql(text)).await.map(drop)
 }
 

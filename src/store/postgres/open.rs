@@ -2,6 +2,7 @@
 
 use super::Server;
 use crate::store::conn::statements;
+use crate::store::schema::{May, Step, step, wants_migration};
 use crate::store::types::StoreError;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -33,6 +34,7 @@ SELECT CAST(current_setting('server_version_num') AS BIGINT) AS version,
 
 const HAS_SCHEMA: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
 const SCHEMA: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+const MOVED_TO: &str = "SELECT value FROM meta WHERE name = 'moved_to'";
 
 /// What this engine does not know.
 const NOT_HERE: &str = "SELECT 1";
@@ -40,7 +42,8 @@ const NOT_HERE: &str = "SELECT 1";
 statements![
     NOT_HERE | PROMISES,
     NOT_HERE | HAS_SCHEMA,
-    NOT_HERE | SCHEMA
+    NOT_HERE | SCHEMA,
+    NOT_HERE | MOVED_TO,
 ];
 
 #[derive(sqlx::FromRow)]
@@ -133,6 +136,25 @@ pub async fn session(server: &Server) -> Result<Writing, sqlx::Error> {
 /// The server cannot be reached, cannot keep what we promise, or its schema is
 /// newer than this program.
 pub async fn writer(server: &Server) -> Result<Writing, StoreError> {
+    let mut writing = migrated(server, May::Small).await?;
+    let to: Option<String> = sqlx::query_scalar(MOVED_TO)
+        .fetch_optional(&mut writing.conn)
+        .await
+        .map_err(|e| open_error(server, e))?;
+    match to {
+        None => Ok(writing),
+        Some(to) => Err(StoreError::Moved {
+            path: server.to_string(),
+            to,
+        }),
+    }
+}
+
+/// The same, also of a database that was moved away.
+///
+/// # Errors
+/// As [`writer`].
+pub async fn migrated(server: &Server, may: May) -> Result<Writing, StoreError> {
     let mut writing = match session(server).await {
         Err(sqlx::Error::Configuration(why)) => {
             return Err(StoreError::Unfit {
@@ -142,10 +164,61 @@ pub async fn writer(server: &Server) -> Result<Writing, StoreError> {
         }
         other => other.map_err(|e| open_error(server, e))?,
     };
-    if refuse_newer(&mut writing.conn, server).await? < known_version() {
+    let found = found(&mut writing.conn, server).await?;
+    if wants_migration(found, known_version(), may)? {
         migrate(server).await?;
     }
     Ok(writing)
+}
+
+/// Migrations behind the schema that was found, with their names.
+pub fn missing(found: i64) -> Vec<(i64, String)> {
+    let missing = MIGRATOR.iter().filter(|m| m.version > found);
+    missing
+        .map(|m| (m.version, m.description.to_string()))
+        .collect()
+}
+
+/// What a server promises, in its own words, and why it cannot be written to,
+/// if it cannot.
+///
+/// # Errors
+/// It does not answer.
+pub async fn promises(
+    conn: &mut PgConnection,
+) -> Result<(Vec<(&'static str, String)>, Option<String>), sqlx::Error> {
+    let promises: Promises = sqlx::query_as(PROMISES).fetch_one(conn).await?;
+    let why = unfit(&promises);
+    let words = vec![
+        ("synchronous_commit", promises.synchronous_commit),
+        ("fsync", promises.fsync),
+        ("encoding", promises.encoding),
+        (
+            "timeline",
+            promises.timeline.unwrap_or_else(|| "none".to_owned()),
+        ),
+    ];
+    Ok((words, why))
+}
+
+/// Opens one session that only looks, whatever the schema is.
+///
+/// # Errors
+/// The server cannot be reached.
+pub async fn look(server: &Server) -> Result<PgConnection, StoreError> {
+    connect(&server.reading())
+        .await
+        .map_err(|e| open_error(server, e))
+}
+
+/// Opens one session for statements that take as long as they take.
+///
+/// # Errors
+/// As [`look`].
+pub async fn copying(server: &Server) -> Result<PgConnection, StoreError> {
+    connect(&server.copying())
+        .await
+        .map_err(|e| open_error(server, e))
 }
 
 /// Processes that start together take turns at an advisory lock of the
@@ -169,15 +242,19 @@ pub async fn readers(server: &Server) -> Result<PgPool, StoreError> {
     let options = server.reading();
     // By hand first: a pool reports a failing open only as a timeout.
     let mut probe = connect(&options).await.map_err(|e| open_error(server, e))?;
-    let found = refuse_newer(&mut probe, server).await?;
+    let found = found(&mut probe, server).await?;
     let _ = probe.close().await;
     if found == 0 {
         return Err(StoreError::NoSchema {
             path: server.to_string(),
         });
     }
-    if found < known_version() {
-        return Err(StoreError::OlderSchema);
+    match step(found, known_version()) {
+        Step::None => {}
+        Step::Small => return Err(StoreError::OlderSchema),
+        Step::Big | Step::Back => {
+            wants_migration(found, known_version(), May::Small)?;
+        }
     }
     Ok(PgPoolOptions::new()
         .max_connections(READERS_MAX)
@@ -185,12 +262,16 @@ pub async fn readers(server: &Server) -> Result<PgPool, StoreError> {
         .connect_lazy_with(options))
 }
 
-fn known_version() -> i64 {
+/// The schema this program knows: its highest migration.
+pub fn known_version() -> i64 {
     MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
 }
 
 /// The schema's version; 0 where there is none.
-async fn refuse_newer(conn: &mut PgConnection, server: &Server) -> Result<i64, StoreError> {
+///
+/// # Errors
+/// The server does not answer.
+pub async fn found(conn: &mut PgConnection, server: &Server) -> Result<i64, StoreError> {
     let there: bool = sqlx::query_scalar(HAS_SCHEMA)
         .fetch_one(&mut *conn)
         .await
@@ -198,17 +279,10 @@ async fn refuse_newer(conn: &mut PgConnection, server: &Server) -> Result<i64, S
     if !there {
         return Ok(0);
     }
-    let found: i64 = sqlx::query_scalar(SCHEMA)
+    sqlx::query_scalar(SCHEMA)
         .fetch_one(&mut *conn)
         .await
-        .map_err(|e| open_error(server, e))?;
-    if found > known_version() {
-        return Err(StoreError::NewerSchema {
-            found,
-            known: known_version(),
-        });
-    }
-    Ok(found)
+        .map_err(|e| open_error(server, e))
 }
 
 #[cfg(test)]

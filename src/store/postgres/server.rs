@@ -10,6 +10,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// What may stand behind the `?` of an address; a mistyped `sslmode` must not
 /// silently mean plain text.
@@ -24,10 +25,10 @@ const LOCK_TIMEOUT: &str = "15s";
 /// A process that hangs, or a machine that is gone, must not keep its locks.
 const IDLE_TIMEOUT: &str = "60s";
 
-/// An address with its options.
+/// An address with its options. Clones share them.
 #[derive(Clone)]
 pub struct Server {
-    options: Box<PgConnectOptions>,
+    options: Arc<PgConnectOptions>,
 }
 
 impl Server {
@@ -52,27 +53,35 @@ impl Server {
             .application_name("backorderd")
             .disable_statement_logging();
         Ok(Server {
-            options: Box::new(options),
+            options: Arc::new(options),
         })
     }
 
     /// The same with a password that stands elsewhere.
     #[must_use]
-    pub fn with_password(mut self, password: &SecretString) -> Server {
-        *self.options = self.options.clone().password(password.expose_secret());
-        self
+    pub fn with_password(self, password: &SecretString) -> Server {
+        let options = Arc::unwrap_or_clone(self.options);
+        Server {
+            options: Arc::new(options.password(password.expose_secret())),
+        }
     }
 
     /// Another database of the same server.
     #[must_use]
-    pub fn with_database(mut self, name: &str) -> Server {
-        *self.options = self.options.clone().database(name);
-        self
+    pub fn with_database(self, name: &str) -> Server {
+        let options = Arc::unwrap_or_clone(self.options);
+        Server {
+            options: Arc::new(options.database(name)),
+        }
+    }
+
+    fn options(&self) -> PgConnectOptions {
+        PgConnectOptions::clone(&self.options)
     }
 
     /// Sessions that can only look.
     pub fn reading(&self) -> PgConnectOptions {
-        self.options.as_ref().clone().options([
+        self.options().options([
             ("default_transaction_read_only", "on"),
             ("statement_timeout", READ_TIMEOUT),
             ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
@@ -83,7 +92,7 @@ impl Server {
 
     /// Sessions that write.
     pub fn writing(&self) -> PgConnectOptions {
-        self.options.as_ref().clone().options([
+        self.options().options([
             ("statement_timeout", WRITE_TIMEOUT),
             ("lock_timeout", LOCK_TIMEOUT),
             ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
@@ -93,12 +102,23 @@ impl Server {
 
     /// A session that brings the schema forward: that takes as long as it takes.
     pub fn migrating(&self) -> PgConnectOptions {
-        self.options.as_ref().clone()
+        self.options()
+    }
+
+    /// A session that reads or writes everything, however long that takes; only
+    /// for locks it does not wait long.
+    pub fn copying(&self) -> PgConnectOptions {
+        self.options().options([
+            ("statement_timeout", "0"),
+            ("idle_in_transaction_session_timeout", "0"),
+            ("lock_timeout", "5s"),
+            ("jit", "off"),
+        ])
     }
 
     /// A session that listens.
     pub fn listening(&self) -> PgConnectOptions {
-        self.options.as_ref().clone()
+        self.options()
     }
 }
 
@@ -122,5 +142,30 @@ impl fmt::Display for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Server({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The dry run's guarantee, on this engine: the server refuses.
+    #[test]
+    fn sessions_that_look_are_read_only_and_none_waits_for_ever() {
+        let server = Server::parse("postgres://shop@db.example/b").unwrap();
+        let (reading, writing) = (server.reading(), server.writing());
+        let of = |options: &PgConnectOptions| options.get_options().unwrap_or_default().to_owned();
+        let (reading, writing) = (of(&reading), of(&writing));
+        assert!(
+            reading.contains("-c default_transaction_read_only=on"),
+            "{reading}"
+        );
+        assert!(!writing.contains("read_only"), "{writing}");
+        assert!(writing.contains("-c lock_timeout="), "{writing}");
+        for options in [reading, writing] {
+            for word in ["statement_timeout", "idle_in_transaction_session_timeout"] {
+                assert!(options.contains(&format!("-c {word}=")), "{options}");
+            }
+        }
     }
 }

@@ -38,7 +38,7 @@ FROM messages WHERE state = 'queued' AND mode = $1";
 
 const COUNT_ORDERS: &str = "SELECT count(*) FROM orders";
 const COUNT_OPEN_ORDERS: &str = "SELECT count(*) FROM orders WHERE closed_at IS NULL";
-const COUNT_PLANNED: &str = "SELECT count(*) FROM messages \
+pub(crate) const COUNT_PLANNED: &str = "SELECT count(*) FROM messages \
     WHERE planned_at > $1 AND mode = $2 AND state <> 'superseded'";
 const COUNT_TEXTS: &str = "SELECT count(*) FROM attempts a JOIN messages m ON m.no = a.message_no \
     WHERE m.channel = 'sms' AND m.mode = $2 AND a.began_at > $1";

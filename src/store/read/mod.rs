@@ -3,6 +3,7 @@
 
 pub mod figures;
 pub mod histories;
+pub mod identity;
 pub mod lists;
 pub mod mirror;
 pub mod receipts;
@@ -10,6 +11,7 @@ pub mod runs;
 pub mod scopes;
 pub mod situations;
 pub mod wishes;
+pub mod workers;
 
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
@@ -98,7 +100,7 @@ macro_rules! ask {
 }
 pub(crate) use ask;
 
-const META: &str = "SELECT value FROM meta WHERE name = $1";
+pub(crate) const META: &str = "SELECT value FROM meta WHERE name = $1";
 const TICK: &str = "SELECT last_due FROM job_ticks WHERE job = $1";
 const NEXT_DUE: &str = "SELECT min(due_at) FROM messages \
     WHERE state = 'queued' AND held = FALSE AND mode = $1";

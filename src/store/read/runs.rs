@@ -35,7 +35,7 @@ SELECT count(CASE WHEN state NOT IN ('queued', 'leased', 'submitting') THEN 1 EN
   count(CASE WHEN state = 'queued' AND held = FALSE AND due_at > $2 THEN 1 END)
 FROM messages WHERE run_no = $1";
 
-const HELD_RUN: &str =
+pub(crate) const HELD_RUN: &str =
     "SELECT no FROM runs WHERE state = 'held' AND started_at > $1 ORDER BY no DESC LIMIT 1";
 
 const HOLDS: &str = "SELECT scope, key, by, why, since, until FROM holds ORDER BY id";

@@ -6,7 +6,7 @@
 
 use crate::store::conn::Conn;
 use crate::store::sqlite::open::is_busy;
-use crate::store::writer::{Committed, Engine};
+use crate::store::writer::{Committed, Engine, Wakes};
 use sqlx::Executor;
 use sqlx::sqlite::SqliteConnection;
 
@@ -27,7 +27,7 @@ impl Engine for SqliteEngine {
     }
 
     /// Everybody who has the file open sees a commit; nobody has to be told.
-    async fn commit(&mut self, _tells: bool) -> Committed {
+    async fn commit(&mut self, _wakes: Wakes) -> Committed {
         match self.0.execute("COMMIT").await {
             Ok(_) => Committed::Yes,
             Err(error) => Committed::Unknown(error),

@@ -65,6 +65,28 @@ pub fn try_lock(database: &Path) -> std::io::Result<LockAttempt> {
     }
 }
 
+/// Who holds the lock of a database file, without trying to take it: `None`
+/// for nobody, else the process id if it can be read.
+///
+/// # Errors
+/// The lock file cannot be opened.
+pub fn holder(database: &Path) -> std::io::Result<Option<Option<u32>>> {
+    let path = lock_path(database);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let holder = std::fs::read_to_string(&path).ok();
+            Ok(Some(holder.and_then(|text| text.trim().parse().ok())))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +95,7 @@ mod tests {
     fn one_holder_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("b.sqlite");
+        assert_eq!(holder(&database).unwrap(), None);
         let LockAttempt::Taken(first) = try_lock(&database).unwrap() else {
             panic!("free")
         };
@@ -80,7 +103,9 @@ mod tests {
             panic!("held")
         };
         assert_eq!(holder, Some(std::process::id()));
+        assert_eq!(super::holder(&database).unwrap(), Some(holder));
         drop(first);
+        assert_eq!(super::holder(&database).unwrap(), None);
         assert!(matches!(
             try_lock(&database).unwrap(),
             LockAttempt::Taken(_)

@@ -5,11 +5,12 @@
 //! opener cannot create the WAL.
 
 use crate::store::conn::statements;
+use crate::store::schema::{May, Step, step, wants_migration};
 use crate::store::types::StoreError;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 use std::fs::File;
@@ -21,6 +22,8 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a statement waits for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it is waited for others to leave; they have it open on purpose.
+const ALONE_WAIT: Duration = Duration::from_millis(500);
 /// Readers open at once: pages, CLI and the loops of one daemon.
 const READERS_MAX: u32 = 4;
 
@@ -28,16 +31,23 @@ const DATA_VERSION: &str = "PRAGMA data_version";
 const HAS_SCHEMA: &str = "SELECT EXISTS \
     (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations')";
 const SCHEMA: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+const MOVED_TO: &str = "SELECT value FROM meta WHERE name = 'moved_to'";
 
 /// What this engine's own words have no match for.
 const NOT_HERE: &str = "SELECT 1";
+const PROBE: &str = "
+INSERT INTO meta (name, value) VALUES ('probed_at', $1)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
 statements![
+    PROBE,
     DATA_VERSION | NOT_HERE,
     HAS_SCHEMA | NOT_HERE,
     SCHEMA | NOT_HERE,
+    MOVED_TO | NOT_HERE,
 ];
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
@@ -45,7 +55,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn open_error(path: &Path, source: sqlx::Error) -> StoreError {
+pub(super) fn open_error(path: &Path, source: sqlx::Error) -> StoreError {
     StoreError::Open {
         path: path.display().to_string(),
         source,
@@ -58,6 +68,25 @@ fn open_error(path: &Path, source: sqlx::Error) -> StoreError {
 /// # Errors
 /// The file cannot be opened or written; its schema is newer than this program.
 pub async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let mut conn = migrated(path, May::Small).await?;
+    let to: Option<String> = sqlx::query_scalar(MOVED_TO)
+        .fetch_optional(&mut conn)
+        .await
+        .map_err(|e| open_error(path, e))?;
+    match to {
+        None => Ok(conn),
+        Some(to) => Err(StoreError::Moved {
+            path: path.display().to_string(),
+            to,
+        }),
+    }
+}
+
+/// The same, also of a database that was moved away.
+///
+/// # Errors
+/// As [`writer`].
+pub async fn migrated(path: &Path, may: May) -> Result<SqliteConnection, StoreError> {
     let options = options(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -67,8 +96,75 @@ pub async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
     let mut conn = SqliteConnection::connect_with(&options)
         .await
         .map_err(|e| open_error(path, e))?;
-    refuse_newer(&mut conn, path).await?;
-    migrate(path, &mut conn).await?;
+    let found = found(&mut conn, path).await?;
+    if wants_migration(found, known_version(), may)? {
+        migrate(path, &mut conn).await?;
+    }
+    Ok(conn)
+}
+
+/// Opens one connection that only looks, whatever the schema is.
+///
+/// # Errors
+/// There is no such file, or it cannot be read.
+pub async fn look(path: &Path) -> Result<SqliteConnection, StoreError> {
+    SqliteConnection::connect_with(&options(path).read_only(true))
+        .await
+        .map_err(|e| open_error(path, e))
+}
+
+/// Opens one connection that writes to a file that is there, whatever the
+/// schema is.
+///
+/// # Errors
+/// There is no such file, or it cannot be written.
+pub async fn existing(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = options(path).synchronous(SqliteSynchronous::Full);
+    SqliteConnection::connect_with(&options)
+        .await
+        .map_err(|e| open_error(path, e))
+}
+
+/// Tries a commit; waits as long as another process writes.
+///
+/// # Errors
+/// The file does not take it.
+pub async fn probe(path: &Path, now: &str) -> Result<(), StoreError> {
+    let mut conn = existing(path).await?;
+    let tried = loop {
+        match sqlx::query(PROBE).bind(now).execute(&mut conn).await {
+            Err(error) if is_busy(&error) => {}
+            tried => break tried,
+        }
+    };
+    let _ = conn.close().await;
+    tried.map(drop).map_err(|source| StoreError::Statement {
+        doing: "write a probe",
+        source: Arc::new(source),
+    })
+}
+
+/// Migrations behind the schema that was found, with their names.
+pub fn missing(found: i64) -> Vec<(i64, String)> {
+    let missing = MIGRATOR.iter().filter(|m| m.version > found);
+    missing
+        .map(|m| (m.version, m.description.to_string()))
+        .collect()
+}
+
+/// Opens the only connection there is: nobody else can open the file, to look
+/// or to write, while it lives.
+///
+/// # Errors
+/// There is no such file; somebody has it open ([`is_busy`]).
+pub async fn alone(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let options = options(path)
+        .busy_timeout(ALONE_WAIT)
+        .locking_mode(SqliteLockingMode::Exclusive)
+        .synchronous(SqliteSynchronous::Full);
+    let mut conn = SqliteConnection::connect_with(&options).await?;
+    // The lock comes with the first look.
+    sqlx::query(MOVED_TO).fetch_optional(&mut conn).await?;
     Ok(conn)
 }
 
@@ -97,9 +193,7 @@ async fn migrate(path: &Path, conn: &mut SqliteConnection) -> Result<(), StoreEr
 /// # Errors
 /// As [`readers`].
 pub async fn watch(path: &Path) -> Result<SqliteConnection, StoreError> {
-    SqliteConnection::connect_with(&options(path).read_only(true))
-        .await
-        .map_err(|e| open_error(path, e))
+    look(path).await
 }
 
 /// Rises with every commit of another connection.
@@ -127,9 +221,13 @@ pub async fn readers(path: &Path) -> Result<SqlitePool, StoreError> {
     let mut probe = SqliteConnection::connect_with(&options)
         .await
         .map_err(|e| open_error(path, e))?;
-    let found = refuse_newer(&mut probe, path).await?;
-    if found < known_version() {
-        return Err(StoreError::OlderSchema);
+    let found = found(&mut probe, path).await?;
+    match step(found, known_version()) {
+        Step::None => {}
+        Step::Small => return Err(StoreError::OlderSchema),
+        Step::Big | Step::Back => {
+            wants_migration(found, known_version(), May::Small)?;
+        }
     }
     probe.close().await.map_err(|e| open_error(path, e))?;
     SqlitePoolOptions::new()
@@ -141,12 +239,16 @@ pub async fn readers(path: &Path) -> Result<SqlitePool, StoreError> {
         .map_err(|e| open_error(path, e))
 }
 
-fn known_version() -> i64 {
+/// The schema this program knows: its highest migration.
+pub fn known_version() -> i64 {
     MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
 }
 
 /// The schema's version; 0 for an empty file.
-async fn refuse_newer(conn: &mut SqliteConnection, path: &Path) -> Result<i64, StoreError> {
+///
+/// # Errors
+/// The file cannot be read, or is no database.
+pub async fn found(conn: &mut SqliteConnection, path: &Path) -> Result<i64, StoreError> {
     let there: bool = sqlx::query_scalar(HAS_SCHEMA)
         .fetch_one(&mut *conn)
         .await
@@ -154,17 +256,10 @@ async fn refuse_newer(conn: &mut SqliteConnection, path: &Path) -> Result<i64, S
     if !there {
         return Ok(0);
     }
-    let found: i64 = sqlx::query_scalar(SCHEMA)
+    sqlx::query_scalar(SCHEMA)
         .fetch_one(&mut *conn)
         .await
-        .map_err(|e| open_error(path, e))?;
-    if found > known_version() {
-        return Err(StoreError::NewerSchema {
-            found,
-            known: known_version(),
-        });
-    }
-    Ok(found)
+        .map_err(|e| open_error(path, e))
 }
 
 /// SQLite's own word for "somebody else is writing": safe to try again before

@@ -15,7 +15,9 @@
 //! 3. *Messages, notices, lines, runs*: only by who has their orders. A claim is
 //!    the exception; it comes from the queue, and so skips what is locked
 //!    instead of waiting ([`orders_at_once`]).
-//! 4. *The lists of holds and suppressions*, last, so that nobody waits for
+//! 4. *The brake*, by planners with something to say, only for what is left of
+//!    their transaction: they count one after the other ([`brake`]).
+//! 5. *The lists of holds and suppressions*, last, so that nobody waits for
 //!    anything else while holding them ([`lists_for_marks`]).
 //!
 //! The design asked for `FOR SHARE` on the orders of a mark. A group of marks
@@ -75,6 +77,8 @@ WHERE NOT EXISTS (SELECT 1 FROM notices n
   WHERE n.message_no = CAST(e.atom AS BIGINT)
     AND n.order_id NOT IN (SELECT CAST(o.atom AS BIGINT) FROM json_each($2) AS o))";
 
+const COUNT_ALONE: &str = "SELECT value FROM meta WHERE name = 'brake' FOR UPDATE";
+
 const HOLDS_STAY: &str = "LOCK TABLE holds IN SHARE MODE";
 const SUPPRESSIONS_STAY: &str = "LOCK TABLE suppressions IN SHARE MODE";
 const SUPPRESSIONS_MINE: &str = "LOCK TABLE suppressions IN SHARE ROW EXCLUSIVE MODE";
@@ -85,6 +89,7 @@ statements![
     ONE_WRITER | LOCK_OPEN_ORDERS,
     ONE_WRITER | LOCK_ORDERS_AT_ONCE,
     ONE_WRITER | UNDER_LOCK,
+    ONE_WRITER | COUNT_ALONE,
     ONE_WRITER | HOLDS_STAY,
     ONE_WRITER | SUPPRESSIONS_STAY,
     ONE_WRITER | SUPPRESSIONS_MINE,
@@ -143,14 +148,23 @@ pub async fn orders_at_once(c: &mut Conn<'_>, messages: Vec<i64>) -> Result<Vec<
     column!(c, UNDER_LOCK, &document, json(&orders))
 }
 
+/// Waits until no other planner is between counting messages and committing
+/// them.
+pub async fn brake(c: &mut Conn<'_>) -> Result<(), sqlx::Error> {
+    if are_needed(c) {
+        run!(c, COUNT_ALONE)?;
+    }
+    Ok(())
+}
+
 /// Keeps the lists of holds and suppressions as they are until the transaction
 /// ends: a row that does not exist yet cannot be locked, a table can. Whoever
 /// adds to them waits for the marks that looked, and marks that come later see
 /// what was added. Nobody has to remember to take part: writing to a table is
 /// taking part. (Advisory locks would do as well, but engines that only speak
 /// PostgreSQL's protocol have them as words without effect; a guard row that
-/// marks share is one for which a hold can wait for ever, as sharers that come
-/// later pass it by.)
+/// marks share is one for which a hold can wait long, as sharers that come later
+/// pass it by.)
 ///
 /// `suppresses`: this transaction will add suppressions itself. It has to say
 /// so at once, or two such would wait for each other.

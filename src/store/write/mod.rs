@@ -7,8 +7,11 @@ pub mod operate;
 pub mod receipts;
 pub mod review;
 pub mod settle;
+pub mod sweep;
+pub mod ticks;
+pub mod workers;
 
-use crate::domain::ids::{MessageNo, RunNo, WorkerId};
+use crate::domain::ids::{MessageNo, OrderId, RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::mirror::{EtaChange, MirrorChanges};
 use crate::domain::notice_key::Mode;
@@ -34,14 +37,19 @@ pub struct Store {
     place: Place,
 }
 
+/// The writer's road for heartbeats.
+struct Beats {
+    writer: Writer,
+}
+
 /// Hands a verb to the writer: what it needs is kept behind its back, so that
 /// it can run again from its beginning, and is lent to each run by reference.
 macro_rules! alone {
-    ($self:expr, $doing:literal, $wakes:ident, [$($kept:ident),*], $conn:ident => $body:expr) => {{
+    ($self:expr, $doing:literal, $wakes:expr, [$($kept:ident),*], $conn:ident => $body:expr) => {{
         let kept = Arc::new(($($kept,)*));
         $self
             .writer
-            .alone($doing, Wakes::$wakes, move |$conn| {
+            .alone($doing, $wakes, move |$conn| {
                 let kept = kept.clone();
                 Box::pin(async move {
                     let ($($kept,)*) = &*kept;
@@ -68,7 +76,8 @@ impl Store {
                     let session = postgres::open::writer(server).await?;
                     Ok(PostgresEngine::new(server.clone(), session, pulse.clone()))
                 };
-                Writer::two(engine().await?, engine().await?)
+                let beats = PostgresEngine::unconnected(server.clone(), pulse.clone());
+                Writer::three(engine().await?, beats, engine().await?)
             }
         };
         Ok(Store {
@@ -98,13 +107,20 @@ impl Store {
         }
     }
 
-    /// Writes nothing, durably: answers whether the disk takes commits.
+    /// Writes nothing, durably: answers whether the disk takes commits. Of a
+    /// file, on a connection of its own: the writer would be of no use any more
+    /// after a commit that failed, and this may be asked again.
     ///
     /// # Errors
     /// It does not.
     pub async fn probe(&self, now: Instant) -> Result<(), StoreError> {
         let text = now.0.to_string();
-        alone!(self, "write a probe", Nobody, [text], c => operate::put_meta(c, "probed_at", text))
+        if let Place::Sqlite(path) = &self.place {
+            return sqlite::open::probe(path, &text).await;
+        }
+        alone!(self, "write a probe", |()| Wakes::Nobody, [text], c => {
+            operate::put_meta(c, "probed_at", text)
+        })
     }
 
     // ---- taking in what the shop says ----
@@ -112,7 +128,7 @@ impl Store {
     /// Makes sure the shop's row exists; answers its id.
     pub async fn ensure_shop(&self, key: &str, name: &str, zone: &str) -> Result<i64, StoreError> {
         let (key, name, zone) = (key.to_owned(), name.to_owned(), zone.to_owned());
-        alone!(self, "write the shop", Nobody, [key, name, zone], c => {
+        alone!(self, "write the shop", |_| Wakes::Nobody, [key, name, zone], c => {
             mirror::ensure_shop(c, key, name, zone)
         })
     }
@@ -130,7 +146,7 @@ impl Store {
         input: mirror::MirrorInput,
         changes: MirrorChanges,
     ) -> Result<(), StoreError> {
-        alone!(self, "write the shop's rows", Others, [input, changes], c => {
+        alone!(self, "write the shop's rows", |()| Wakes::Others, [input, changes], c => {
             mirror::commit(c, input, changes)
         })
     }
@@ -150,7 +166,7 @@ impl Store {
         now: Instant,
     ) -> Result<(), StoreError> {
         let by = by.to_owned();
-        alone!(self, "write dates", Others, [claims, lines, by], c => {
+        alone!(self, "write dates", |()| Wakes::Others, [claims, lines, by], c => {
             mirror::commit_claims(c, revision, claims, lines, mode, by, now)
         })
     }
@@ -159,7 +175,7 @@ impl Store {
 
     /// Records that a run begins; it has written nothing yet.
     pub async fn begin_run(&self, run: NewRun, now: Instant) -> Result<RunNo, StoreError> {
-        alone!(self, "record a run", Nobody, [run], c => review::runs::begin_run(c, run, now))
+        alone!(self, "record a run", |_| Wakes::Nobody, [run], c => review::runs::begin_run(c, run, now))
     }
 
     /// Writes one batch of a review, all or nothing: messages with their
@@ -174,7 +190,7 @@ impl Store {
         review: Review,
         now: Instant,
     ) -> Result<ReviewWritten, StoreError> {
-        alone!(self, "write a plan", Others, [review], c => {
+        alone!(self, "write a plan", |_| Wakes::Others, [review], c => {
             review::commit::commit(c, review, now)
         })
     }
@@ -188,8 +204,59 @@ impl Store {
         quiet: String,
         tick: Option<(String, Instant)>,
     ) -> Result<(), StoreError> {
-        alone!(self, "close a run", Nobody, [quiet, tick], c => {
+        alone!(self, "close a run", |()| Wakes::Nobody, [quiet, tick], c => {
             review::runs::end_run(c, run, orders, quiet, tick.as_ref())
+        })
+    }
+
+    /// Takes orders that are due for review at `now`, longest due first, for
+    /// `by` to plan; some `limit` of them. Where several processes may plan, the
+    /// persons behind them are leased for a minute, all their due orders come
+    /// along, and [`Store::commit_review`] gives them back; an order of a person
+    /// another planner has is passed by, and stays due.
+    pub async fn take_due(
+        &self,
+        by: WorkerId,
+        now: Instant,
+        limit: u32,
+    ) -> Result<Vec<OrderId>, StoreError> {
+        if let Place::Sqlite(_) = self.place {
+            return self.read.due_orders(now, limit).await;
+        }
+        alone!(self, "take due orders", |_| Wakes::Nobody, [], c => {
+            review::planning::take_due(c, by, now, limit)
+        })
+    }
+
+    /// The same for certain orders, due or not: answers those of persons that
+    /// no other planner has.
+    pub async fn take_orders(
+        &self,
+        by: WorkerId,
+        orders: &[OrderId],
+    ) -> Result<Vec<OrderId>, StoreError> {
+        let orders = orders.to_vec();
+        if let Place::Sqlite(_) = self.place {
+            return Ok(orders);
+        }
+        alone!(self, "take orders", |_| Wakes::Nobody, [orders], c => {
+            review::planning::take_orders(c, by, orders)
+        })
+    }
+
+    /// Takes a job's tick for `worker` to handle; `false`: it is done, or a
+    /// worker that lives is at one of this job. Asking again is harmless; who
+    /// loses it asks again until it is done.
+    pub async fn lease_tick(
+        &self,
+        job: &str,
+        due: Instant,
+        worker: WorkerId,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        let job = job.to_owned();
+        alone!(self, "take a tick", |_| Wakes::Nobody, [job], c => {
+            ticks::lease_tick(c, job, due, worker, now)
         })
     }
 
@@ -197,7 +264,7 @@ impl Store {
     /// somebody was there first.
     pub async fn store_tick(&self, job: &str, due: Instant) -> Result<bool, StoreError> {
         let job = job.to_owned();
-        alone!(self, "store a tick", Nobody, [job], c => review::runs::store_tick(c, job, due))
+        alone!(self, "store a tick", |_| Wakes::Nobody, [job], c => ticks::store_tick(c, job, due))
     }
 
     /// A held run is approved, dropped or lapses. Approval releases its
@@ -213,14 +280,14 @@ impl Store {
         now: Instant,
     ) -> Result<Option<u64>, StoreError> {
         let (by, why) = (by.to_owned(), why.map(str::to_owned));
-        alone!(self, "decide on a run", Others, [by, why], c => {
+        alone!(self, "decide on a run", |n: &Option<u64>| Wakes::others_if(n.is_some()), [by, why], c => {
             review::runs::decide_run(c, run, to, by, why.as_deref(), now)
         })
     }
 
     /// Makes every open order due for review at `now`; answers how many.
     pub async fn wake_all(&self, now: Instant) -> Result<u64, StoreError> {
-        alone!(self, "wake all orders", Others, [], c => operate::wake_all(c, now))
+        alone!(self, "wake all orders", |n| Wakes::others_if(*n > 0), [], c => operate::wake_all(c, now))
     }
 
     // ---- delivering ----
@@ -230,21 +297,28 @@ impl Store {
     /// overtaking anything, oldest due first, and leases them to `by` until
     /// `lease_until`. Two callers never get the same message for overlapping
     /// leases. Messages of orders that somebody is changing at this moment are
-    /// passed by.
+    /// passed by. On PostgreSQL a worker whose heartbeat is too old gets nothing.
     pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
-        alone!(self, "claim messages", Nobody, [ask], c => deliver::claim::claim(c, ask))
+        let wakes = |claimed: &Vec<Claimed>| match claimed.is_empty() {
+            true => Wakes::Unchanged,
+            false => Wakes::Nobody,
+        };
+        alone!(self, "claim messages", wakes, [ask], c => deliver::claim::claim(c, ask))
     }
 
     /// Records, durably, that sending begins. `false`: the message may not be
     /// sent (its facts moved, it was held, suppressed or withdrawn, it is too
-    /// old, or the lease is another's) and no byte of it may leave.
+    /// old, the lease is another's, or on PostgreSQL the worker's heartbeat is
+    /// too old) and no byte of it may leave.
     pub async fn mark(&self, by: WorkerId, mark: Mark, now: Instant) -> Result<bool, StoreError> {
         self.writer.mark(by, mark, now).await
     }
 
     /// Records what became of it, with everything that follows (ledger, order,
     /// suppression, next try) in the same commit. `false`: the message was no
-    /// longer this worker's and nothing was changed.
+    /// longer this worker's and nothing was changed. No heartbeat is asked for:
+    /// as long as nobody took the message over, what really became of it is
+    /// better than the doubt it would be in.
     pub async fn record(
         &self,
         by: WorkerId,
@@ -263,31 +337,56 @@ impl Store {
         why: GiveBack,
         now: Instant,
     ) -> Result<u64, StoreError> {
-        alone!(self, "give leases back", Others, [leases, why], c => {
+        alone!(self, "give leases back", |n| Wakes::others_if(*n > 0), [leases, why], c => {
             deliver::give_back::give_back(c, by, leases, why, now)
         })
     }
 
     // ---- settling ----
 
-    /// Takes over what other workers left behind: leases go back to the queue,
-    /// messages that were being sent are in doubt. On SQLite only the holder of
-    /// the delivery lock may call it, and everybody else is dead; on PostgreSQL
-    /// anybody may, now and then, and only leases that are long over count.
-    pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<settle::Swept, StoreError> {
-        alone!(self, "take over unfinished work", Others, [], c => settle::sweep(c, me, now))
+    /// Takes over what dead workers left behind: leases go back to the queue,
+    /// messages that were being sent are in doubt, the dead are forgotten. On
+    /// SQLite only the holder of the delivery lock may call it, and everybody
+    /// else is dead; on PostgreSQL anybody may, now and then, and dead is whose
+    /// last heartbeat is older than it promised, by the server's clock.
+    pub async fn sweep(&self, me: WorkerId, now: Instant) -> Result<sweep::Swept, StoreError> {
+        alone!(self, "take over unfinished work", |s: &sweep::Swept| Wakes::others_if(*s != sweep::Swept::default()), [], c => sweep::sweep(c, me, now))
+    }
+
+    // ---- workers ----
+
+    /// Makes a worker known, alive from now on. It has to be before it claims
+    /// anything.
+    pub async fn enlist(&self, worker: workers::NewWorker, now: Instant) -> Result<(), StoreError> {
+        alone!(self, "enlist as a worker", |()| Wakes::Nobody, [worker], c => workers::enlist(c, worker, now))
+    }
+
+    /// A heartbeat: covers everything the worker has in hands. `false`: others
+    /// declared it dead and took that over; it must not go on. Waits behind no
+    /// other verb.
+    pub async fn beat(&self, worker: WorkerId, now: Instant) -> Result<bool, StoreError> {
+        let beats = Beats {
+            writer: self.writer.for_beats(),
+        };
+        alone!(beats, "write a heartbeat", |_| Wakes::Nobody, [], c => workers::beat(c, worker, now))
+    }
+
+    /// A worker leaves, having given back what it had. What it left all the
+    /// same is taken over by the next sweep.
+    pub async fn dismiss(&self, worker: WorkerId) -> Result<(), StoreError> {
+        alone!(self, "dismiss a worker", |()| Wakes::Nobody, [], c => workers::dismiss(c, worker))
     }
 
     /// Settles messages whose quiet period in doubt is over.
     pub async fn settle_doubts(&self, now: Instant) -> Result<settle::Settled, StoreError> {
-        alone!(self, "settle doubts", Others, [], c => settle::settle_doubts(c, now))
+        alone!(self, "settle doubts", |s| Wakes::others_if(*s != settle::Settled::default()), [], c => settle::settle_doubts(c, now))
     }
 
     /// Takes queued messages back that are too old or whose address must not
     /// be written to, ends holds and held runs whose time is over, and wakes
     /// the orders concerned.
     pub async fn tidy(&self, now: Instant, lapse: Length) -> Result<u64, StoreError> {
-        alone!(self, "tidy the queue", Others, [], c => settle::tidy(c, now, lapse))
+        alone!(self, "tidy the queue", |n| Wakes::others_if(*n > 0), [], c => settle::tidy(c, now, lapse))
     }
 
     // ---- what comes back ----
@@ -302,7 +401,7 @@ impl Store {
         new: receipts::NewReceipt,
         now: Instant,
     ) -> Result<receipts::Taken, StoreError> {
-        alone!(self, "take a receipt", Others, [new], c => receipts::take(c, new, now))
+        alone!(self, "take a receipt", |_| Wakes::Others, [new], c => receipts::take(c, new, now))
     }
 
     /// Keeps a mail nobody could read, for a person to look at; `false` when it
@@ -312,19 +411,19 @@ impl Store {
         mail: receipts::UnclearMail,
         now: Instant,
     ) -> Result<bool, StoreError> {
-        alone!(self, "set a mail aside", Others, [mail], c => receipts::set_aside(c, mail, now))
+        alone!(self, "set a mail aside", |_| Wakes::Others, [mail], c => receipts::set_aside(c, mail, now))
     }
 
     /// Applies receipts that waited and can be applied now; gives up on those
     /// whose message did not appear in time. Answers for how many messages.
     pub async fn apply_receipts(&self, now: Instant) -> Result<u64, StoreError> {
-        alone!(self, "apply receipts", Others, [], c => receipts::apply_waiting(c, now))
+        alone!(self, "apply receipts", |_| Wakes::Others, [], c => receipts::apply_waiting(c, now))
     }
 
     /// Deletes reports as they came once they are old, and what belongs to no
     /// message; what they said about messages stays. Answers how many.
     pub async fn forget_reports(&self, now: Instant) -> Result<u64, StoreError> {
-        alone!(self, "forget old reports", Nobody, [], c => receipts::forget(c, now))
+        alone!(self, "forget old reports", |_| Wakes::Nobody, [], c => receipts::forget(c, now))
     }
 
     // ---- operators ----
@@ -332,7 +431,15 @@ impl Store {
     /// Places a hold; `false` when there is one already. Once answered, nothing
     /// under it is marked.
     pub async fn hold(&self, hold: operate::NewHold, now: Instant) -> Result<bool, StoreError> {
-        alone!(self, "place a hold", Others, [hold], c => operate::hold(c, hold, now))
+        alone!(self, "place a hold", |done| Wakes::others_if(*done), [hold], c => operate::hold(c, hold, now))
+    }
+
+    /// Holds everything because this database is not the one that was here
+    /// last; a hold on everything that is there already becomes this one. A
+    /// mark that it is a backup is taken off in the same commit.
+    pub async fn hold_restored(&self, why: &str, now: Instant) -> Result<(), StoreError> {
+        let why = why.to_owned();
+        alone!(self, "hold everything", |_| Wakes::Others, [why], c => operate::hold_restored(c, why, now))
     }
 
     /// Lifts a hold and wakes the orders it kept silent; `false` when there is
@@ -347,7 +454,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (scope, key, by) = (scope.to_owned(), key.to_owned(), by.to_owned());
         let why = why.map(str::to_owned);
-        alone!(self, "lift a hold", Others, [scope, key, by, why], c => {
+        alone!(self, "lift a hold", |done| Wakes::others_if(*done), [scope, key, by, why], c => {
             operate::release(c, scope, key, by, why.as_deref(), now)
         })
     }
@@ -365,7 +472,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let hash = address_hash.to_owned();
         let (reason, source) = (reason.to_owned(), source.to_owned());
-        alone!(self, "suppress an address", Others, [hash, reason, source], c => {
+        alone!(self, "suppress an address", |()| Wakes::Others, [hash, reason, source], c => {
             operate::suppress(c, hash, channel, reason, source, now)
         })
     }
@@ -374,13 +481,13 @@ impl Store {
     /// record of who did it. What was queued in sandbox mode is taken back.
     pub async fn go_live(&self, by: &str, now: Instant) -> Result<u64, StoreError> {
         let by = by.to_owned();
-        alone!(self, "go live", Others, [by], c => operate::go_live(c, by, now))
+        alone!(self, "go live", |_| Wakes::Others, [by], c => operate::go_live(c, by, now))
     }
 
     /// Puts a value beside the data (mode, digests, marks of first times).
     pub async fn put_meta(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let (name, value) = (name.to_owned(), value.to_owned());
-        alone!(self, "write a setting", Nobody, [name, value], c => {
+        alone!(self, "write a setting", |()| Wakes::Nobody, [name, value], c => {
             operate::put_meta(c, name, value)
         })
     }
@@ -396,7 +503,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (actor, verb, target) = (actor.to_owned(), verb.to_owned(), target.to_owned());
         let why = why.map(str::to_owned);
-        alone!(self, "write the audit log", Nobody, [actor, verb, target, why], c => {
+        alone!(self, "write the audit log", |()| Wakes::Nobody, [actor, verb, target, why], c => {
             operate::audit(c, actor, verb, target, why.as_deref(), now)
         })
     }

@@ -21,6 +21,12 @@ pub struct NewHold {
     pub until: Option<Instant>,
 }
 
+/// Who places holds when nobody does.
+pub const OURSELVES: &str = "backorderd";
+
+/// How the reason of such a hold begins, for whoever asks what kind it is.
+pub const RESTORED: &str = "this is not the database that was here last: ";
+
 const PUT_META: &str = "
 INSERT INTO meta (name, value) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -62,6 +68,16 @@ WHERE closed_at IS NULL";
 const HOLD: &str = "
 INSERT INTO holds (scope, key, by, why, since, until) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (scope, key) DO NOTHING";
+
+/// A hold that is there already stays, with its reason behind ours, and ends
+/// no more by itself.
+const HOLD_ALL: &str = "
+INSERT INTO holds (scope, key, by, why, since) VALUES ('global', '', $1, $2, $3)
+ON CONFLICT (scope, key) DO UPDATE SET by = excluded.by, until = NULL,
+  why = excluded.why || '; it was on hold before, by ' || holds.by || ': ' || holds.why
+WHERE holds.by <> excluded.by";
+
+const FORGET_BACKUP: &str = "DELETE FROM meta WHERE name = 'backup_made_at'";
 
 const RELEASE: &str = "DELETE FROM holds WHERE scope = $1 AND key = $2";
 
@@ -109,6 +125,8 @@ statements![
     WAKE,
     WAKE_ALL,
     HOLD,
+    HOLD_ALL,
+    FORGET_BACKUP,
     RELEASE,
     SUPPRESS,
     QUEUED_IN_SANDBOX,
@@ -181,6 +199,15 @@ pub async fn hold(c: &mut Conn<'_>, hold: &NewHold, now: Instant) -> Result<bool
     let target = format!("{}:{}", hold.scope, hold.key);
     audit(c, &hold.by, "hold", &target, Some(&hold.why), now).await?;
     Ok(true)
+}
+
+/// See [`crate::store::Store::hold_restored`].
+pub async fn hold_restored(c: &mut Conn<'_>, why: &str, now: Instant) -> Result<(), Halt> {
+    let why = &format!("{RESTORED}{why}");
+    run!(c, HOLD_ALL, OURSELVES, why, now.0)?;
+    run!(c, FORGET_BACKUP)?;
+    audit(c, OURSELVES, "hold", "global:", Some(why), now).await?;
+    Ok(())
 }
 
 /// See [`crate::store::Store::release`].

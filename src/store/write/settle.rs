@@ -1,13 +1,13 @@
-//! Settling what is open: the work of the dead, doubts, and what grew too old.
+//! Settling what is open: doubts, and what grew too old.
 //!
 //! Several processes may settle at once. Each looks, locks the orders of what it
 //! found, and changes only what is still as it was found: what another settled
 //! in between does not come back from the statement and has no consequences
 //! here.
 
-use crate::domain::ids::{MessageNo, RunNo, WorkerId};
+use crate::domain::ids::{MessageNo, RunNo};
 use crate::domain::kinds::Kind;
-use crate::domain::message::{CLAIMS_WITHOUT_OUTCOME_MAX, QUIET_PERIOD, Settlement, settle_doubt};
+use crate::domain::message::{CLAIMS_WITHOUT_OUTCOME_MAX, Settlement, settle_doubt};
 use crate::domain::statement::MessageFacts;
 use crate::domain::time::{Instant, Length};
 use crate::domain::told::Basis;
@@ -21,46 +21,6 @@ use crate::store::write::locks;
 use crate::store::write::operate::release;
 use crate::store::write::review::runs::decide_run;
 use crate::store::write::review::take_back::{take_back, wake};
-
-/// How long after its lease a message that is being sent is left to a worker
-/// who may be alive: longer than any conversation with a relay takes (waiting
-/// for the answer to the final dot is ten minutes, RFC 5321 4.5.3.2.6).
-const CONVERSATION_MAX: Length = Length::mins(15);
-
-/// `$2` and `$3`: only leases that were over by then.
-const LEFT_BEHIND: &str = "
-SELECT no FROM messages WHERE state = 'leased' AND owner <> $1
-  AND (CAST($2 AS BIGINT) IS NULL OR lease_until < $2)
-UNION ALL
-SELECT no FROM messages WHERE state = 'submitting' AND owner <> $1
-  AND (CAST($3 AS BIGINT) IS NULL OR lease_until < $3)";
-
-const SET_ASIDE: &str = "
-UPDATE messages SET state = 'failed', owner = NULL, lease_until = NULL, ended_at = $4,
-  settled_by = 'claimed repeatedly without an outcome'
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
-  AND state = 'leased' AND owner <> $2 AND (CAST($3 AS BIGINT) IS NULL OR lease_until < $3)
-  AND claims >= $5
-RETURNING no";
-
-const QUEUE_AGAIN: &str = "
-UPDATE messages SET state = 'queued', owner = NULL, lease_until = NULL
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
-  AND state = 'leased' AND owner <> $2 AND (CAST($3 AS BIGINT) IS NULL OR lease_until < $3)
-RETURNING no";
-
-const DOUBT: &str = "
-UPDATE messages SET state = 'in_doubt', owner = NULL, lease_until = NULL,
-  counted = counted + 1, doubts = doubts + 1, quiet_until = $4
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
-  AND state = 'submitting' AND owner <> $2 AND (CAST($3 AS BIGINT) IS NULL OR lease_until < $3)
-RETURNING no";
-
-const END_ATTEMPTS: &str = "
-UPDATE attempts AS a SET ended_at = $2, outcome = 'in_doubt', phase = 'dot',
-  reply = 'the sender ended before the answer'
-FROM messages m WHERE m.no = a.message_no AND a.no = m.attempts AND a.ended_at IS NULL
-  AND m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
 
 const FACTS: &str = "
 SELECT message_no, facts FROM message_private
@@ -120,11 +80,6 @@ const HELD_TOO_LONG: &str = "SELECT no FROM runs WHERE state = 'held' AND starte
 const HOLDS_OVER: &str = "SELECT scope, key FROM holds WHERE until <= $1";
 
 statements![
-    LEFT_BEHIND,
-    SET_ASIDE,
-    QUEUE_AGAIN,
-    DOUBT,
-    END_ATTEMPTS,
     FACTS,
     QUIET_OVER,
     DOUBTS,
@@ -139,52 +94,12 @@ statements![
     HOLDS_OVER,
 ];
 
-/// What a sweep found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Leases given back: nothing of these had been sent.
-    pub queued: u64,
-    /// May have gone out when their worker died.
-    pub in_doubt: u64,
-    /// Claimed again and again without any outcome: set aside.
-    pub poisoned: u64,
-}
-
-/// See [`crate::store::Store::sweep`]. On SQLite everybody else is dead, since
-/// the caller holds the delivery lock. On PostgreSQL others may be at work: only
-/// what nobody used in time is taken over. A lease that is over marks nothing,
-/// so taking it can only cost its worker a refusal; a message that was being
-/// sent is left alone for longer than sending can take.
-pub async fn sweep(c: &mut Conn<'_>, me: WorkerId, now: Instant) -> Result<Swept, Halt> {
-    let others_live = locks::are_needed(c);
-    let over = others_live.then_some(now.0);
-    let long_over = others_live.then_some(now.minus(CONVERSATION_MAX).0);
-    let left: Vec<i64> = column!(c, LEFT_BEHIND, me.0, over, long_over)?;
-    if left.is_empty() {
-        return Ok(Swept::default());
-    }
-    locks::orders(c, &[], &left).await?;
-    let left = json(&left);
-    let most = CLAIMS_WITHOUT_OUTCOME_MAX;
-    let poisoned: Vec<i64> = column!(c, SET_ASIDE, &left, me.0, over, now.0, most)?;
-    let queued: Vec<i64> = column!(c, QUEUE_AGAIN, &left, me.0, over)?;
-    let quiet_until = now.plus(QUIET_PERIOD).0;
-    let in_doubt: Vec<i64> = column!(c, DOUBT, &left, me.0, long_over, quiet_until)?;
-    land(c, &poisoned, false).await?;
-    land(c, &queued, true).await?;
-    run!(c, END_ATTEMPTS, json(&in_doubt), now.0)?;
-    tell(c, &in_doubt, Basis::Possible, now).await?;
-    let woken = [poisoned.as_slice(), &queued, &in_doubt].concat();
-    wake(c, &woken, now).await?;
-    Ok(Swept {
-        queued: queued.len() as u64,
-        in_doubt: in_doubt.len() as u64,
-        poisoned: poisoned.len() as u64,
-    })
-}
-
 /// Ends the flight of notices; `in_queue` says whether they wait again.
-async fn land(c: &mut Conn<'_>, messages: &[i64], in_queue: bool) -> Result<(), sqlx::Error> {
+pub(super) async fn land(
+    c: &mut Conn<'_>,
+    messages: &[i64],
+    in_queue: bool,
+) -> Result<(), sqlx::Error> {
     if !messages.is_empty() {
         run!(c, TOUCH_DOWN, json(&messages), in_queue)?;
     }
@@ -192,7 +107,12 @@ async fn land(c: &mut Conn<'_>, messages: &[i64], in_queue: bool) -> Result<(), 
 }
 
 /// Writes into the ledger what messages said.
-async fn tell(c: &mut Conn<'_>, messages: &[i64], basis: Basis, now: Instant) -> Result<(), Halt> {
+pub(super) async fn tell(
+    c: &mut Conn<'_>,
+    messages: &[i64],
+    basis: Basis,
+    now: Instant,
+) -> Result<(), Halt> {
     let stored: Vec<(i64, String)> = rows!(c, FACTS, json(&messages))?;
     let facts = stored
         .into_iter()

@@ -75,7 +75,10 @@ fn a_panic_while_sending_ends_the_delivery_and_leaves_a_doubt_to_settle() {
         let Ok(LockAttempt::Taken(lock)) = app.store.try_delivery_lock() else {
             panic!("nobody else sends");
         };
-        let (mut delivery, _) = Delivery::start(app, lock).await.expect("open lanes");
+        let enlisted = lives.enlist(&app).await;
+        let (mut delivery, _) = Delivery::start(app, &enlisted, lock)
+            .await
+            .expect("open lanes");
         let stop = CancellationToken::new();
         let drained = delivery.drain(None, &stop, |_| ());
         let limit = Duration::from_secs(20);

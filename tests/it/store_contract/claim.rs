@@ -287,6 +287,7 @@ async fn a_message_claimed_again_and_again_without_an_outcome_is_left_alone(stag
     queue(&stage, 1).await;
     for round in 1..=4 {
         assert_eq!(stage.claim(round, MONDAY).await.len(), 1, "{round}");
+        stage.dies(round).await;
         let swept = stage
             .store
             .sweep(worker(round + 1), at(GIVEN_UP))

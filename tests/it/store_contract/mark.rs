@@ -197,6 +197,7 @@ async fn what_grew_too_old_after_the_claim_is_not_sent(stage: Stage) {
 
 async fn a_second_try_is_a_second_attempt(stage: Stage) {
     claimed(&stage).await;
+    stage.dies(1).await;
     stage.store.sweep(worker(2), at(GIVEN_UP)).await.unwrap();
     let first = stage.submit(2, GIVEN_UP).await.remove(0);
     assert_eq!(first.epoch, 2);

@@ -413,7 +413,7 @@ async fn wishes_are_known_of_contacts_that_were_seen(stage: Stage) {
 }
 
 async fn what_an_order_leaves_out_about_its_customer_stays(stage: Stage) {
-    let phone = PhoneNumber::parse("+442079460123", None).unwrap();
+    let phone = PhoneNumber::parse("+447400120123", None).unwrap();
     let first = Row {
         phone: Some(phone.clone()),
         sms_consent: Some(true),

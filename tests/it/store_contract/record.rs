@@ -132,7 +132,7 @@ async fn a_ship_notice_tells_quantities_and_parcels(stage: Stage) {
 async fn two_channels_recorded_in_one_breath_count_one_after_the_other(mut stage: Stage) {
     stage.policy.sms.enabled = true;
     let both = |ships| Row {
-        phone: Some(PhoneNumber::parse("+442079460123", None).unwrap()),
+        phone: Some(PhoneNumber::parse("+447400120123", None).unwrap()),
         sms_consent: Some(true),
         preferred: Some(Preference::Both),
         eta: Some(eta(ships)),
@@ -164,7 +164,7 @@ async fn two_channels_recorded_in_one_breath_count_one_after_the_other(mut stage
 async fn one_doubt_beside_one_success_wakes_the_order_all_the_same(mut stage: Stage) {
     stage.policy.sms.enabled = true;
     let both = |ships| Row {
-        phone: Some(PhoneNumber::parse("+442079460123", None).unwrap()),
+        phone: Some(PhoneNumber::parse("+447400120123", None).unwrap()),
         sms_consent: Some(true),
         preferred: Some(Preference::Both),
         eta: Some(eta(ships)),

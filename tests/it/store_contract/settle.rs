@@ -1,7 +1,7 @@
 //! The work of the dead, doubts, and what grew too old.
 
 use super::props::{GIVEN_UP, MONDAY, at, deferred, doubt, email_hash, eta, teapots, worker};
-use super::stage::{BackEnd, Stage};
+use super::stage::Stage;
 use backorderd::domain::kinds::{ChannelName, Kind};
 use backorderd::domain::message::MessageState;
 use backorderd::domain::outcome::Deferral;
@@ -34,7 +34,6 @@ promises![
     an_outcome_ends_the_count_of_claims_without_one,
     a_hold_ends_when_its_time_is_over_and_wakes_its_orders,
     a_held_run_lapses_and_its_orders_are_looked_at_again,
-    where_many_deliver_nothing_is_taken_from_who_may_be_alive,
 ];
 
 async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(stage: Stage) {
@@ -63,6 +62,7 @@ async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(sta
         .await
         .unwrap();
     let mine = stage.submit(2, MONDAY).await.remove(0);
+    stage.dies(1).await;
     let swept = stage.store.sweep(worker(2), at(GIVEN_UP)).await.unwrap();
     assert_eq!((swept.queued, swept.in_doubt, swept.poisoned), (1, 1, 0));
     assert_eq!(stage.state(claimed[0].no).await, MessageState::InDoubt);
@@ -88,29 +88,6 @@ async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(sta
         stage.store.sweep(worker(2), at(GIVEN_UP)).await.unwrap(),
         Default::default()
     );
-}
-
-async fn where_many_deliver_nothing_is_taken_from_who_may_be_alive(stage: Stage) {
-    stage
-        .announce(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
-        .await;
-    stage.review(MONDAY).await;
-    let claimed = stage.claim(1, MONDAY).await;
-    assert!(stage.mark(1, &claimed[0], MONDAY).await);
-    let sweep = async |seconds| {
-        let now = at(MONDAY).plus(Length::secs(seconds));
-        let swept = stage.store.sweep(worker(2), now).await.unwrap();
-        (swept.queued, swept.in_doubt)
-    };
-    match stage.back_end() {
-        // Nobody else has the lock, so nobody else is alive.
-        BackEnd::Sqlite => assert_eq!(sweep(0).await, (1, 1)),
-        BackEnd::Postgres => {
-            assert_eq!(sweep(59).await, (0, 0), "the lease runs");
-            assert_eq!(sweep(61).await, (1, 0), "it may be in a conversation");
-            assert_eq!(sweep(61 + 15 * 60).await, (0, 1));
-        }
-    }
 }
 
 async fn a_doubt_about_what_must_arrive_is_sent_once_more(stage: Stage) {

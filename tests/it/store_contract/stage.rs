@@ -15,7 +15,8 @@ use backorderd::domain::outcome::Outcome;
 use backorderd::domain::plan::plan;
 use backorderd::domain::policy::Policy;
 use backorderd::domain::row::Row;
-use backorderd::domain::time::Instant;
+use backorderd::domain::time::{Instant, Length};
+use backorderd::domain::worker::Role;
 use backorderd::store::read::lists::MessageFilter;
 use backorderd::store::read::situations::ReadSituation;
 use backorderd::store::types::{
@@ -24,6 +25,7 @@ use backorderd::store::types::{
 };
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::mirror::MirrorInput;
+use backorderd::store::write::workers::NewWorker;
 use backorderd::store::{Place, Store};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -37,7 +39,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// The engines the contract is held against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackEnd {
     Sqlite,
     Postgres,
@@ -112,6 +114,11 @@ enum Raw {
     Postgres(PgConnection),
 }
 
+/// Who works on every stage.
+const WORKERS: std::ops::RangeInclusive<u128> = 1..=9;
+/// Longer than a case takes on a slow machine.
+const ALIVE: Length = Length::hours(1);
+
 /// See [`Stage::standstill`].
 pub struct Standstill(Raw);
 
@@ -142,13 +149,53 @@ impl Stage {
             .ensure_shop("shop", "The Shop", "Europe/London")
             .await
             .expect("a shop");
-        Stage {
+        let stage = Stage {
             ground,
             store,
             shop,
             mode: Mode::Live,
             policy: Policy::default(),
             uids: AtomicU64::new(1),
+        };
+        for by in WORKERS {
+            stage.enlist(by).await;
+        }
+        stage
+    }
+
+    /// Makes a worker known, alive for longer than a case takes.
+    pub async fn enlist(&self, by: u128) {
+        let worker = NewWorker {
+            id: worker(by),
+            name: None,
+            host: "mill".to_owned(),
+            pid: u32::try_from(by).expect("a small number"),
+            version: "1.0.0".to_owned(),
+            role: Role::All,
+            alive: ALIVE,
+        };
+        let enlisted = self.store.enlist(worker, at(MONDAY)).await;
+        enlisted.expect("an enlisted worker");
+    }
+
+    /// A worker falls silent for longer than it promised.
+    pub async fn dies(&self, by: u128) {
+        const SILENT: &str = "UPDATE workers SET heartbeat_at = heartbeat_at - $2 WHERE id = $1";
+        let (id, silent) = (worker(by).0, ALIVE.0 + 1);
+        let died = match self.raw().await {
+            Raw::Sqlite(mut raw) => {
+                let silent = sqlx::query(SILENT).bind(id).bind(silent);
+                silent.execute(&mut raw).await.map(|d| d.rows_affected())
+            }
+            Raw::Postgres(mut raw) => {
+                let silent = sqlx::query(SILENT).bind(id).bind(silent);
+                silent.execute(&mut raw).await.map(|d| d.rows_affected())
+            }
+        };
+        let died = died.expect("an answer");
+        // With a file everybody else is forgotten with the first sweep.
+        if let BackEnd::Postgres = self.back_end() {
+            assert_eq!(died, 1, "no worker {by}");
         }
     }
 
@@ -156,6 +203,14 @@ impl Stage {
         match &*self.ground {
             Ground::Sqlite(_) => BackEnd::Sqlite,
             Ground::Postgres { .. } => BackEnd::Postgres,
+        }
+    }
+
+    /// The database on a server, where it is on one.
+    pub fn database(&self) -> Option<&Database> {
+        match &*self.ground {
+            Ground::Sqlite(_) => None,
+            Ground::Postgres { fresh, .. } => Some(fresh),
         }
     }
 
@@ -410,6 +465,8 @@ impl Stage {
                 })
                 .collect(),
             held: false,
+            brake: None,
+            planner: None,
         }
     }
 

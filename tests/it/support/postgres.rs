@@ -23,7 +23,7 @@ const TEMPLATE_LOCK: i64 = 0x0b0e;
 /// There is none.
 #[expect(
     clippy::disallowed_methods,
-    reason = "scripts/test hands the server over in the environment"
+    reason = "the place of the servers is the runner's business"
 )]
 pub fn address() -> String {
     std::env::var(ADDRESS).unwrap_or_else(|_| {
@@ -99,6 +99,10 @@ impl Database {
     /// An address at which no database is.
     pub fn url_of_none(&self) -> String {
         address_of(&format!("{}_none", self.name))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub async fn connect(&self) -> PgConnection {

@@ -125,7 +125,7 @@ fn after_dot(acts: Vec<Act>) -> Vec<Act> {
 
 #[tokio::test]
 async fn at_the_door() {
-    let slow_banner = vec![vec![Act::Wait(SLOW)], pipelined(taken())].concat();
+    let slow_banner = [vec![Act::Wait(SLOW)], pipelined(taken())].concat();
     check(vec![
         row("greets late", slow_banner, "accepted")
             .with_patience()

@@ -13,7 +13,7 @@ use crate::domain::message::{CLAIMS_TOGETHER_MAX, CLAIMS_WITHOUT_OUTCOME_MAX};
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, sql, statements};
+use crate::store::conn::{Conn, server_now, sql, statements};
 use crate::store::statement::{Halt, column, rows, run, value};
 use crate::store::types::{Claimed, StoreError};
 use crate::store::write::locks;
@@ -70,11 +70,28 @@ ORDER BY m.due_at, m.no LIMIT $6",
 const PICK: &str = pick!("");
 const PICK_AMONG_OTHERS: &str = pick!(" FOR UPDATE OF m SKIP LOCKED");
 
-const LEASE: &str = "
+macro_rules! lease {
+    ($($fence:tt)*) => {
+        concat!(
+            "
 UPDATE messages SET state = 'leased', owner = $2, epoch = epoch + 1, claims = claims + 1,
   lease_until = $3
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'
-RETURNING no";
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'",
+            $($fence)*
+            "
+RETURNING no"
+        )
+    };
+}
+
+const LEASE: &str = lease!();
+/// Only who is alive in the eyes of the others: they would take it away again.
+const LEASE_ALIVE: &str = lease!(
+    "
+  AND EXISTS (SELECT 1 FROM workers w WHERE w.id = $2 AND w.heartbeat_at + w.alive_ms > ",
+    server_now!(),
+    ")",
+);
 
 const READ_CLAIMED: &str = "
 SELECT m.no, m.uid, m.epoch, m.channel, m.kind, m.mode, m.run_no, m.counted, m.doubts,
@@ -102,7 +119,7 @@ SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1)
 
 statements![
     PICK | PICK_AMONG_OTHERS,
-    LEASE,
+    LEASE | LEASE_ALIVE,
     READ_CLAIMED,
     READ_THREADS,
     HAS_ANY
@@ -151,7 +168,8 @@ async fn take(
     if picked.is_empty() {
         return Ok(picked);
     }
-    column!(c, LEASE, json(&picked), ask.by.0, ask.lease_until.0)
+    let lease = sql(c, LEASE, LEASE_ALIVE);
+    column!(c, lease, json(&picked), ask.by.0, ask.lease_until.0)
 }
 
 /// See [`crate::store::Store::claim`].

@@ -5,13 +5,16 @@ use crate::domain::ids::WorkerId;
 use crate::domain::statement::hex;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, statements};
+use crate::store::conn::{Conn, server_now, sql, statements};
 use crate::store::statement::{column, run};
 use crate::store::types::Mark;
 use serde::Serialize;
 use std::collections::HashSet;
 
-const MARK: &str = "
+macro_rules! mark {
+    ($($fence:tt)*) => {
+        concat!(
+            "
 UPDATE messages AS m SET state = 'submitting', attempts = m.attempts + 1,
   template_version = j.template, content_hash = j.content
 FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
@@ -28,8 +31,25 @@ WHERE m.no = j.message_no AND m.state = 'leased' AND m.epoch = j.epoch AND m.own
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN held_orders v ON v.order_id = n.order_id
     WHERE n.message_no = m.no)
   AND NOT EXISTS (SELECT 1 FROM suppressions s
-    WHERE s.address_hash = m.address_hash AND s.channel = m.channel)
-RETURNING no";
+    WHERE s.address_hash = m.address_hash AND s.channel = m.channel)",
+            $($fence)*
+            "
+RETURNING no"
+        )
+    };
+}
+
+const MARK: &str = mark!();
+/// A worker that was stopped for too long has lost what it held to others, who
+/// may be sending it. Its own clock cannot tell it so in time; the server's can,
+/// at the moment of the statement. `lease_until` is by the worker's own clock,
+/// a second guard.
+const MARK_ALIVE: &str = mark!(
+    "
+  AND EXISTS (SELECT 1 FROM workers w WHERE w.id = j.worker AND w.heartbeat_at + w.alive_ms > ",
+    server_now!(),
+    ")",
+);
 
 const BEGIN_ATTEMPTS: &str = "
 INSERT INTO attempts (message_no, no, worker, epoch, relay, message_id_header, began_at)
@@ -38,7 +58,7 @@ SELECT m.no, m.attempts, m.owner, m.epoch, j.value ->> 'relay', j.value ->> 'hea
 FROM json_each($1) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
 WHERE true";
 
-statements![MARK, BEGIN_ATTEMPTS];
+statements![MARK | MARK_ALIVE, BEGIN_ATTEMPTS];
 
 #[derive(Serialize)]
 struct MarkRow<'a> {
@@ -86,7 +106,8 @@ async fn mark_round(
             content: &mark.content_hash,
         })
         .collect();
-    let passed: Vec<i64> = column!(c, MARK, json(&rows))?;
+    let text = sql(c, MARK, MARK_ALIVE);
+    let passed: Vec<i64> = column!(c, text, json(&rows))?;
     let passed: HashSet<i64> = passed.into_iter().collect();
     rows.retain(|row| passed.contains(&row.no));
     if !rows.is_empty() {

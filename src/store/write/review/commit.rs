@@ -8,6 +8,8 @@
 //! before anything is looked at, so between the look and the write nobody can
 //! take a key, a place in the queue or a message of theirs.
 
+use super::brake::{self, Basket};
+use super::planning;
 use super::take_back::{take_back, wake};
 use crate::domain::ids::MessageNo;
 use crate::domain::notice_key::Mode;
@@ -16,7 +18,7 @@ use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::statement::{Halt, column, rows, run};
-use crate::store::types::{PlannedOrder, Review, ReviewWritten, StoreError};
+use crate::store::types::{OutgoingMessage, PlannedOrder, Review, ReviewWritten, StoreError};
 use crate::store::write::locks;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -201,6 +203,11 @@ pub async fn commit(
         review,
         current: current(c, review).await?,
     };
+    if let Some(planner) = review.planner.filter(|_| locks::are_needed(c)) {
+        let orders = review.orders.iter().map(|o| &o.order);
+        let held = planning::give_up(c, planner, orders).await?;
+        fresh.current.retain(|order| held.contains(order));
+    }
     leave_entangled(&mut fresh, &taken, &shared);
     let is_stale = |o: &&PlannedOrder| !fresh.current.contains(&o.order.0);
     let mut out = ReviewWritten {
@@ -218,8 +225,11 @@ pub async fn commit(
     wake(c, &superseded, now).await?;
     take_back(c, &superseded, "superseded", "newer facts", now).await?;
     keep(c, &fresh).await?;
-    insert_messages(c, &fresh, &taken, now, &mut out).await?;
-    look_again(c, &fresh, now).await?;
+    let outgoing = outgoing(&fresh, &taken, &mut out);
+    let basket = brake::basket(c, review, outgoing.len()).await?;
+    out.held = basket.held && !outgoing.is_empty();
+    insert_messages(c, &fresh, &outgoing, basket, now, &mut out).await?;
+    look_again(c, &fresh, basket, now).await?;
     Ok(out)
 }
 
@@ -327,19 +337,14 @@ async fn keep(c: &mut Conn<'_>, fresh: &Fresh<'_>) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn insert_messages(
-    c: &mut Conn<'_>,
-    fresh: &Fresh<'_>,
+/// The messages that may be written.
+fn outgoing<'a>(
+    fresh: &Fresh<'a>,
     taken: &HashSet<String>,
-    now: Instant,
     out: &mut ReviewWritten,
-) -> Result<(), Halt> {
-    let review = fresh.review;
-    if review.messages.is_empty() {
-        return Ok(());
-    }
+) -> Vec<&'a OutgoingMessage> {
     let mut outgoing = Vec::new();
-    for message in &review.messages {
+    for message in &fresh.review.messages {
         let notices = &message.planned.notices;
         if notices.iter().any(|n| !fresh.current.contains(&n.order.0)) {
             continue;
@@ -349,6 +354,21 @@ async fn insert_messages(
             continue;
         }
         outgoing.push(message);
+    }
+    outgoing
+}
+
+async fn insert_messages(
+    c: &mut Conn<'_>,
+    fresh: &Fresh<'_>,
+    outgoing: &[&OutgoingMessage],
+    basket: Basket,
+    now: Instant,
+    out: &mut ReviewWritten,
+) -> Result<(), Halt> {
+    let review = fresh.review;
+    if outgoing.is_empty() {
+        return Ok(());
     }
     let rows: Vec<MessageRow<'_>> = outgoing
         .iter()
@@ -368,8 +388,8 @@ async fn insert_messages(
         INSERT_MESSAGES,
         json(&rows),
         mode.as_str(),
-        review.run.0,
-        review.held,
+        basket.run.0,
+        basket.held,
         now.0,
     )?;
     let numbers: HashMap<Uuid, i64> = numbers.into_iter().map(|(no, uid)| (uid, no)).collect();
@@ -401,12 +421,11 @@ async fn insert_messages(
     }
     run!(c, INSERT_PRIVATE, json(&private))?;
     run!(c, INSERT_NOTICES, json(&notices), mode.as_str())?;
-    let holds_run = review.held && !out.messages.is_empty();
-    let state = if holds_run { "held" } else { "planned" };
+    let state = if basket.held { "held" } else { "planned" };
     run!(
         c,
         COUNT_MESSAGES,
-        review.run.0,
+        basket.run.0,
         out.messages.len() as i64,
         state
     )?;
@@ -415,7 +434,12 @@ async fn insert_messages(
 
 /// Writes when each order is looked at again, and its verdicts where they
 /// differ from the last ones.
-async fn look_again(c: &mut Conn<'_>, fresh: &Fresh<'_>, now: Instant) -> Result<(), sqlx::Error> {
+async fn look_again(
+    c: &mut Conn<'_>,
+    fresh: &Fresh<'_>,
+    basket: Basket,
+    now: Instant,
+) -> Result<(), sqlx::Error> {
     let spoke: HashSet<_> = fresh
         .review
         .messages
@@ -453,13 +477,7 @@ async fn look_again(c: &mut Conn<'_>, fresh: &Fresh<'_>, now: Instant) -> Result
         })
         .collect();
     if !verdicts.is_empty() {
-        run!(
-            c,
-            INSERT_VERDICTS,
-            json(&verdicts),
-            fresh.review.run.0,
-            now.0
-        )?;
+        run!(c, INSERT_VERDICTS, json(&verdicts), basket.run.0, now.0)?;
     }
     run!(c, NEXT_LOOK, &document, now.0)?;
     Ok(())

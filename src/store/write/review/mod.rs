@@ -1,5 +1,7 @@
 //! Deciding, written down: runs, plans, ticks.
 
+mod brake;
 pub mod commit;
+pub mod planning;
 pub mod runs;
 pub mod take_back;

@@ -1,4 +1,4 @@
-//! Runs from their beginning to a person's decision, and the ticks of jobs.
+//! Runs from their beginning to a person's decision.
 
 use super::take_back::{take_back, wake, withdraw};
 use crate::domain::ids::RunNo;
@@ -8,6 +8,7 @@ use crate::store::statement::{Halt, column, run, value};
 use crate::store::types::{NewRun, RunState};
 use crate::store::write::locks;
 use crate::store::write::operate::audit;
+use crate::store::write::ticks::store_tick;
 
 const BEGIN_RUN: &str = "
 INSERT INTO runs (job, due, mode, state, started_at, by)
@@ -19,12 +20,6 @@ const COUNT_ORDERS: &str = "UPDATE runs SET orders = $2, quiet = $3 WHERE no = $
 const FORGET_UNEVENTFUL: &str = "
 DELETE FROM runs WHERE no = $1 AND messages = 0 AND job <> 'manual'
   AND NOT EXISTS (SELECT 1 FROM verdicts WHERE run_no = $1)";
-
-/// Compare and advance: one winner, whoever asks.
-const STORE_TICK: &str = "
-INSERT INTO job_ticks (job, last_due) VALUES ($1, $2)
-ON CONFLICT (job) DO UPDATE SET last_due = excluded.last_due
-WHERE excluded.last_due > job_ticks.last_due";
 
 const HELD_MESSAGES: &str = "
 SELECT no FROM messages WHERE run_no = $1 AND state = 'queued' AND held = TRUE";
@@ -41,7 +36,6 @@ statements![
     BEGIN_RUN,
     COUNT_ORDERS,
     FORGET_UNEVENTFUL,
-    STORE_TICK,
     HELD_MESSAGES,
     DECIDE,
     LET_GO,
@@ -75,11 +69,6 @@ pub async fn end_run(
         store_tick(c, job, *due).await?;
     }
     Ok(())
-}
-
-/// See [`crate::store::Store::store_tick`].
-pub async fn store_tick(c: &mut Conn<'_>, job: &str, due: Instant) -> Result<bool, Halt> {
-    Ok(run!(c, STORE_TICK, job, due.0)? == 1)
 }
 
 /// See [`crate::store::Store::decide_run`].

@@ -1,0 +1,57 @@
+//! The loop that receives: takes in mails that came back, and applies receipts
+//! that came before our own record of what they are about.
+//!
+//! It runs beside planning; several daemons may share one Maildir, because a
+//! mail that is taken twice counts once.
+
+use super::{LOOK_EVERY, RETRY_AFTER, wait};
+use crate::app::maildir::Maildir;
+use crate::app::{App, AppError};
+use crate::domain::verp::VerpKey;
+use tokio_util::sync::CancellationToken;
+
+/// Receives until `stop`.
+///
+/// # Errors
+/// The database is unusable.
+pub(super) async fn receipt_loop(app: App, stop: CancellationToken) -> Result<(), AppError> {
+    let key = app.viewer.key.verp_key();
+    let mut maildir = app.settings().bounce_maildir.clone().map(Maildir::at);
+    while !wait(LOOK_EVERY, &stop).await {
+        match receive(&app, maildir.as_mut(), &key).await {
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::error!("what came back cannot be taken in, and stays there: {error}");
+                if wait(RETRY_AFTER, &stop).await {
+                    break;
+                }
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn receive(app: &App, maildir: Option<&mut Maildir>, key: &VerpKey) -> Result<(), AppError> {
+    if app.viewer.read.receipts_wait().await? {
+        let messages = app.store.apply_receipts(app.now()).await?;
+        if messages > 0 {
+            tracing::info!(messages, "applied reports that had waited");
+        }
+    }
+    let Some(maildir) = maildir else {
+        return Ok(());
+    };
+    let look = maildir.look(&app.store, key, app.now()).await?;
+    if look.taken > 0 {
+        tracing::info!(
+            mails = look.taken,
+            unclear = look.set_aside,
+            "took in what came back"
+        );
+    }
+    for trouble in look.troubles {
+        tracing::warn!("a mail that came back cannot be read: {trouble}");
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Connections that break: nothing is lost, nothing happens twice, and nobody
+//! who called hears of it. Only a server has connections to lose.
+
+use super::props::{MONDAY, accepted, at, mark_of, teapots, worker};
+use super::stage::{BackEnd, Stage};
+use crate::support::cut::{Cut, Wire};
+use backorderd::domain::message::MessageState;
+use backorderd::store::{Place, ReadStore, Store, StoreError};
+use sqlx::Executor;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::JoinSet;
+
+promises![
+    a_connection_lost_between_verbs_is_replaced,
+    a_commit_is_counted_once_wherever_it_was_cut_off,
+    a_mark_and_a_record_are_counted_once_wherever_they_were_cut_off,
+    verbs_that_are_cut_off_again_and_again_happen_once_each,
+    a_verb_that_the_engine_breaks_a_deadlock_with_runs_again,
+    a_server_that_may_forget_is_refused_with_the_reason,
+];
+
+const ALL_OTHERS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+async fn a_connection_lost_between_verbs_is_replaced(stage: Stage) {
+    if stage.back_end() == BackEnd::Sqlite {
+        return;
+    }
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let mut watch = stage.store.read().watch().await.unwrap();
+    let message = stage.claim(1, MONDAY).await.remove(0);
+    assert!(stage.number(ALL_OTHERS).await > 3);
+    assert!(stage.mark(1, &message, MONDAY).await);
+    stage.number(ALL_OTHERS).await;
+    assert!(stage.record(1, &message, accepted(), MONDAY).await);
+    stage.number(ALL_OTHERS).await;
+    assert_eq!(stage.state(message.no).await, MessageState::Sent);
+    assert_eq!(stage.told("1042").await.len(), 1);
+    assert!(watch.has_news().await.unwrap());
+}
+
+/// A store whose connections lead through a wire.
+async fn wired(stage: &Stage) -> Option<(Wire, Store)> {
+    let database = stage.database()?;
+    let wire = Wire::to(&database.url());
+    let place = Place::parse(&wire.url(database.name())).expect("an address");
+    let store = Store::open(&place).await.expect("a store");
+    Some((wire, store))
+}
+
+async fn a_commit_is_counted_once_wherever_it_was_cut_off(stage: Stage) {
+    let Some((wire, store)) = wired(&stage).await else {
+        return;
+    };
+    for (nth, cut) in [Cut::Before, Cut::After]
+        .into_iter()
+        .cycle()
+        .take(6)
+        .enumerate()
+    {
+        wire.cut(cut, 1);
+        store
+            .audit("anna", "tried", &nth.to_string(), None, at(MONDAY))
+            .await
+            .unwrap();
+        assert_eq!(wire.left(), 0, "{cut:?} was not cut");
+    }
+    assert_eq!(stage.number("SELECT count(*) FROM audit").await, 6);
+    assert_eq!(
+        stage
+            .number("SELECT count(DISTINCT target) FROM audit")
+            .await,
+        6
+    );
+}
+
+async fn a_mark_and_a_record_are_counted_once_wherever_they_were_cut_off(stage: Stage) {
+    let Some((wire, store)) = wired(&stage).await else {
+        return;
+    };
+    for (i, cut) in [Cut::Before, Cut::After].into_iter().enumerate() {
+        let number = format!("{}", 1000 + i);
+        stage
+            .announce(&[teapots(&format!("L{i}"), &number)], MONDAY)
+            .await;
+        stage.review(MONDAY).await;
+        let message = stage.claim(1, MONDAY).await.remove(0);
+        wire.cut(cut, 1);
+        let mark = store.mark(worker(1), mark_of(&message), at(MONDAY)).await;
+        assert!(mark.unwrap(), "{cut:?}");
+        wire.cut(cut, 1);
+        let report = stage.report(&message, accepted(), at(MONDAY));
+        let record = store.record(worker(1), report, at(MONDAY)).await;
+        assert!(record.unwrap(), "{cut:?}");
+        assert_eq!(wire.left(), 0, "{cut:?} was not cut");
+        assert_eq!(stage.state(message.no).await, MessageState::Sent);
+        assert_eq!(stage.message(message.no).await.attempts, 1);
+        assert_eq!(stage.told(&number).await.len(), 1);
+    }
+}
+
+async fn verbs_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
+    if stage.back_end() == BackEnd::Sqlite {
+        return;
+    }
+    let stage = Arc::new(stage);
+    let over = Arc::new(AtomicBool::new(false));
+    let mut working = JoinSet::new();
+    for who in 0..4 {
+        let store = stage.another_store().await;
+        working.spawn(async move {
+            for n in 0..25 {
+                let target = format!("{who}/{n}");
+                let done = store
+                    .audit("anna", "tried", &target, None, at(MONDAY))
+                    .await;
+                done.unwrap();
+            }
+        });
+    }
+    let (killing, ended) = (stage.clone(), over.clone());
+    let killer = tokio::spawn(async move {
+        let mut n_killed = 0;
+        while !ended.load(Ordering::Relaxed) {
+            n_killed += killing.number(ALL_OTHERS).await;
+        }
+        n_killed
+    });
+    while let Some(done) = working.join_next().await {
+        done.unwrap();
+    }
+    over.store(true, Ordering::Relaxed);
+    assert!(killer.await.unwrap() > 10, "nothing was cut off");
+    assert_eq!(stage.number("SELECT count(*) FROM audit").await, 100);
+    assert_eq!(
+        stage
+            .number("SELECT count(DISTINCT target) FROM audit")
+            .await,
+        100
+    );
+}
+
+async fn a_verb_that_the_engine_breaks_a_deadlock_with_runs_again(stage: Stage) {
+    let Some(database) = stage.database() else {
+        return;
+    };
+    stage
+        .announce(&[teapots("L1", "1001"), teapots("L2", "1002")], MONDAY)
+        .await;
+    let mut other = database.connect().await;
+    // Only the verb looks for deadlocks in time, so it is the one to give in.
+    for words in [
+        "SET deadlock_timeout = '60s'",
+        "BEGIN",
+        "UPDATE orders SET view_url = 'x' WHERE number = '1002'",
+    ] {
+        other.execute(words).await.unwrap();
+    }
+    let store = stage.store.clone();
+    let waking = tokio::spawn(async move { store.wake_all(at(MONDAY)).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while stage.number(waits).await == 0 {}
+    other
+        .execute("UPDATE orders SET view_url = 'x' WHERE number = '1001'")
+        .await
+        .unwrap();
+    other.execute("COMMIT").await.unwrap();
+    assert_eq!(waking.await.unwrap().unwrap(), 2);
+    assert_eq!(
+        stage
+            .number(
+                "SELECT count(*) FROM orders WHERE view_url = 'x' AND next_review_at IS NOT NULL"
+            )
+            .await,
+        2
+    );
+}
+
+async fn a_server_that_may_forget_is_refused_with_the_reason(stage: Stage) {
+    let Some(database) = stage.database() else {
+        return;
+    };
+    let mut admin = database.connect().await;
+    admin
+        .execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$")
+        .await
+        .unwrap();
+    let refused = Store::open(&stage.place()).await.err();
+    let Some(error @ StoreError::Unfit { .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(
+        error.to_string().contains("synchronous_commit is off"),
+        "{error}"
+    );
+    // Looking does not depend on it.
+    ReadStore::open(&stage.place()).await.unwrap();
+}

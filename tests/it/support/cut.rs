@@ -1,0 +1,148 @@
+//! A wire to the PostgreSQL server that is cut at a commit: before the server
+//! hears of it, or after it did and before the answer came back.
+
+use sqlx::postgres::PgConnectOptions;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+
+/// Where the next commits are cut off.
+#[derive(Clone, Copy, Debug)]
+pub enum Cut {
+    /// The server never hears of it.
+    Before,
+    /// The server commits; nobody is told.
+    After,
+}
+
+/// Commits still to be cut, by where.
+#[derive(Default)]
+struct Orders {
+    before: AtomicUsize,
+    after: AtomicUsize,
+}
+
+impl Orders {
+    fn take(&self, text: &[u8]) -> Option<Cut> {
+        if !text.windows(6).any(|word| word == b"COMMIT") {
+            return None;
+        }
+        let one = |n: &AtomicUsize| {
+            n.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
+                .is_ok()
+        };
+        if one(&self.before) {
+            Some(Cut::Before)
+        } else {
+            one(&self.after).then_some(Cut::After)
+        }
+    }
+}
+
+/// Listens on a socket of its own until it is dropped.
+pub struct Wire {
+    folder: tempfile::TempDir,
+    orders: Arc<Orders>,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+impl Wire {
+    /// A wire to the server of this address.
+    pub fn to(url: &str) -> Wire {
+        let server = PgConnectOptions::from_str(url).expect("an address");
+        let folder = tempfile::tempdir().expect("a directory");
+        let listener = UnixListener::bind(socket(folder.path())).expect("a socket");
+        let orders = Arc::new(Orders::default());
+        let shared = orders.clone();
+        let listening = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(join(client, server.clone(), shared.clone()));
+            }
+        });
+        Wire {
+            folder,
+            orders,
+            listening,
+        }
+    }
+
+    /// The database of that name, through the wire.
+    pub fn url(&self, database: &str) -> String {
+        let folder = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://backorderd@{folder}/{database}")
+    }
+
+    /// Cuts the next `n` commits, whoever's they are.
+    pub fn cut(&self, place: Cut, n: usize) {
+        let orders = match place {
+            Cut::Before => &self.orders.before,
+            Cut::After => &self.orders.after,
+        };
+        orders.fetch_add(n, Ordering::SeqCst);
+    }
+
+    /// Commits that were to be cut and have not come.
+    pub fn left(&self) -> usize {
+        self.orders.before.load(Ordering::SeqCst) + self.orders.after.load(Ordering::SeqCst)
+    }
+}
+
+fn socket(folder: &Path) -> PathBuf {
+    folder.join(".s.PGSQL.5432")
+}
+
+async fn join(client: UnixStream, server: PgConnectOptions, orders: Arc<Orders>) {
+    match server.get_socket() {
+        Some(folder) => {
+            let path = folder.join(format!(".s.PGSQL.{}", server.get_port()));
+            if let Ok(stream) = UnixStream::connect(path).await {
+                carry(client, stream, &orders).await;
+            }
+        }
+        None => {
+            let address = (server.get_host(), server.get_port());
+            if let Ok(stream) = TcpStream::connect(address).await {
+                carry(client, stream, &orders).await;
+            }
+        }
+    }
+}
+
+/// Carries both ways until one end is closed, or until it is cut.
+async fn carry(client: UnixStream, server: impl AsyncRead + AsyncWrite, orders: &Orders) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = tokio::io::split(server);
+    let (mut words, mut answers) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    // The server's answer says that it is done, and goes nowhere.
+    let mut is_mute = false;
+    loop {
+        tokio::select! {
+            read = from_client.read(&mut words) => {
+                let Ok(n @ 1..) = read else { return };
+                match orders.take(&words[..n]) {
+                    Some(Cut::Before) => return,
+                    Some(Cut::After) => is_mute = true,
+                    None => {}
+                }
+                if to_server.write_all(&words[..n]).await.is_err() {
+                    return;
+                }
+            }
+            read = from_server.read(&mut answers) => {
+                let Ok(n @ 1..) = read else { return };
+                if is_mute || to_client.write_all(&answers[..n]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
