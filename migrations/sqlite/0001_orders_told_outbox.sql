@@ -327,6 +327,7 @@ CREATE TABLE receipts (
 CREATE INDEX receipts_by_message ON receipts (message_no);
 CREATE INDEX receipts_waiting ON receipts (id) WHERE waits = TRUE;
 CREATE INDEX receipts_by_time ON receipts (at);
+CREATE INDEX receipts_vague ON receipts (at) WHERE kind = 'failed_vague';
 
 -- Reports as they came: customers' addresses and words are in them.
 CREATE TABLE receipt_private (

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_status_leads() {
-        use Refusal::{Content, Hard, Policy, Soft};
+        use Refusal::{Content, Hard, HardAfterTwoDays, Policy, Soft};
         check(&[
             ("5.1.1", "smtp; 550 5.1.1 no such user", Hard),
             ("5.1.1", "", Hard),
@@ -168,7 +168,7 @@ mod tests {
                 Hard,
             ),
             ("5.2.2", "smtp; 552 5.2.2 over quota", Soft),
-            ("5.2.1", "smtp; 550 5.2.1 disabled", Soft),
+            ("5.2.1", "smtp; 550 5.2.1 disabled", HardAfterTwoDays),
             ("4.4.7", "smtp; 550 4.4.7 QUEUE.Expired", Soft),
             ("4.4.1", "", Soft),
             ("4.7.1", "smtp; 451 4.7.1 greylisted", Soft),
@@ -178,16 +178,20 @@ mod tests {
             ("5.7.26", "smtp; 550-5.7.26 unauthenticated", Policy),
             ("5.3.4", "smtp; 552 5.3.4 too big", Content),
             ("5.6.7", "smtp; 553 5.6.7 needs SMTPUTF8", Content),
-            ("5.4.4", "X-Postfix; Host or domain name not found", Soft),
+            (
+                "5.4.4",
+                "X-Postfix; Host or domain name not found",
+                HardAfterTwoDays,
+            ),
         ]);
     }
 
     #[test]
     fn a_vague_status_leaves_it_to_the_diagnostic() {
-        use Refusal::{Hard, Policy, Soft};
+        use Refusal::{Hard, HardAfterTwoDays, Policy, Soft};
         check(&[
             ("5.0.0", "smtp; 550 5.1.1 no such user", Hard),
-            ("5.0.0", "smtp; 550 No such user here", Soft),
+            ("5.0.0", "smtp; 550 No such user here", HardAfterTwoDays),
             ("", "smtp; 550-5.1.1 gone 550 5.1.1 gone", Hard),
             ("", "smtp; 554 rejected", Policy),
             ("", "smtp; 451 try again", Soft),

@@ -1,5 +1,6 @@
 //! The whole program against real peers: what a shop lives through.
 
+mod bounces;
 mod bugs;
 mod doors;
 mod doubt;

@@ -14,9 +14,10 @@ use crate::domain::ids::{MessageNo, MessageUid};
 use crate::domain::kinds::ChannelName;
 use crate::domain::message::MessageState;
 use crate::domain::notice_key::Mode;
+use crate::domain::outcome::Refusal;
 use crate::domain::receipt::{
     Consequences, PARKED_FOR, RAW_KEPT_FOR, Receipt, ReceiptKind, Stop, Subject, ToldEffect,
-    consequences,
+    are_vague_on_two_days, consequences,
 };
 use crate::domain::statement::MessageFacts;
 use crate::domain::time::Instant;
@@ -26,6 +27,7 @@ use crate::store::conn::{Conn, statements};
 use crate::store::statement::{Halt, column, maybe, maybe_row, rows, run, value};
 use crate::store::types::StoreError;
 use crate::store::write::locks;
+use chrono::NaiveDate;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -121,6 +123,12 @@ SELECT channel, state, doubts, mode, address_hash FROM messages WHERE no = $1";
 const KINDS: &str = "
 SELECT kind, source FROM receipts WHERE message_no = $1 AND kind <> 'unclear' ORDER BY id";
 
+/// Vague failures of mail to the same address.
+const VAGUE: &str = "
+SELECT r.at FROM receipts r JOIN messages m ON m.no = r.message_no
+WHERE r.kind = 'failed_vague' AND m.address_hash = $1 AND m.channel = $2 AND m.mode = 'live'
+ORDER BY r.at DESC LIMIT 50";
+
 const APPLIED: &str = "
 UPDATE receipts SET waits = FALSE WHERE message_no = $1 AND waits = TRUE";
 
@@ -206,6 +214,7 @@ statements![
     GIVE_UP,
     SUBJECT,
     KINDS,
+    VAGUE,
     APPLIED,
     SET_STATE,
     SAID_SINCE,
@@ -403,10 +412,8 @@ async fn apply(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<Taken, Halt> {
         ToldEffect::Retract => retract(c, no, now).await?,
     }
     // A sandbox message went to the sandbox: its customer's address is fine.
-    if let (Some(stop), Some(Mode::Live)) = (follows.suppress, Mode::parse(&row.mode)) {
-        let source = source_of(&receipts, stop);
-        let (hash, reason) = (&row.address_hash, stop.as_str());
-        suppress(c, hash, subject.channel, reason, source, now).await?;
+    if Mode::parse(&row.mode) == Some(Mode::Live) {
+        stop_address(c, &row, subject.channel, &receipts, follows.suppress, now).await?;
     }
     if changes || follows.told != ToldEffect::Nothing {
         wake(c, &[no], now).await?;
@@ -415,12 +422,39 @@ async fn apply(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<Taken, Halt> {
     Ok(Taken::Applied(MessageNo(no), follows.state))
 }
 
-/// Who brought the receipt that stops the address.
-fn source_of(receipts: &[(ReceiptKind, String)], stop: Stop) -> &str {
-    receipts
-        .iter()
-        .find(|(kind, _)| kind.stops() == Some(stop))
-        .map_or("receipt", |(_, source)| source)
+/// Puts the address on the do-not-write list if the receipts of the message
+/// say so, or if a vague one is the second of its kind.
+async fn stop_address(
+    c: &mut Conn<'_>,
+    row: &SubjectRow,
+    channel: ChannelName,
+    receipts: &[(ReceiptKind, String)],
+    stop: Option<Stop>,
+    now: Instant,
+) -> Result<(), Halt> {
+    let vague = ReceiptKind::Failed(Refusal::HardAfterTwoDays);
+    let of = |wanted: &dyn Fn(ReceiptKind) -> bool| {
+        let mut found = receipts.iter().filter(|(kind, _)| wanted(*kind));
+        found.next().map(|(_, source)| source.as_str())
+    };
+    let (stop, source) = match (stop, of(&|kind| kind == vague)) {
+        (Some(stop), _) => (stop, of(&|kind| kind.stops() == Some(stop))),
+        (None, Some(source)) => {
+            let hash = &row.address_hash;
+            let at: Vec<i64> = column!(c, VAGUE, hash, channel.as_str())?;
+            let days: Vec<NaiveDate> = at
+                .into_iter()
+                .map(|at| Instant(at).day_in(chrono_tz::UTC))
+                .collect();
+            if !are_vague_on_two_days(&days) {
+                return Ok(());
+            }
+            (Stop::Dead, Some(source))
+        }
+        (None, None) => return Ok(()),
+    };
+    let (hash, source) = (&row.address_hash, source.unwrap_or("receipt"));
+    suppress(c, hash, channel, stop.as_str(), source, now).await
 }
 
 async fn change_state(

@@ -55,6 +55,7 @@ promises![
     a_gateway_names_a_message_by_its_own_id,
     any_report_settles_a_doubt,
     a_bounce_ends_a_repetition_before_it_is_sent,
+    vague_bounces_stop_an_address_on_the_second_day,
     a_complaint_stops_the_address_and_the_message_stays_told,
     what_must_arrive_goes_the_other_way_after_a_bounce,
     a_ship_notice_that_came_back_was_not_told,
@@ -224,6 +225,19 @@ async fn a_bounce_ends_a_repetition_before_it_is_sent(stage: Stage) {
     assert_eq!(stage.state(message.no).await, MessageState::Bounced);
     assert!(stage.claim(1, over).await.is_empty());
     assert!(!stage.mark(1, &message, over).await);
+}
+
+async fn vague_bounces_stop_an_address_on_the_second_day(stage: Stage) {
+    let vague = ReceiptKind::Failed(Refusal::HardAfterTwoDays);
+    let message = sent(&stage).await;
+    let bring = async |event: &str, now: &str| {
+        let new = report(event, About::Message(message.uid), vague, now);
+        stage.store.take_receipt(new, at(now)).await.unwrap();
+        stage.situation("1042", now).await.suppressed.len()
+    };
+    assert_eq!(bring("v1", "2026-02-16 14:40").await, 0);
+    assert_eq!(bring("v2", "2026-02-16 15:40").await, 0);
+    assert_eq!(bring("v3", "2026-02-17 14:40").await, 1);
 }
 
 async fn a_complaint_stops_the_address_and_the_message_stays_told(stage: Stage) {

@@ -6,6 +6,7 @@
 
 pub mod cut;
 pub mod dns;
+pub mod exim;
 pub mod http_gateway;
 pub mod ledger;
 pub mod ledger_smtp;

@@ -36,23 +36,29 @@ pub const PASSWORD: &str = "correct horse";
 
 impl Postfix {
     pub fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(None, None)
     }
 
     /// With [`Doors`] besides. Its certificate is for `localhost`, signed by
     /// the authority of [`authority`].
     pub fn with_doors() -> Self {
-        Self::start_with(Some(Doors {
+        let doors = Doors {
             starttls: free_port(),
             tls: free_port(),
-        }))
+        };
+        Self::start_with(Some(doors), None)
+    }
+
+    /// Hands what comes back to a command.
+    pub fn handing_over_to(command: &str) -> Self {
+        Self::start_with(None, Some(command))
     }
 
     pub fn doors(&self) -> Doors {
         self.doors.expect("a Postfix with doors")
     }
 
-    fn start_with(doors: Option<Doors>) -> Self {
+    fn start_with(doors: Option<Doors>, bounces_to: Option<&str>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (child, port) = start_listening("postfix", |port| {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postfix-instance");
@@ -63,6 +69,7 @@ impl Postfix {
                 command.args([tls_file("relay.pem"), tls_file("relay.key")]);
             }
             command.env("BACKORDERD_TEST_SERVERS", servers::folder());
+            command.envs(bounces_to.map(|named| ("BACKORDERD_TEST_BOUNCES", named)));
             // It lives as long as this pipe, however the test ends.
             command.stdin(Stdio::piped()).stdout(Stdio::null());
             command
@@ -77,6 +84,11 @@ impl Postfix {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The Maildir bounces go into.
+    pub fn bounces(&self) -> PathBuf {
+        self.dir.path().join("mail/bounces")
     }
 
     /// Mails delivered so far, in no order. A 250 comes before the delivery.
