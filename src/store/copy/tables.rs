@@ -332,8 +332,10 @@ mod tests {
         let ticks = TABLES.iter().find(|t| t.name == "job_ticks").unwrap();
         assert_eq!(
             ticks.insert.postgres,
-            "INSERT INTO job_ticks (job, last_due) SELECT CAST(j.value ->> 'job' AS TEXT), \
-             CAST(j.value ->> 'last_due' AS BIGINT) FROM json_each($1) AS j"
+            "INSERT INTO job_ticks (job, last_due, leased_due, leased_by) SELECT \
+             CAST(j.value ->> 'job' AS TEXT), CAST(j.value ->> 'last_due' AS BIGINT), \
+             CAST(j.value ->> 'leased_due' AS BIGINT), unhex(j.value ->> 'leased_by') \
+             FROM json_each($1) AS j"
         );
         for table in TABLES {
             assert!(table.page.sqlite.ends_with(&format!(" LIMIT {PAGE}")));

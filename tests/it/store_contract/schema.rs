@@ -179,7 +179,9 @@ ORDER BY c.table_name COLLATE \"C\", c.column_name COLLATE \"C\"";
 fn fits(sqlite: &str, postgres: &str) -> bool {
     matches!(
         (sqlite, postgres),
-        ("INTEGER", "bigint" | "boolean") | ("TEXT", "text" | "civil_day") | ("BLOB", "uuid")
+        ("INTEGER", "bigint" | "boolean")
+            | ("TEXT", "text" | "civil_day")
+            | ("BLOB", "uuid" | "bytea")
     )
 }
 
