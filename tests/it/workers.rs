@@ -158,7 +158,7 @@ fn who_was_stopped_for_too_long_has_lost_its_work_and_ends() {
     stopped.signal("CONT");
     let ended = stopped.wait();
     let words = stopped.words();
-    assert_eq!(ended.code(), Some(1), "{words}");
+    assert_eq!(ended.code(), Some(70), "{words}");
     assert!(words.contains("others declared it dead"), "{words}");
     // What it says on waking is nobody's business any more.
     assert_eq!(home.number("SELECT count(*) FROM attempts"), after);

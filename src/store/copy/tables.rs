@@ -280,6 +280,11 @@ pub const TABLES: &[Table] = &[
         waits: flag,
     ]),
     table!(receipt_private, [receipt_id: int = "1"], [raw: bytes]),
+    table!(numbered texts, id, [
+        event_key: text, gateway: text, phone_hash: text, wish: text, task: text, order_id: int,
+        at: int, done_at: int, done_by: text, answer: text, answer_outcome: text,
+    ]),
+    table!(text_private, [text_id: int = "1"], [number: text, words: text]),
     table!(numbered holds, id, [
         scope: text, key: text, by: text, why: text, since: int, until: int,
     ]),
