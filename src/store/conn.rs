@@ -1,6 +1,6 @@
 //! One connection of one of the two engines.
 //!
-//! A verb's SQL is written once and prepared unchanged on both; [`on!`]
+//! A verb's SQL is written once and prepared unchanged on both; `on!`
 //! compiles the lines around it once per driver, so that types stay real. Where
 //! the dialects differ, [`sql`] picks between two texts with the same bind list.
 //! Nothing here opens, begins or commits: that is `sqlite/` and `postgres/`.

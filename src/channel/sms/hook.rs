@@ -98,7 +98,7 @@ impl<'a> Call<'a> {
     }
 
     /// Which of our messages the address names; see
-    /// [`with_message`](super::with_message).
+    /// `with_message`.
     pub fn message(&self) -> Option<MessageUid> {
         parse_uid(&self.query().text("m")?)
     }

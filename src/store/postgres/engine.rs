@@ -41,7 +41,7 @@ const FATE: &str = "SELECT pg_xact_status(CAST($1 AS xid8))";
 const NOT_HERE: &str = "SELECT $1";
 statements![NOT_HERE | FATE];
 
-/// See [`Engine`].
+/// See `Engine`.
 pub struct PostgresEngine {
     server: Server,
     session: Option<Writing>,

@@ -10,7 +10,7 @@ use crate::store::writer::{Committed, Engine, Wakes};
 use sqlx::Executor;
 use sqlx::sqlite::SqliteConnection;
 
-/// See [`Engine`].
+/// See `Engine`.
 pub struct SqliteEngine(pub SqliteConnection);
 
 impl Engine for SqliteEngine {

@@ -148,7 +148,7 @@ pub async fn take(c: &mut Conn<'_>, new: &NewText, now: Instant) -> Result<Taken
         new.gateway,
         hash,
         word(&wish),
-        response.task.map(|task| task.as_str()),
+        response.task.map(crate::domain::inbound::Task::as_str),
         response.task.and(about).map(|order| order.id),
         now.0,
         answer.map(AnswerKind::as_str),

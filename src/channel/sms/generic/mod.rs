@@ -5,7 +5,7 @@
 //! template. Nothing a customer or a product is called can end a string, add
 //! a field, or be taken for a placeholder.
 //!
-//! What the answers mean is in [`classify`], what fills the placeholders in
+//! What the answers mean is in [`mod@classify`], what fills the placeholders in
 //! [`values`].
 
 pub mod classify;
