@@ -4,8 +4,8 @@
 //! `layers` reads the source tree. `store_contract` holds every back end of the
 //! store to its verbs' promises. `daemon` runs the whole program against real
 //! peers, `crash` kills it in the middle of sending, `workers` lets several of
-//! it share a PostgreSQL database. `home` is the shop both
-//! play in. `support` holds the peers the program is tried against (real
+//! it share a PostgreSQL database, `fleet` loses some of them at seeded
+//! moments. `home` is the shop all of them play in. `support` holds the peers the program is tried against (real
 //! servers, our own recording ones), each with a test that the peer itself
 //! tells the truth.
 
@@ -15,6 +15,7 @@ mod crash;
 mod daemon;
 mod db;
 mod demo;
+mod fleet;
 mod home;
 mod layers;
 mod store_contract;

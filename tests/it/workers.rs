@@ -17,10 +17,10 @@ use crate::support::ledger_smtp::Manners;
 use crate::support::patience::until;
 
 /// Heartbeats are short, so that the dead are found in a test's time.
-const SETTINGS: &str = "[workers]\nalive = \"3s\"\n";
+pub const SETTINGS: &str = "[workers]\nalive = \"3s\"\n";
 
 /// A relay that takes its time, so that there is a middle of sending.
-fn relay(delay_ms: u64) -> LedgerSmtp {
+pub fn relay(delay_ms: u64) -> LedgerSmtp {
     LedgerSmtp::start(Manners {
         delay: Duration::from_millis(delay_ms),
         ..Manners::default()
@@ -33,21 +33,21 @@ fn rows(n: u32, days: u64) -> Vec<serde_json::Value> {
         .collect()
 }
 
-fn serve(home: &Home, name: &str) -> Running {
+pub fn serve(home: &Home, name: &str) -> Running {
     let running = home.start(&["serve", "--name", name]);
     running.wait_for_words("ready");
     running
 }
 
 /// `n` customers who are owed a word about a later date.
-fn owe(home: &Home, n: u32) {
+pub fn owe(home: &Home, n: u32) {
     home.import(&rows(n, 20));
     home.import(&rows(n, 31));
 }
 
 /// The database against the relay's ledger: nobody got a word twice, whoever is
 /// said to have got it has it, and nobody got what nobody knows of.
-fn audit(home: &Home, relay: &LedgerSmtp, n: u32) -> BTreeMap<String, i64> {
+pub fn audit(home: &Home, relay: &LedgerSmtp, n: u32) -> BTreeMap<String, i64> {
     let mut copies: BTreeMap<String, usize> = BTreeMap::new();
     for mail in relay.accepted() {
         *copies.entry(mail.recipients[0].clone()).or_default() += 1;
