@@ -10,6 +10,7 @@ use backorderd::domain::row::{Row, RowShipment};
 use backorderd::domain::time::Length;
 use backorderd::store::types::{Claimed, GiveBack, RunState};
 use backorderd::store::write::operate::NewHold;
+use backorderd::store::write::settle::Settled;
 
 /// When the quiet period of a doubt recorded at [`MONDAY`] is over.
 const QUIET_OVER: &str = "2026-02-16 14:45";
@@ -69,6 +70,9 @@ async fn what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued(sta
     assert_eq!(stage.state(claimed[1].no).await, MessageState::Queued);
     assert_eq!(stage.state(mine.no).await, MessageState::Submitting);
     assert_eq!(stage.told("1042").await, ["2026-03-06 possible"]);
+    // What the dead wrote may still be on its way through the kernel.
+    let settled = stage.store.settle_doubts(at(GIVEN_UP)).await.unwrap();
+    assert_eq!(settled, Settled::default());
     let attempt = stage
         .store
         .read()
