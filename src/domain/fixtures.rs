@@ -227,6 +227,7 @@ impl Story {
                 due_at: draft.due_at,
                 not_after: draft.not_after,
                 sent_at: None,
+                elsewhere: false,
             });
             written.push(message);
         }

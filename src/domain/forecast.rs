@@ -168,6 +168,7 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         due_at: draft.due_at,
         not_after: draft.not_after,
         sent_at: Some(draft.due_at),
+        elsewhere: false,
     });
     if !draft.kind.must_arrive() {
         s.courtesy_sent_at.push(draft.due_at);

@@ -165,6 +165,16 @@ pub struct PastNotice {
     pub not_after: Instant,
     /// When it was accepted (or assumed to be), if it was.
     pub sent_at: Option<Instant>,
+    /// It went to an address that is not the customer's present one.
+    pub elsewhere: bool,
+}
+
+impl PastNotice {
+    /// It did not arrive where it went, and the customer is reached elsewhere
+    /// now: the same is owed once more.
+    pub fn missed_the_present_address(&self) -> bool {
+        self.elsewhere && matches!(self.state, MessageState::Failed | MessageState::Bounced)
+    }
 }
 
 /// Why an order is kept silent.

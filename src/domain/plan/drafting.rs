@@ -36,7 +36,23 @@ pub(super) fn draft(
     // Only a queued message is compared by its facts.
     let has_queue = s.notices.iter().any(|n| n.in_queue);
     let hash = has_queue.then(|| statement.facts_hash());
-    let key_on = |channel| notice_key(&s.order.key, kind, &discriminator, channel, mode, 0);
+    // What did not arrive at an address that was repaired since is said once
+    // more under the next number.
+    let key_on = |channel| {
+        let missed = |key: &String| {
+            let is_key = |n: &&PastNotice| n.key.as_ref() == Some(key);
+            let found = s.notices.iter().find(is_key);
+            found.is_some_and(PastNotice::missed_the_present_address)
+        };
+        let mut take = 0;
+        loop {
+            let key = notice_key(&s.order.key, kind, &discriminator, channel, mode, take);
+            if !missed(&key) {
+                return key;
+            }
+            take += 1;
+        }
+    };
     let holds_key = |channel| {
         let key = key_on(channel);
         s.notices
@@ -49,7 +65,10 @@ pub(super) fn draft(
     // take the other one.
     let came_back = |channel| {
         s.notices.iter().filter(move |n| {
-            n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
+            n.state == MessageState::Bounced
+                && n.kind == kind
+                && n.channel == channel
+                && !n.missed_the_present_address()
         })
     };
     let same_news = |n: &&PastNotice| news(&n.discriminator) == news(&discriminator);
