@@ -10,12 +10,14 @@
 //! It writes nothing and knows nothing of other orders of the same customer;
 //! [`super::bundle`] is the step after it.
 
+mod again;
 mod channels;
 mod drafting;
 mod owed;
 mod waking;
 mod whole_order;
 
+pub use self::again::{Again, NotAgain, say_again};
 use self::drafting::{draft, retain_companions};
 use self::owed::Owed;
 use self::waking::wake;
