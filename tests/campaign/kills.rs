@@ -78,7 +78,7 @@ impl Sum {
     }
 
     fn table(&self) -> String {
-        let mut table = String::new();
+        let mut table = "| what | how many |\n|---|---|\n".to_owned();
         let sessions = MAIL_SESSIONS + TEXT_SESSIONS;
         let rows: [(&str, String); 12] = [
             ("shops (seeds)", self.shops.to_string()),
@@ -151,6 +151,9 @@ fn kills_and_lies_lose_nothing_and_double_nothing_that_may_not_be() {
     });
     let sum = sum.into_inner().expect("a sum");
     println!("\n{}", sum.table());
+    if let Some(path) = asked("TABLE") {
+        std::fs::write(path, sum.table()).expect("write the table");
+    }
     assert!(sum.failed.is_empty(), "{}", sum.failed.join("\n\n"));
 }
 
@@ -158,41 +161,36 @@ fn kills_and_lies_lose_nothing_and_double_nothing_that_may_not_be() {
 fn play(seed: u64) -> (usize, Report) {
     let mut chance = Seeded::new(seed, 1);
     let mut draw = |below: u64| chance.next() % below;
-    let n = 16 + usize::try_from(draw(17)).expect("a small number");
+    let n = 24 + usize::try_from(draw(25)).expect("a small number");
     let peers = Peers {
         seed,
         mail_lies: [0, 250, 500][usize::try_from(draw(3)).expect("a small number")],
-        reply_delay: Duration::from_millis(draw(5)),
+        reply_delay: Duration::from_millis(1 + draw(7)),
         text_lies: (draw(3) == 0).then_some(300),
     };
     let mut world = World::with_orders(n, peers);
     world.move_all_dates();
     world.import();
-    let wanted = 6 + draw(7);
-    let second_thoughts = draw(wanted);
-    for life in 0..wanted {
+    let mut steps = vec![0; n];
+    for life in 0..8 + draw(7) {
         let mut running = match draw(5) {
             0 => world.home.start_as(world.command(&["run", "--yes"])),
             _ => world.serve(),
         };
-        if life == second_thoughts {
-            for nth in 0..n {
-                match draw(3) {
-                    0 => world.ship(nth),
-                    1 => {
-                        let eta = in_days(if nth % 3 == 1 { 25 } else { 45 });
-                        world.change(nth, json!({ "eta_from": eta }));
-                    }
-                    _ => {}
+        if life > 0 && draw(2) == 0 {
+            for (nth, step) in steps.iter_mut().enumerate() {
+                if draw(3) == 0 {
+                    *step += 1;
+                    next_word(&mut world, nth, *step);
                 }
             }
             world.import();
         }
-        if draw(3) == 0 {
+        if draw(4) == 0 {
             // Anywhere, its first moments included.
             moment(Duration::from_micros(draw(400_000)));
         } else {
-            let more = usize::try_from(draw(8)).expect("a small number");
+            let more = usize::try_from(draw(9)).expect("a small number");
             wait_for_events(&world, &mut running, more);
             moment(Duration::from_micros(draw(20_000)));
         }
@@ -204,6 +202,18 @@ fn play(seed: u64) -> (usize, Report) {
     world.run_to_the_end();
     let report = world.audit();
     (world.kills, report)
+}
+
+/// What the shop says about an order next: later and later, or sooner and
+/// sooner, and at last that it shipped.
+fn next_word(world: &mut World, nth: usize, step: u64) {
+    let eta = match (nth % 3, step) {
+        (_, 4..) => return,
+        (_, 3) => return world.ship(nth),
+        (1, _) => in_days(10 - 3 * step),
+        _ => in_days(31 + 9 * step),
+    };
+    world.change(nth, json!({ "eta_from": eta }));
 }
 
 /// Until the relay has seen so many more, or has rested for a moment.

@@ -1,4 +1,4 @@
-//! Every named crash point, at its first, second and fifth pass.
+//! Every named crash point, at its first and its fourth pass.
 //!
 //! The points are read from the sources, so a new one is in the table as soon
 //! as it is written; one that this story never reaches fails.
@@ -23,7 +23,7 @@ use crate::world::Peers;
 use crate::world::World;
 use crate::world::forget_clock;
 
-const PASSES: [usize; 3] = [1, 2, 5];
+const PASSES: [usize; 2] = [1, 4];
 /// Stories played at once.
 const AT_ONCE: usize = 4;
 const N: usize = 14;
@@ -81,7 +81,6 @@ fn the_end_at_any_named_place_loses_nothing() {
         .flat_map(|point| PASSES.map(|pass| (point, pass)))
         .collect();
     let next = AtomicUsize::new(0);
-    let lines = Mutex::new(Vec::new());
     let wrong = Mutex::new(Vec::new());
     thread::scope(|threads| {
         for _ in 0..AT_ONCE {
@@ -104,14 +103,11 @@ fn the_end_at_any_named_place_loses_nothing() {
                             why
                         }
                     };
-                    lines.lock().expect("a list").push(said);
+                    println!("{said}");
                 }
             });
         }
     });
-    let mut lines = lines.into_inner().expect("a list");
-    lines.sort();
-    println!("{}", lines.join("\n"));
     let wrong = wrong.into_inner().expect("a list");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -121,7 +117,7 @@ fn play(point: &str, pass: usize) -> (bool, String) {
     let story = story_of(point);
     let slow = story == Story::Hold;
     let mut world = World::with_orders(
-        N,
+        if slow { 3 * N } else { N },
         Peers {
             seed: 5,
             mail_lies: 0,

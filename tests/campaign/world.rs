@@ -8,6 +8,9 @@ use std::process::Command;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use backorderd::clock::Clock;
+use backorderd::clock::SystemClock;
+use chrono::NaiveDate;
 use serde_json::Value;
 use serde_json::json;
 
@@ -32,7 +35,7 @@ pub const MAIL_SESSIONS: usize = 4;
 /// And to the gateway.
 pub const TEXT_SESSIONS: usize = 2;
 /// Past every quiet period and most pauses before another try.
-const A_WHILE_MINS: u64 = 16;
+const A_WHILE_SECS: u64 = 16 * 60;
 /// Lives after which everything has to be final.
 const LIVES_MAX: usize = 24;
 
@@ -53,16 +56,26 @@ pub struct World {
     gateway: Option<LyingGateway>,
     /// What the shop says, as imported last.
     pub rows: Vec<Value>,
-    /// Minutes the clock of what is started now is put forward.
-    ahead_mins: u64,
+    /// Whether that is what was imported last.
+    is_taken_in: bool,
+    /// Seconds the clock of what is started now is put forward.
+    pub ahead_secs: u64,
     /// More for the environment of what is started now.
     pub variables: Vec<(String, String)>,
     pub kills: usize,
+    /// Looks without any change after which nobody is thought to go on with
+    /// what is due: longer than a peer is silent before an answer is given up.
+    rests_max: u32,
 }
 
 impl World {
-    /// A shop with `n` waiting orders that everybody knows the date of.
+    /// A shop with `n` waiting orders, due in 20 days as everybody knows.
     pub fn with_orders(n: usize, peers: Peers) -> World {
+        World::with_orders_due(in_days(20), n, peers)
+    }
+
+    /// The same, due on another day.
+    pub fn with_orders_due(eta: NaiveDate, n: usize, peers: Peers) -> World {
         let relay = LyingSmtp::start(peers.seed, peers.mail_lies, peers.reply_delay);
         let gateway = peers
             .text_lies
@@ -75,7 +88,7 @@ impl World {
         home.set("EMAIL__SESSIONS", &MAIL_SESSIONS.to_string());
         let has_texts = gateway.is_some();
         let row = |n: usize| {
-            let row = teapots(&(3000 + n).to_string(), in_days(20));
+            let row = teapots(&(3000 + n).to_string(), eta);
             if has_texts && n % 3 == 0 {
                 let phone = format!("+4474001{n:05}");
                 let wish = json!({
@@ -91,9 +104,12 @@ impl World {
             relay,
             gateway,
             rows: (0..n).map(row).collect(),
-            ahead_mins: 0,
+            is_taken_in: false,
+            ahead_secs: 0,
             variables: Vec::new(),
             kills: 0,
+            // Where nobody lies, only the machine can be slow.
+            rests_max: if peers.mail_lies > 0 { 60 } else { 200 },
         };
         world.import();
         world
@@ -102,6 +118,7 @@ impl World {
     /// The shop's word on the `n`-th order changes.
     pub fn change(&mut self, n: usize, columns: Value) {
         self.rows[n] = but(self.rows[n].clone(), columns);
+        self.is_taken_in = false;
     }
 
     /// Every order has news: two of three are late, one is sooner.
@@ -119,7 +136,7 @@ impl World {
     /// A command on this shop, at the time it is there.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.command(args);
-        if self.ahead_mins > 0 {
+        if self.ahead_secs > 0 {
             let library = servers::folder().join("faketime/libfaketimeMT.so.1");
             assert!(
                 library.is_file(),
@@ -127,7 +144,7 @@ impl World {
             );
             command
                 .env("LD_PRELOAD", library)
-                .env("FAKETIME", format!("+{}m", self.ahead_mins))
+                .env("FAKETIME", format!("+{}", self.ahead_secs))
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         for (name, value) in &self.variables {
@@ -157,6 +174,7 @@ impl World {
         let (printed, ended) = self.run(&["import", &path]);
         let killed = ended.signal() == Some(9);
         assert!(killed || ended.success(), "import: {printed}");
+        self.is_taken_in = !killed;
         killed
     }
 
@@ -173,7 +191,7 @@ impl World {
 
     /// From now on it is a while later.
     pub fn later(&mut self) {
-        self.ahead_mins += A_WHILE_MINS;
+        self.ahead_secs += A_WHILE_SECS;
     }
 
     // ---- the end ----
@@ -197,12 +215,7 @@ impl World {
             let now = Some(self.state_of_things());
             same = if now == last { same + 1 } else { 0 };
             last = now;
-            // Longer than a peer is silent before an answer is given up.
-            let rests = if self.n_in("'leased', 'submitting'") > 0 {
-                60
-            } else {
-                9
-            };
+            let rests = if self.has_work() { self.rests_max } else { 9 };
             (same >= rests).then_some(())
         });
     }
@@ -212,6 +225,19 @@ impl World {
         let found = self.home.states();
         let of = |s: &&str| found.get(s.trim_matches('\'')).copied().unwrap_or(0);
         states.iter().map(of).sum()
+    }
+
+    /// Whether something is on its way, or due.
+    fn has_work(&self) -> bool {
+        if self.n_in("'leased', 'submitting'") > 0 {
+            return true;
+        }
+        let ahead = i64::try_from(self.ahead_secs).unwrap_or(0) * 1_000;
+        let now = SystemClock.now().0 + ahead;
+        let due = "SELECT coalesce(min(due_at), 9000000000000000) FROM messages \
+                   WHERE state = 'queued'";
+        let review = "SELECT coalesce(min(next_review_at), 9000000000000000) FROM orders";
+        self.home.number(due) <= now || self.home.number(review) <= now
     }
 
     /// One life that ends in order.
@@ -230,8 +256,10 @@ impl World {
     /// On a healthy machine, until nothing more happens by itself.
     pub fn run_to_the_end(&mut self) {
         self.variables.clear();
-        let killed = self.import();
-        assert!(!killed, "nobody kills it any more");
+        if !self.is_taken_in {
+            let killed = self.import();
+            assert!(!killed, "nobody kills it any more");
+        }
         for _ in 0..LIVES_MAX {
             self.live_in_peace();
             if self.n_in("'queued', 'leased', 'submitting', 'in_doubt'") == 0 {
