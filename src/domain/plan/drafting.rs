@@ -48,13 +48,13 @@ pub(super) fn draft(
         loop {
             let key = notice_key(&s.order.key, kind, &discriminator, channel, mode, take);
             if !missed(&key) {
-                return key;
+                return (key, take);
             }
             take += 1;
         }
     };
     let holds_key = |channel| {
-        let key = key_on(channel);
+        let (key, _) = key_on(channel);
         s.notices
             .iter()
             .find(|n| n.key.as_deref() == Some(key.as_str()))
@@ -128,19 +128,21 @@ pub(super) fn draft(
         }
         let due_at = due_at(s, policy, kind, *channel, owed, true_until, now);
         out.verdicts.push(Verdict::said(kind, *channel));
+        let (key, take) = key_on(*channel);
         out.drafts.push(Draft {
             kind,
             channel: *channel,
             discriminator: discriminator.clone(),
-            key: key_on(*channel),
+            key,
+            take,
             statement: statement.clone(),
             due_at,
             not_after: due_at.plus(policy.retry.age_max(kind)).min(true_until),
             promised: owed.promised,
         });
     }
-    // What a person had sent again stays while it is true and nothing newer
-    // takes its place.
+    // What is said once more stays while it is true and nothing newer takes
+    // its place.
     let drafted: Vec<ChannelName> = out.drafts.iter().map(|d| d.channel).collect();
     for notice in s.notices.iter().filter(|n| n.in_queue && n.take > 0) {
         if !drafted.contains(&notice.channel) && stays_true(notice, s, statement) {
