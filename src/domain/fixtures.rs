@@ -252,6 +252,10 @@ impl Story {
     pub fn launch(&mut self, no: MessageNo) {
         self.leave_queue(no, MessageState::Submitting, true);
     }
+    /// A person took it back.
+    pub fn withdraw(&mut self, no: MessageNo) {
+        self.leave_queue(no, MessageState::Withdrawn, false);
+    }
     pub fn fail(&mut self, no: MessageNo) {
         self.leave_queue(no, MessageState::Failed, false);
     }
