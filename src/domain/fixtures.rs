@@ -220,6 +220,7 @@ impl Story {
                 discriminator: draft.discriminator.clone(),
                 key: Some(draft.key.clone()),
                 take: draft.take,
+                fact_version: self.s.order.fact_version,
                 facts_hash: draft.statement.facts_hash(),
                 state: MessageState::Queued,
                 in_queue: true,

@@ -161,6 +161,7 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         key: Some(draft.key.clone()),
         take: draft.take,
         // Compared with queued messages only.
+        fact_version: s.order.fact_version,
         facts_hash: String::new(),
         state: MessageState::Sent,
         in_queue: false,

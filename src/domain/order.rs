@@ -158,6 +158,8 @@ pub struct PastNotice {
     pub key: Option<String>,
     /// 0: the planner's; else a person's resend.
     pub take: u32,
+    /// The order's, when it was written or last vouched for.
+    pub fact_version: i64,
     pub facts_hash: String,
     pub state: MessageState,
     pub in_queue: bool,

@@ -92,7 +92,8 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
             until: pause.until,
         };
         out.verdicts.push(Verdict::quiet(None, reason));
-        out.keep.extend(queued().map(|n| n.message));
+        // What is queued stays and is not vouched for: the look that ends the
+        // pause says whether it is still true.
         out.wake = pause.until.map_or(Wake::OnEvent, Wake::At);
         return out;
     }
@@ -113,17 +114,20 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         None
     };
 
-    let lead = owed.lead(now, &mut out.verdicts);
-    let statement = lead.map(|kind| state(s, &views, kind, milestone, policy, now));
-    match (&lead, &statement) {
-        (Some(kind), Some(statement)) => {
-            draft(s, policy, mode, now, *kind, statement, &owed, &mut out);
+    owed.settling(&mut out.verdicts);
+    let mut is_drafted = false;
+    while let Some(kind) = owed.lead(now, &mut out.verdicts) {
+        let statement = state(s, &views, kind, milestone, policy, now);
+        is_drafted = draft(s, policy, mode, now, kind, &statement, &owed, &mut out);
+        if is_drafted {
+            break;
         }
-        _ if queued().next().is_some() => {
-            let current = state(s, &views, Kind::Update, None, policy, now);
-            retain_companions(s, &current, &mut out);
-        }
-        _ => {}
+        // What can't be said any more must not silence what can.
+        owed.set_aside(kind);
+    }
+    if !is_drafted && queued().next().is_some() {
+        let current = state(s, &views, Kind::Update, None, policy, now);
+        retain_companions(s, &current, &mut out);
     }
     if out.verdicts.is_empty() {
         let reason = if waits {

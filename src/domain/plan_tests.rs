@@ -118,7 +118,7 @@ fn a_line_missing_from_the_feed_says_nothing_about_its_date() {
 #[test]
 fn a_pause_keeps_the_order_silent_until_its_day() {
     let mut story = Story::told("2026-03-20", "2026-03-06");
-    let written = story.commit(&story.plan_at("2026-02-17 10:00"));
+    story.commit(&story.plan_at("2026-02-17 10:00"));
     story.s.pause = Some(Pause {
         scope: "order".to_owned(),
         why: "agreed by phone".to_owned(),
@@ -126,7 +126,8 @@ fn a_pause_keeps_the_order_silent_until_its_day() {
     });
     let planned = story.plan_at("2026-02-18 10:00");
     assert_eq!((said(&planned), quiet(&planned)), (vec![], vec!["paused"]));
-    assert_eq!(planned.keep, written, "what is queued is held, not lost");
+    assert_eq!(planned.supersede, [], "what is queued is held, not lost");
+    assert_eq!(planned.keep, [], "and nobody vouches for it meanwhile");
     assert_eq!(planned.wake, Wake::At(at("2026-03-02 00:00")));
     assert_eq!(quiet(&story.plan_at("2026-03-02 00:00")), ["queued"]);
     story.s.pause.as_mut().unwrap().until = None;

@@ -73,6 +73,19 @@ pub struct LineStatement {
     pub reason: Option<String>,
 }
 
+impl LineStatement {
+    fn facts(&self) -> impl Serialize + '_ {
+        (
+            self.line,
+            &self.sku,
+            &self.name,
+            (self.ordered, self.shipped, self.cancelled, self.waiting),
+            self.promise,
+            &self.reason,
+        )
+    }
+}
+
 /// A date given earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToldBefore {
@@ -113,30 +126,25 @@ pub struct ShipmentStatement {
 }
 
 impl Statement {
-    /// Fingerprint of the facts a customer would read: quantities, promises
-    /// and parcels of every line. Equal hashes mean the message is still true.
+    /// Fingerprint of the facts a customer would read. Equal hashes mean the
+    /// message is still true.
+    ///
+    /// Left out is context, which may age: what was told before, what is new
+    /// about it, the leading kind and its milestone. So is the day of the next
+    /// word: saying it is what makes it a promise.
     pub fn facts_hash(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut put = |text: &str| {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
-        };
-        put(&self.order_number);
-        for line in &self.lines {
-            put(&line.line.0.to_string());
-            put(&line.name);
-            put(&format!(
-                "{}/{}/{}",
-                line.shipped.0, line.cancelled.0, line.waiting.0
-            ));
-            put(&line
-                .promise
-                .map_or_else(|| "-".to_owned(), |p| p.to_string()));
-        }
-        for parcel in &self.shipments {
-            put(&parcel.key);
-        }
-        hex(&hash.finalize())
+        let lines: Vec<_> = self.lines.iter().map(LineStatement::facts).collect();
+        let facts = (
+            &self.order_number,
+            self.ordered_on,
+            lines,
+            &self.shipments,
+            &self.view_url,
+            &self.cancel_url,
+        );
+        let facts = serde_json::to_vec(&facts)
+            .unwrap_or_else(|_| unreachable!("facts have names for keys and no broken numbers"));
+        hex(&Sha256::digest(facts))
     }
 
     /// Lines with something still to come.

@@ -31,11 +31,14 @@ pub(super) fn draft(
     statement: &Statement,
     owed: &Owed,
     out: &mut OrderPlan,
-) {
+) -> bool {
     let discriminator = owed.discriminator(kind);
     // Only a queued message is compared by its facts.
     let has_queue = s.notices.iter().any(|n| n.in_queue);
     let hash = has_queue.then(|| statement.facts_hash());
+    let is_kept = |past: &PastNotice| {
+        past.in_queue && !past.elsewhere && Some(&past.facts_hash) == hash.as_ref()
+    };
     // What did not arrive at an address that was repaired since is said once
     // more under the next number.
     let key_on = |channel| {
@@ -89,21 +92,20 @@ pub(super) fn draft(
         out.verdicts
             .push(Verdict::quiet(Some(kind), Reason::Unreachable));
     }
-    for channel in &channels {
+    let past_on = |channel| {
         // What came back raised `told_seq`, so its news has a key of its own:
         // without this it would be said, and come back, for ever.
-        let returned = came_back(*channel).filter(same_news);
-        let past = holds_key(*channel).or(returned.skip(usize::from(only_one)).last());
-        let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == *channel;
+        let returned = came_back(channel).filter(same_news);
+        holds_key(channel).or(returned.skip(usize::from(only_one)).last())
+    };
+    let silence_on = |channel| {
+        let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == channel;
         let flying = s.notices.iter().find(in_the_way);
-        let reason = match (past, flying) {
-            (Some(past), _) if past.in_queue && Some(&past.facts_hash) == hash.as_ref() => {
-                out.keep.push(past.message);
-                Some(Reason::Queued {
-                    message: past.message,
-                    due_at: past.due_at,
-                })
-            }
+        match (past_on(channel), flying) {
+            (Some(past), _) if is_kept(past) => Some(Reason::Queued {
+                message: past.message,
+                due_at: past.due_at,
+            }),
             (_, Some(flying)) => Some(Reason::InFlight {
                 message: flying.message,
             }),
@@ -118,20 +120,36 @@ pub(super) fn draft(
                 message: past.message,
             }),
             _ => None,
-        };
-        if let Some(reason) = reason {
+        }
+    };
+    let silences: Vec<(ChannelName, Option<Reason>)> = channels
+        .iter()
+        .map(|channel| (*channel, silence_on(*channel)))
+        .collect();
+    let is_over = |reason: &Option<Reason>| {
+        matches!(
+            reason,
+            Some(Reason::AlreadySaid { .. } | Reason::CannotSay { .. })
+        )
+    };
+    let speaks = silences.is_empty() || silences.iter().any(|(_, reason)| !is_over(reason));
+    for (channel, silence) in silences {
+        if let Some(reason) = silence {
+            if let Reason::Queued { message, .. } = &reason {
+                out.keep.push(*message);
+            }
             out.verdicts.push(Verdict {
-                channel: Some(*channel),
+                channel: Some(channel),
                 ..Verdict::quiet(Some(kind), reason)
             });
             continue;
         }
-        let due_at = due_at(s, policy, kind, *channel, owed, true_until, now);
-        out.verdicts.push(Verdict::said(kind, *channel));
-        let (key, take) = key_on(*channel);
+        let due_at = due_at(s, policy, kind, channel, owed, true_until, now);
+        out.verdicts.push(Verdict::said(kind, channel));
+        let (key, take) = key_on(channel);
         out.drafts.push(Draft {
             kind,
-            channel: *channel,
+            channel,
             discriminator: discriminator.clone(),
             key,
             take,
@@ -140,6 +158,9 @@ pub(super) fn draft(
             not_after: due_at.plus(policy.retry.age_max(kind)).min(true_until),
             promised: owed.promised,
         });
+    }
+    if !speaks {
+        return false;
     }
     // What is said once more stays while it is true and nothing newer takes
     // its place.
@@ -156,6 +177,7 @@ pub(super) fn draft(
         .map(|n| n.message)
         .collect();
     out.supersede.extend(superseded);
+    true
 }
 
 /// A day that is named must not be over when the message arrives.
@@ -211,12 +233,13 @@ pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut Or
 }
 
 fn stays_true(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
-    notice.facts_hash == current.facts_hash() || covers(notice, s, current)
+    !notice.elsewhere && (notice.facts_hash == current.facts_hash() || covers(notice, s, current))
 }
 
 /// A ship or cancel notice's own lines leave the statement once its sibling
-/// told them; it stays true while their quantities are the ones it was
-/// written for and what waits has the date the sibling named.
+/// told them; it stays true while no fact moved since it was written or
+/// vouched for, their quantities are the ones it was written for, and what
+/// waits has the date the sibling named.
 fn covers(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
     let reached = |mark: &str| {
         s.lines.iter().any(|line| {
@@ -229,7 +252,9 @@ fn covers(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
         })
     };
     let as_told = |line: &LineStatement| line.told.map(|told| told.promise) == line.promise;
-    notice.discriminator.split(';').all(reached) && current.waiting_lines().all(as_told)
+    notice.fact_version == s.order.fact_version
+        && notice.discriminator.split(';').all(reached)
+        && current.waiting_lines().all(as_told)
 }
 
 /// The earliest decent moment to send.

@@ -38,8 +38,8 @@ impl Owed {
         owed
     }
 
-    /// The kind that leads the message to write now, if one is due.
-    pub(super) fn lead(&mut self, now: Instant, verdicts: &mut Vec<Verdict>) -> Option<Kind> {
+    /// A verdict for each thing that is not ripe yet.
+    pub(super) fn settling(&self, verdicts: &mut Vec<Verdict>) {
         for trigger in &self.unripe {
             if matches!(trigger.kind, Kind::Overdue) {
                 continue; // has its own verdict: grace
@@ -49,6 +49,16 @@ impl Owed {
             };
             verdicts.push(Verdict::quiet(Some(trigger.kind), reason));
         }
+    }
+
+    /// Takes a kind out that was said, or cannot be said any more.
+    pub(super) fn set_aside(&mut self, kind: Kind) {
+        self.ripe.retain(|trigger| trigger.kind != kind);
+        self.small.retain(|trigger| trigger.kind != kind);
+    }
+
+    /// The kind that leads the message to write now, if one is due.
+    pub(super) fn lead(&mut self, now: Instant, verdicts: &mut Vec<Verdict>) -> Option<Kind> {
         let lead = self.ripe.iter().map(|t| t.kind).min()?;
         // A courtesy would state a date that is still moving: it can wait.
         let soon = now.plus(COURTESY_WAITS);

@@ -139,6 +139,7 @@ struct NoticeRow {
     discriminator: String,
     key: Option<String>,
     take: i64,
+    fact_version: i64,
     facts_hash: String,
     state: String,
     in_queue: bool,
@@ -151,7 +152,8 @@ struct NoticeRow {
 }
 
 const NOTICES: &str = "
-SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.take, n.facts_hash,
+SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.take, n.fact_version,
+  n.facts_hash,
   m.state, n.in_queue, n.in_flight, n.milestone_days, m.due_at, m.not_after, m.sent_at,
   m.address_hash IS DISTINCT FROM
     CASE n.channel WHEN 'email' THEN k.email_hash ELSE k.phone_hash END AS elsewhere
@@ -411,6 +413,7 @@ fn notice(row: NoticeRow) -> Result<PastNotice, StoreError> {
         discriminator: row.discriminator,
         key: row.key,
         take: u32::try_from(row.take).unwrap_or(u32::MAX),
+        fact_version: row.fact_version,
         facts_hash: row.facts_hash,
         in_queue: row.in_queue,
         in_flight: row.in_flight,
