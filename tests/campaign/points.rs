@@ -79,6 +79,8 @@ fn the_end_at_any_named_place_loses_nothing() {
     let cases: Vec<(&String, usize)> = points
         .iter()
         .flat_map(|point| PASSES.map(|pass| (point, pass)))
+        // The others come to their point once.
+        .filter(|(point, pass)| *pass == 1 || story_of(point) == Story::Serve)
         .collect();
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
