@@ -32,6 +32,13 @@ pub struct PlannedBatch {
     hashes: HashMap<OrderId, AddressHashes>,
 }
 
+impl PlannedBatch {
+    /// The hashes of an order's addresses.
+    pub(super) fn hashes_of(&self, order: OrderId) -> Option<&AddressHashes> {
+        self.hashes.get(&order)
+    }
+}
+
 /// What a review came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReviewReport {
@@ -315,14 +322,14 @@ impl App {
     }
 
     /// Whether a person decides about whatever is planned now.
-    async fn every_message_waits(&self) -> Result<bool, AppError> {
+    pub(super) async fn every_message_waits(&self) -> Result<bool, AppError> {
         let changed = self.viewer.read.meta("policy_changed_at").await?;
         let settings_speak = changed.is_some_and(|at| !at.is_empty());
         Ok(settings_speak || self.settings().reach == Reach::Review)
     }
 
     /// The storm brake as it stands at `now`.
-    async fn brake_at(&self, now: Instant) -> Result<Brake, AppError> {
+    pub(super) async fn brake_at(&self, now: Instant) -> Result<Brake, AppError> {
         let open = self.viewer.read.count_open_orders().await?;
         Ok(Brake {
             since: now.minus(Length::hours(1)),
@@ -351,6 +358,7 @@ impl App {
         };
         Some(OutgoingMessage {
             uid: self.ids.message_uid(now),
+            resend_of: None,
             planned: planned.clone(),
             recipient,
             address_hash,

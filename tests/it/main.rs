@@ -14,6 +14,7 @@ mod cli_lists;
 mod daemon;
 mod db;
 mod demo;
+mod faults;
 mod fleet;
 mod home;
 mod layers;

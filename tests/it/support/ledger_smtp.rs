@@ -33,6 +33,8 @@ pub struct Manners {
     pub seed: u64,
     /// Passes before every reply: latency of the line.
     pub delay: Duration,
+    /// Passes between the record of a message and its answer.
+    pub thinks: Duration,
     /// Of a thousand messages, so many lose the line after the final dot,
     /// before anything is recorded: not accepted.
     pub lost_before_accepting: u16,
@@ -179,6 +181,7 @@ impl Relay {
                     if chance.happens(self.manners.lost_after_accepting) {
                         return Ok(());
                     }
+                    thread::sleep(self.manners.thinks);
                     self.reply(
                         &mut out,
                         &format!("250 2.0.0 Ok: queued as L{session}-{nth}"),
