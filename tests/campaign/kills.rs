@@ -28,6 +28,7 @@ use crate::world::MAIL_SESSIONS;
 use crate::world::Peers;
 use crate::world::TEXT_SESSIONS;
 use crate::world::World;
+use crate::world::asked;
 
 /// All seeds follow from this one.
 const CAMPAIGN: u64 = 0x0bac_02de_2d00_2026;
@@ -35,14 +36,6 @@ const CAMPAIGN: u64 = 0x0bac_02de_2d00_2026;
 const KILLS: usize = 300;
 /// Shops played at once: they mostly wait.
 const AT_ONCE: usize = 4;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the size of the campaign is the runner's business"
-)]
-fn asked(name: &str) -> Option<String> {
-    std::env::var(format!("BACKORDERD_CAMPAIGN_{name}")).ok()
-}
 
 #[derive(Debug, Default)]
 struct Sum {

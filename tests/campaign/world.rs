@@ -309,6 +309,15 @@ fn audit_folder(home: &Path, ledgers: &[&Path], limits: Limits) -> Report {
     audit(&found, limits)
 }
 
+/// What the runner wants of the campaign, by name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the size of the campaign is the runner's business"
+)]
+pub fn asked(name: &str) -> Option<String> {
+    std::env::var(format!("BACKORDERD_CAMPAIGN_{name}")).ok()
+}
+
 /// What libfaketime shares between processes outlives one that was killed.
 pub fn forget_clock(pid: u32) {
     for name in [
