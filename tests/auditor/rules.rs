@@ -248,8 +248,10 @@ fn nothing_is_lost(case: &Case<'_>) -> Vec<String> {
             }
             continue;
         }
-        let of_line = evidence.told.iter().filter(|t| t.line_key == line.line_id);
-        let told = of_line.filter(|t| t.basis != "retracted").next_back();
+        let told = evidence
+            .told
+            .iter()
+            .rfind(|t| t.line_key == line.line_id && t.basis != "retracted");
         match told {
             None => wrong.push(format!("order {order} is not known")),
             Some(told) if told.eta_to != line.eta => wrong.push(format!(

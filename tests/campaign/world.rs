@@ -89,7 +89,7 @@ impl World {
         let has_texts = gateway.is_some();
         let row = |n: usize| {
             let row = teapots(&(3000 + n).to_string(), eta);
-            if has_texts && n % 3 == 0 {
+            if has_texts && n.is_multiple_of(3) {
                 let phone = format!("+4474001{n:05}");
                 let wish = json!({
                     "phone": phone, "sms_consent": true, "preferred_channel": "sms",
