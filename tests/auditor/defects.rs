@@ -188,6 +188,14 @@ async fn every_seeded_defect_is_named() {
             Defect::Shop("3005-1", "3006-1"),
         ),
         (
+            "set aside after many deaths",
+            "L",
+            Defect::Sql(
+                "UPDATE messages SET state = 'failed', settled_by = 'claimed repeatedly' \
+                 WHERE no = 4",
+            ),
+        ),
+        (
             "left half-way",
             "I1",
             Defect::Sql("UPDATE messages SET state = 'submitting' WHERE no = 5"),

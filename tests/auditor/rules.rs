@@ -231,8 +231,12 @@ fn nothing_is_lost(case: &Case<'_>) -> Vec<String> {
             let notices = case.notices(m).iter();
             notices.clone().any(|n| n.order_number == line.order_number)
         });
-        // Not reachable, and a person is told so.
-        let refused = |m: &Message| ["failed", "suppressed"].contains(&m.state.as_str());
+        // Not reachable, and a person is told so. What was set aside because
+        // the program died over it again and again is not that.
+        let refused = |m: &Message| match m.state.as_str() {
+            "failed" => m.settled_by.is_none(),
+            state => state == "suppressed",
+        };
         if about.clone().any(refused) {
             continue;
         }
@@ -244,8 +248,10 @@ fn nothing_is_lost(case: &Case<'_>) -> Vec<String> {
             }
             continue;
         }
-        let of_line = evidence.told.iter().filter(|t| t.line_key == line.line_id);
-        let told = of_line.filter(|t| t.basis != "retracted").next_back();
+        let told = evidence
+            .told
+            .iter()
+            .rfind(|t| t.line_key == line.line_id && t.basis != "retracted");
         match told {
             None => wrong.push(format!("order {order} is not known")),
             Some(told) if told.eta_to != line.eta => wrong.push(format!(

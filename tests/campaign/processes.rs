@@ -14,7 +14,7 @@ use crate::world::World;
 
 #[test]
 fn imports_holds_and_runs_beside_the_daemon_break_nothing() {
-    for seed in [1, 2, 3] {
+    for seed in [1, 2] {
         let peers = Peers {
             seed,
             mail_lies: 150,
@@ -28,7 +28,7 @@ fn imports_holds_and_runs_beside_the_daemon_break_nothing() {
         let daemon = world.serve();
         let mut beside = Vec::new();
         let mut imports = Vec::new();
-        for round in 0..8_u64 {
+        for round in 0..6_u64 {
             for nth in 0..world.rows.len() {
                 match chance.next() % 8 {
                     0 => world.ship(nth),

@@ -89,7 +89,7 @@ impl World {
         let has_texts = gateway.is_some();
         let row = |n: usize| {
             let row = teapots(&(3000 + n).to_string(), eta);
-            if has_texts && n % 3 == 0 {
+            if has_texts && n.is_multiple_of(3) {
                 let phone = format!("+4474001{n:05}");
                 let wish = json!({
                     "phone": phone, "sms_consent": true, "preferred_channel": "sms",
@@ -307,6 +307,15 @@ fn audit_folder(home: &Path, ledgers: &[&Path], limits: Limits) -> Report {
     let shop = evidence::read_shop(&home.join("orders.ndjson"));
     found.shop = Some(shop.expect("the shop's last word"));
     audit(&found, limits)
+}
+
+/// What the runner wants of the campaign, by name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the size of the campaign is the runner's business"
+)]
+pub fn asked(name: &str) -> Option<String> {
+    std::env::var(format!("BACKORDERD_CAMPAIGN_{name}")).ok()
 }
 
 /// What libfaketime shares between processes outlives one that was killed.
