@@ -157,6 +157,7 @@ impl Delivery {
     ) -> Result<(Delivery, Swept), AppError> {
         app.require_live_act().await?;
         let guard = RestoreGuard::enter(&app).await?;
+        app.keep_templates().await?;
         let (worker, fence) = (enlisted.id(), enlisted.fence());
         let swept = app.store.sweep(worker, app.now()).await?;
         let (done_in, done) = mpsc::unbounded_channel();

@@ -21,6 +21,7 @@ macro_rules! promises {
 
 mod claim;
 mod group;
+mod invariants;
 mod lists;
 mod lost;
 mod mark;
@@ -33,5 +34,6 @@ mod review;
 mod schema;
 mod settle;
 mod stage;
+mod suppressions;
 mod together;
 mod workers;
