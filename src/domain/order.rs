@@ -156,6 +156,8 @@ pub struct PastNotice {
     pub channel: ChannelName,
     pub discriminator: String,
     pub key: Option<String>,
+    /// 0: the planner's; else a person's resend.
+    pub take: u32,
     pub facts_hash: String,
     pub state: MessageState,
     pub in_queue: bool,

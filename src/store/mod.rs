@@ -51,6 +51,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("postgres/open.rs", postgres::open::STATEMENTS),
     ("read/aftermath.rs", read::aftermath::STATEMENTS),
     ("read/audit.rs", read::audit::STATEMENTS),
+    ("read/by_hand.rs", read::by_hand::STATEMENTS),
     ("read/figures.rs", read::figures::STATEMENTS),
     ("read/histories.rs", read::histories::STATEMENTS),
     ("read/identity.rs", read::identity::STATEMENTS),
@@ -70,6 +71,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
     ("status.rs", status::STATEMENTS),
+    ("write/by_hand.rs", write::by_hand::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
     (
         "write/deliver/give_back.rs",

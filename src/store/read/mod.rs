@@ -3,6 +3,7 @@
 
 pub mod aftermath;
 pub mod audit;
+pub mod by_hand;
 pub mod figures;
 pub mod histories;
 pub mod identity;
