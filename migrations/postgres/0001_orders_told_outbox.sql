@@ -427,6 +427,14 @@ CREATE TABLE vague_refusals (
   PRIMARY KEY (address_hash, channel)
 );
 
+-- What templates were made of, once a version, so that what was sent can be
+-- shown again.
+CREATE TABLE template_versions (
+  version       TEXT COLLATE "C" PRIMARY KEY,
+  source        TEXT NOT NULL,
+  first_used_at BIGINT NOT NULL
+);
+
 -- Processes that plan or deliver. One heartbeat covers everything a worker has
 -- in hands; whose last one is older than alive_ms may be declared dead. All
 -- moments are the server's.

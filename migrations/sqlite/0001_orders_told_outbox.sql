@@ -410,6 +410,14 @@ CREATE TABLE vague_refusals (
   PRIMARY KEY (address_hash, channel)
 ) STRICT;
 
+-- What templates were made of, once a version, so that what was sent can be
+-- shown again.
+CREATE TABLE template_versions (
+  version       TEXT PRIMARY KEY,
+  source        TEXT NOT NULL,
+  first_used_at INTEGER NOT NULL
+) STRICT;
+
 -- Processes that plan or deliver. One heartbeat covers everything a worker has
 -- in hands; whose last one is older than alive_ms may be declared dead.
 CREATE TABLE workers (

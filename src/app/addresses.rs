@@ -97,7 +97,8 @@ impl AddressKey {
         }
     }
 
-    fn fingerprint(&self) -> String {
+    /// By it hashes made with this key are known; says nothing about the key.
+    pub fn fingerprint(&self) -> String {
         hex(&Sha256::digest(self.0.as_slice())[..8])
     }
 

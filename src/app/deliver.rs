@@ -158,6 +158,7 @@ impl Delivery {
     ) -> Result<(Delivery, Swept), AppError> {
         app.require_live_act().await?;
         let guard = RestoreGuard::enter(&app).await?;
+        app.keep_templates().await?;
         let (worker, fence) = (enlisted.id(), enlisted.fence());
         crash_point("sweep-begins");
         let swept = app.store.sweep(worker, app.now()).await?;

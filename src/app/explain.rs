@@ -12,6 +12,7 @@ use crate::domain::order::Situation;
 use crate::domain::plan::OrderPlan;
 use crate::domain::statement::Statement;
 use crate::domain::time::{Instant, Length};
+use crate::store::read::aftermath::Aftermath;
 use crate::store::read::lists::{MessageFilter, OrderFilter};
 use crate::store::types::{EtaRow, HoldRow, MessageRow, OrderRow, ToldRow, VerdictRow};
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ pub struct Explanation {
     pub messages: Vec<MessageRow>,
     /// What each of them states about this order.
     pub statements: BTreeMap<MessageNo, Statement>,
+    /// What became of those that went out, where something is known.
+    pub aftermaths: BTreeMap<MessageNo, Aftermath>,
     pub told: Vec<ToldRow>,
     pub verdicts: Vec<VerdictRow>,
     pub etas: Vec<EtaRow>,
@@ -117,8 +120,12 @@ impl Viewer {
         let mut messages = read.messages(&filter, ENTRIES_MAX).await?;
         messages.retain(|m| m.mode == self.mode());
         messages.reverse();
-        let mut statements = BTreeMap::new();
+        let (mut statements, mut aftermaths) = (BTreeMap::new(), BTreeMap::new());
         for message in &messages {
+            let found = read.aftermath(message.no, message.state).await?;
+            if !found.is_empty() {
+                aftermaths.insert(message.no, found);
+            }
             let facts = read.message_facts(message.no).await?;
             let stated =
                 facts.and_then(|(_, facts)| facts.orders.into_iter().find(|o| o.order == id));
@@ -138,6 +145,7 @@ impl Viewer {
             plan: planned,
             messages,
             statements,
+            aftermaths,
             not_live_yet,
             told: read.told_history(id, self.mode()).await?,
             verdicts: read.verdicts(id).await?,

@@ -4,12 +4,14 @@
 //! configuration. Everything that prints a list also prints `--json`; nothing
 //! but the answer goes to standard output.
 
+mod audit;
 mod check;
 mod config;
 mod context;
 mod db;
 mod demo;
 mod eta;
+mod evidence;
 mod explain;
 mod forecast;
 mod hold;
@@ -19,11 +21,13 @@ mod messages;
 mod orders;
 mod pick;
 mod present;
+mod receipts;
 mod receive_bounce;
 mod run;
 mod runs;
 mod serve;
 mod stats;
+mod suppressions;
 mod templates;
 mod texts;
 mod todo;
@@ -102,6 +106,9 @@ enum Command {
     Texts(texts::Command),
     /// Everything that waits for a person
     Todo(todo::Args),
+    /// The do-not-write list: list, add, remove, import, export
+    #[command(subcommand)]
+    Suppressions(suppressions::Command),
     /// Stop sending: everything, a channel, an order, a SKU, a supplier
     Hold(hold::HoldArgs),
     /// Lift a hold
@@ -128,6 +135,13 @@ enum Command {
     /// The configuration as it is meant
     #[command(subcommand)]
     Config(config::Command),
+    /// Whether what is stored is in order; `audit list`: who did what
+    Audit(audit::Args),
+    /// Everything that can be shown for one message
+    Evidence(evidence::Args),
+    /// Mails at the bounce address that nobody could read
+    #[command(subcommand)]
+    Receipts(receipts::Command),
     /// Take in a mail that came back; for the mail system
     ReceiveBounce(receive_bounce::Args),
     /// Print shell completions
@@ -194,6 +208,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
         Command::Orders(command) => orders::run(&context, command).await,
         Command::Messages(command) => messages::run(&context, command).await,
         Command::Texts(command) => texts::run(&context, command).await,
+        Command::Suppressions(command) => suppressions::run(&context, command).await,
         Command::Todo(args) => todo::run(&context, args).await,
         Command::Hold(args) => hold::hold(&context, args).await,
         Command::Release(args) => hold::release(&context, args).await,
@@ -206,6 +221,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Ended> {
         Command::Check(args) => check::run(&context, args).await,
         Command::Db(command) => db::run(&context, command).await,
         Command::Config(command) => config::run(&context, command).await,
+        Command::Audit(args) => audit::run(&context, args).await,
+        Command::Evidence(args) => evidence::run(&context, args).await,
+        Command::Receipts(command) => receipts::run(&context, command).await,
         Command::ReceiveBounce(args) => Ok(receive_bounce::run(&context, args).await),
         Command::Completions(args) => {
             let mut command = Cli::command();

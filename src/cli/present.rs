@@ -4,11 +4,13 @@
 //! On a terminal lists are aligned and coloured; piped they are plain; JSON is
 //! another road ([`Context::print_json`](super::context::Context::print_json)).
 
+mod aftermath;
 mod dates;
 mod json;
 mod notices;
 mod reasons;
 
+pub use aftermath::{About, aftermath};
 pub use dates::{day, eta, length, moment, spoken_day};
 pub use json::{spell_out_times, statement_json};
 pub use notices::{a_notice, coming, news, notice, standing};

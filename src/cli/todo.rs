@@ -198,13 +198,17 @@ fn came_back(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
             let about = mail
                 .message
                 .map_or_else(String::new, |no| format!(", about {no}"));
-            format!("{}  {}{about}", moment(mail.at), mail.why)
+            format!("{}  {}, {}{about}", mail.id, moment(mail.at), mail.why)
         })
         .collect();
     out.section(
         "MAILS AT THE BOUNCE ADDRESS NOBODY COULD READ",
         &unclear,
-        "a person may have written there; they leave this list after 30 days",
+        &format!(
+            "a person may have written there: backorderd receipts unclear show {}; they leave \
+             this list after 30 days",
+            todo.unclear_mails.first().map_or(0, |mail| mail.id)
+        ),
     );
     out.section(
         "BOUNCES THAT CANNOT BE OPENED",

@@ -24,7 +24,7 @@
 //! to fields), `lines` or `etas` (records to rows) with [`dates`],
 //! `notation`, `values`, `ids`, `contacts`, `parcels` for single fields,
 //! `twins` (rows that meet), [`report`] and [`rejects`] (what is said about
-//! the rest).
+//! the rest). [`do_not_write`] stands apart: the do-not-write list as a file.
 
 pub mod column_map;
 mod columns;
@@ -33,6 +33,7 @@ mod csv_rows;
 pub mod dates;
 mod decode;
 mod delimiter;
+pub mod do_not_write;
 mod etas;
 mod header;
 mod ids;

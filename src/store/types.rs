@@ -299,6 +299,8 @@ pub struct MessageRow {
     pub run: Option<RunNo>,
     pub planned_at: Instant,
     pub due_at: Instant,
+    /// Until when what it says is worth saying.
+    pub not_after: Instant,
     pub sent_at: Option<Instant>,
     pub attempts: i64,
     /// The message a person had sent again with this one.

@@ -258,6 +258,12 @@ impl TemplateSet {
             .map(|templates| templates.version(kind, channel))
     }
 
+    /// Every version with what it is made of: a JSON document with the files,
+    /// the shop's block and the version of the helpers that its hash covers.
+    pub fn made_of(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.locales.values().flat_map(LocaleTemplates::made_of)
+    }
+
     /// Languages that have templates, as their folders are called.
     pub fn locales(&self) -> impl Iterator<Item = &Locale> {
         self.locales.values().map(LocaleTemplates::locale)

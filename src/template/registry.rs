@@ -22,7 +22,7 @@ use chrono::NaiveDate;
 use handlebars::{Context, Handlebars, RenderErrorReason};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 /// Longest results: room for a wholesale order of a thousand lines, because
@@ -47,6 +47,36 @@ pub struct LocaleTemplates {
     /// File of each registered name, for errors.
     files: HashMap<String, String>,
     versions: HashMap<(Kind, ChannelName), String>,
+    /// What each version is made of.
+    made_of: BTreeMap<String, String>,
+}
+
+/// What the versions of one language have in common: together with the files
+/// of a kind, everything their hash covers.
+struct Ingredients<'a> {
+    functions: &'a str,
+    locale: String,
+    shop: &'a ShopProfile,
+    files: Vec<(String, String)>,
+}
+
+impl Ingredients<'_> {
+    /// With the files of one kind, as a JSON document.
+    fn with(&self, own: &[(String, String)]) -> String {
+        let files: Vec<Value> = self
+            .files
+            .iter()
+            .chain(own)
+            .map(|(path, text)| serde_json::json!({ "path": path, "text": text }))
+            .collect();
+        serde_json::json!({
+            "functions": self.functions,
+            "locale": self.locale,
+            "shop": self.shop,
+            "files": files,
+        })
+        .to_string()
+    }
 }
 
 /// An e-mail before it gets its envelope of languages and versions.
@@ -76,6 +106,7 @@ impl LocaleTemplates {
             pages: registry(formats, clean::html),
             files: HashMap::new(),
             versions: HashMap::new(),
+            made_of: BTreeMap::new(),
         };
         let mut parts = Vec::new();
         for (name, (file, text)) in sources.partials(locale) {
@@ -94,14 +125,23 @@ impl LocaleTemplates {
                 put(&mut base, &part.text);
             }
         }
+        let common = Ingredients {
+            functions: FUNCTIONS_VERSION,
+            locale: locale.to_string(),
+            shop,
+            files: parts
+                .iter()
+                .filter(|part| part.name != LAYOUT)
+                .map(|part| (part.file.clone(), part.text.clone()))
+                .collect(),
+        };
         for kind in Kind::ALL {
-            templates.collect_email(sources, kind, layout, &base, &mut parts, problems);
+            templates.collect_email(sources, kind, layout, &base, &common, &mut parts, problems);
             if let Some((file, text)) = sources.find(locale, kind, "sms.hbs") {
                 let mut hash = base.clone();
                 put(&mut hash, text);
-                templates
-                    .versions
-                    .insert((kind, ChannelName::Sms), version(&hash));
+                let own = [(file.clone(), text.to_owned())];
+                templates.note(kind, ChannelName::Sms, version(&hash), common.with(&own));
                 parts.push(Part::plain(format!("{kind}/sms"), file, text));
             }
         }
@@ -116,12 +156,27 @@ impl LocaleTemplates {
         templates
     }
 
+    fn note(&mut self, kind: Kind, channel: ChannelName, version: String, made_of: String) {
+        self.made_of.insert(version.clone(), made_of);
+        self.versions.insert((kind, channel), version);
+    }
+
+    /// Every version with what it is made of, as a JSON document.
+    pub fn made_of(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.made_of.iter().map(|(v, m)| (v.as_str(), m.as_str()))
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one loop's body, split off to fit a screen"
+    )]
     fn collect_email(
         &mut self,
         sources: &Sources,
         kind: Kind,
         layout: &Layout,
         base: &Sha256,
+        common: &Ingredients<'_>,
         parts: &mut Vec<Part>,
         problems: &mut Vec<Problem>,
     ) {
@@ -131,6 +186,10 @@ impl LocaleTemplates {
         let mut hash = base.clone();
         put(&mut hash, &layout.source);
         put(&mut hash, text);
+        let mut own = vec![
+            (LAYOUT.to_owned(), layout.source.clone()),
+            (file.clone(), text.to_owned()),
+        ];
         match EmailDocument::parse(&file, text) {
             Err(found) => problems.extend(found),
             Ok(document) => {
@@ -148,14 +207,16 @@ impl LocaleTemplates {
         }
         if let Some((file, text)) = sources.find(&self.locale, kind, "text.hbs") {
             put(&mut hash, text);
+            own.push((file.clone(), text.to_owned()));
             parts.push(Part::plain(format!("{kind}/text"), file, text));
         }
         if let Some((file, text)) = sources.find(&self.locale, kind, "html.hbs") {
             put(&mut hash, text);
+            own.push((file.clone(), text.to_owned()));
             parts.push(Part::page(format!("{kind}/html"), file, text));
         }
-        self.versions
-            .insert((kind, ChannelName::Email), version(&hash));
+        let made_of = common.with(&own);
+        self.note(kind, ChannelName::Email, version(&hash), made_of);
     }
 
     fn register(&mut self, parts: &[Part], page: &str, problems: &mut Vec<Problem>) {

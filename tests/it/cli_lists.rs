@@ -5,6 +5,8 @@
 //! that is left, in the same moment, and what it prints is compared with the
 //! transcripts beside this file.
 
+mod knowledge;
+
 use assert_cmd::Command;
 use backorderd::app::App;
 use backorderd::app::deliver::Delivery;

@@ -22,6 +22,7 @@ macro_rules! promises {
 mod by_hand;
 mod claim;
 mod group;
+mod invariants;
 mod lists;
 mod lost;
 mod mark;
@@ -34,5 +35,6 @@ mod review;
 mod schema;
 mod settle;
 mod stage;
+mod suppressions;
 mod together;
 mod workers;

@@ -61,6 +61,8 @@ pub fn as_json(viewer: &Viewer, e: &Explanation) -> Value {
         "told": e.told,
         "statements": e.statements.iter().map(|(no, s)| json!({ "message": no, "says": present::statement_json(s) }))
             .collect::<Vec<_>>(),
+        "aftermaths": e.aftermaths.iter().map(|(no, a)| json!({ "message": no, "aftermath": a }))
+            .collect::<Vec<_>>(),
         "verdicts": e.verdicts,
         "dates": e.etas,
         "next": e.next.iter().map(|f| json!({
@@ -203,6 +205,7 @@ impl<'a> Teller<'a> {
             let indent = line.width() + 2;
             say_line!("{line}  {}", present::wrap(last, indent, PROSE_WIDTH));
             for below in &entry.below {
+                let below = present::wrap(below, when_width + 6, PROSE_WIDTH);
                 say_line!("  {:when_width$}  - {below}", "");
             }
         }

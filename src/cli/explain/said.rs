@@ -42,7 +42,8 @@ impl Teller<'_> {
     pub(super) fn said(&self) -> Vec<Entry> {
         let mut out = self.first_looks();
         for m in self.e.messages.iter().filter(|m| went_out(m)) {
-            let (stated, below) = self.stated_by(m.no);
+            let (stated, mut below) = self.stated_by(m.no);
+            below.extend(self.became(m));
             out.push(Entry {
                 below,
                 at: Some(m.sent_at.unwrap_or(m.planned_at)),
@@ -57,6 +58,19 @@ impl Teller<'_> {
         }
         out.sort_by_key(|entry| entry.at);
         out
+    }
+
+    /// What became of a message, sentence by sentence.
+    fn became(&self, m: &MessageRow) -> Vec<String> {
+        let about = present::About {
+            kind: m.kind,
+            channel: m.channel,
+            not_after: Some(m.not_after),
+        };
+        let found = self.e.aftermaths.get(&m.no);
+        found.map_or_else(Vec::new, |of| {
+            present::aftermath(of, about, self.zone, self.today)
+        })
     }
 
     /// What was counted as told without a message of ours.

@@ -15,6 +15,7 @@ use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::MessageState;
 use crate::domain::notice_key::Mode;
 use crate::domain::statement::MessageFacts;
+use crate::store::read::aftermath::Aftermath;
 use crate::store::read::lists::MessageFilter;
 use crate::store::types::{ActRow, AttemptRow, MessageRow};
 use serde_json::json;
@@ -170,6 +171,7 @@ async fn show(
         anyhow::bail!("there is no message {no}");
     };
     let attempts = viewer.read.attempts(no).await?;
+    let aftermath = viewer.read.aftermath(no, row.state).await?;
     let acts = viewer.read.acts_on(no).await?;
     let resends = viewer.read.resends(no).await?;
     let rendered = if words {
@@ -182,6 +184,7 @@ async fn show(
             "message": row,
             "says": facts.orders.iter().map(present::statement_json).collect::<Vec<_>>(),
             "attempts": attempts,
+            "aftermath": aftermath,
             "acts": acts,
             "resends": resends,
             "words": rendered.map(|r| json!({ "subject": r.subject, "text": r.text })),
@@ -190,6 +193,7 @@ async fn show(
     }
     head(viewer, &row, &facts);
     tries(viewer, &attempts);
+    became(viewer, &row, &aftermath);
     by_people(viewer, &row, &acts, &resends);
     if let Some(rendered) = rendered {
         say_line!();
@@ -341,6 +345,27 @@ fn tries(viewer: &Viewer, attempts: &[AttemptRow]) {
     present::print_table(&table);
     if let Some(id) = attempts.iter().find_map(|a| a.message_id.as_deref()) {
         say_line!("Message-ID: {id}");
+    }
+}
+
+/// What became of it after it was handed over.
+fn became(viewer: &Viewer, row: &MessageRow, aftermath: &Aftermath) {
+    let sentences = present::aftermath(
+        aftermath,
+        present::About {
+            kind: row.kind,
+            channel: row.channel,
+            not_after: Some(row.not_after),
+        },
+        viewer.settings.shop.zone,
+        viewer.today(),
+    );
+    if aftermath.is_empty() {
+        return;
+    }
+    say_line!("\n{}", present::styled(present::HEAD, "WHAT BECAME OF IT"));
+    for sentence in sentences {
+        say_line!("  {}", present::wrap(&sentence, 4, present::PROSE_WIDTH));
     }
 }
 

@@ -292,6 +292,7 @@ pub const TABLES: &[Table] = &[
         reason: text, source: text, since: int,
     ]),
     table!(vague_refusals, [address_hash: text = "1", channel: text = "2"], [day: day]),
+    table!(template_versions, [version: text = "1"], [source: text, first_used_at: int]),
     table!(job_ticks, [job: text = "1"], [last_due: int, leased_due: int, leased_by: uid]),
     table!(numbered audit, seq, [actor: text, verb: text, target: text, why: text, at: int]),
     table!(numbered rejected_rows, id, [

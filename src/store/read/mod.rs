@@ -1,16 +1,22 @@
 //! Looking: the read-only handle, one file per question people and use cases
 //! ask. A dry run is given one of these and nothing else.
 
+pub mod aftermath;
+pub mod audit;
 pub mod by_hand;
 pub mod figures;
 pub mod histories;
 pub mod identity;
+pub mod invariants;
 pub mod lists;
 pub mod mirror;
+pub mod proof;
 pub mod receipts;
 pub mod runs;
 pub mod scopes;
 pub mod situations;
+pub mod suppressions;
+pub mod templates;
 pub mod texts;
 pub mod wishes;
 pub mod workers;

@@ -8,7 +8,7 @@ use crate::domain::notice_key::Mode;
 use crate::domain::receipt::ReceiptKind;
 use crate::domain::time::Instant;
 use crate::store::conn::statements;
-use crate::store::statement::{rows, value};
+use crate::store::statement::{maybe_row, rows, value};
 use crate::store::types::StoreError;
 use serde::Serialize;
 
@@ -20,6 +20,10 @@ WHERE message_no = $1 AND kind <> 'unclear' ORDER BY at, id";
 
 const UNCLEAR: &str = "
 SELECT id, at, reply, message_no FROM receipts WHERE kind = 'unclear' ORDER BY id DESC LIMIT $1";
+
+const RAW: &str = "
+SELECT r.id, r.at, r.reply, r.message_no, p.raw FROM receipts r
+JOIN receipt_private p ON p.receipt_id = r.id WHERE r.id = $1 AND r.kind = 'unclear'";
 
 /// Came back, and nothing went out about the order since or waits to.
 const CAME_BACK: &str = "
@@ -33,7 +37,7 @@ WHERE m.state = 'bounced' AND m.mode = $1 AND o.closed_at IS NULL
       AND y.state IN ('queued', 'leased', 'submitting', 'in_doubt', 'sent', 'delivered'))
 ORDER BY m.not_after, m.no LIMIT $2";
 
-statements![WAITS, OF_MESSAGE, UNCLEAR, CAME_BACK];
+statements![WAITS, OF_MESSAGE, UNCLEAR, RAW, CAME_BACK];
 
 /// A receipt of a message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,6 +59,13 @@ pub struct UnclearRow {
     pub at: Instant,
     pub why: String,
     pub message: Option<MessageNo>,
+}
+
+/// Such a mail as it came: customers' addresses and words are in it.
+#[derive(Clone)]
+pub struct UnclearMail {
+    pub row: UnclearRow,
+    pub raw: Vec<u8>,
 }
 
 /// A message that came back, and nobody has said it otherwise since.
@@ -119,6 +130,21 @@ impl ReadStore {
                 message: message.map(MessageNo),
             })
             .collect())
+    }
+
+    /// A mail nobody could read, as it came, while it is kept.
+    pub async fn unclear_mail(&self, id: i64) -> Result<Option<UnclearMail>, StoreError> {
+        type Row = (i64, i64, String, Option<i64>, Vec<u8>);
+        let found: Option<Row> = ask!(self, "read an unclear mail", maybe_row, RAW, id);
+        Ok(found.map(|(id, at, why, message, raw)| UnclearMail {
+            row: UnclearRow {
+                id,
+                at: Instant(at),
+                why,
+                message: message.map(MessageNo),
+            },
+            raw,
+        }))
     }
 
     /// Messages of a mode that came back and were not said otherwise, the most

@@ -8,7 +8,9 @@ pub mod operate;
 pub mod receipts;
 pub mod review;
 pub mod settle;
+pub mod suppressions;
 pub mod sweep;
+pub mod templates;
 pub mod texts;
 pub mod ticks;
 pub mod workers;
@@ -392,6 +394,16 @@ impl Store {
         alone!(self, "tidy the queue", |n| Wakes::others_if(*n > 0), [], c => settle::tidy(c, now, lapse))
     }
 
+    /// Keeps what template versions are made of (version, source), each once;
+    /// answers how many were not kept yet.
+    pub async fn keep_templates(
+        &self,
+        new: Vec<(String, String)>,
+        now: Instant,
+    ) -> Result<u64, StoreError> {
+        alone!(self, "keep templates", |_| Wakes::Nobody, [new], c => templates::keep(c, new, now))
+    }
+
     // ---- what comes back ----
 
     /// Stores a report and applies what follows from all reports about its
@@ -560,6 +572,38 @@ impl Store {
         let (reason, source) = (reason.to_owned(), source.to_owned());
         alone!(self, "suppress an address", |()| Wakes::Others, [hash, reason, source], c => {
             operate::suppress(c, hash, channel, reason, source, now)
+        })
+    }
+
+    /// Puts addresses on the do-not-write list, all or none, wakes the orders
+    /// of whoever is reached there, and writes one entry in the audit log if
+    /// one of them was not on it. Answers how many were not. Once answered,
+    /// nothing to them is marked.
+    pub async fn suppress_all(
+        &self,
+        new: Vec<suppressions::NewSuppression>,
+        act: suppressions::Act,
+        now: Instant,
+    ) -> Result<u64, StoreError> {
+        alone!(self, "write the do-not-write list", |n| Wakes::others_if(*n > 0), [new, act], c => {
+            suppressions::suppress_all(c, new, act, now)
+        })
+    }
+
+    /// Takes an address off the do-not-write list, with the vague refusals
+    /// that count towards it, wakes the open orders of whoever is reached there
+    /// and answers them; `None` when it is not on it.
+    pub async fn lift_suppression(
+        &self,
+        address_hash: &str,
+        channel: ChannelName,
+        act: suppressions::Act,
+        now: Instant,
+    ) -> Result<Option<Vec<OrderId>>, StoreError> {
+        let hash = address_hash.to_owned();
+        let wakes = |found: &Option<Vec<OrderId>>| Wakes::others_if(found.is_some());
+        alone!(self, "lift a suppression", wakes, [hash, act], c => {
+            suppressions::lift(c, hash, channel, act, now)
         })
     }
 

@@ -173,7 +173,12 @@ async fn orders_under(c: &mut Conn<'_>, scope: &str, key: &str) -> Result<Vec<i6
     }
 }
 
-async fn wake(c: &mut Conn<'_>, orders: &[i64], now: Instant) -> Result<(), sqlx::Error> {
+/// Makes orders that are locked already due.
+pub(super) async fn wake(
+    c: &mut Conn<'_>,
+    orders: &[i64],
+    now: Instant,
+) -> Result<(), sqlx::Error> {
     if !orders.is_empty() {
         run!(c, WAKE, json(&orders), now.0)?;
     }
