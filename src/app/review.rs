@@ -66,7 +66,11 @@ impl Viewer {
 }
 
 /// The pure middle of a review.
-fn plan_batch(read: Vec<ReadSituation>, settings: &Settings, now: Instant) -> PlannedBatch {
+pub(super) fn plan_batch(
+    read: Vec<ReadSituation>,
+    settings: &Settings,
+    now: Instant,
+) -> PlannedBatch {
     let mode = settings.reach.mode();
     let mut batch = PlannedBatch::default();
     for item in read {

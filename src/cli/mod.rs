@@ -102,7 +102,7 @@ enum Command {
     Texts(texts::Command),
     /// Everything that waits for a person
     Todo(todo::Args),
-    /// Stop sending: everything, a channel, an order, a SKU, a supplier
+    /// Stop sending: everything, a channel, a run, an order, a SKU, a supplier, a customer
     Hold(hold::HoldArgs),
     /// Lift a hold
     Release(hold::ReleaseArgs),

@@ -219,7 +219,7 @@ impl Story {
                 channel: draft.channel,
                 discriminator: draft.discriminator.clone(),
                 key: Some(draft.key.clone()),
-                take: 0,
+                again: false,
                 facts_hash: draft.statement.facts_hash(),
                 state: MessageState::Queued,
                 in_queue: true,

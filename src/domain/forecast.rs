@@ -159,7 +159,7 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         channel: draft.channel,
         discriminator: draft.discriminator.clone(),
         key: Some(draft.key.clone()),
-        take: 0,
+        again: false,
         // Compared with queued messages only.
         facts_hash: String::new(),
         state: MessageState::Sent,

@@ -156,8 +156,9 @@ pub struct PastNotice {
     pub channel: ChannelName,
     pub discriminator: String,
     pub key: Option<String>,
-    /// 0: the planner's; else a person's resend.
-    pub take: u32,
+    /// Said before, or perhaps: a person's resend, or the second copy of one in
+    /// doubt. In the queue it stays while it is true, whatever is owed.
+    pub again: bool,
     pub facts_hash: String,
     pub state: MessageState,
     pub in_queue: bool,

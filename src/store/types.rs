@@ -299,9 +299,13 @@ pub struct MessageRow {
     pub run: Option<RunNo>,
     pub planned_at: Instant,
     pub due_at: Instant,
+    /// Older than this it is reviewed again instead of sent.
+    #[serde(skip)]
+    pub not_after: Instant,
     pub sent_at: Option<Instant>,
     pub attempts: i64,
     /// The message a person had sent again with this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resend_of: Option<MessageNo>,
     pub last_reply: Option<String>,
     /// Masked.

@@ -2,6 +2,7 @@
 
 mod bounces;
 mod bugs;
+mod by_hand;
 mod doors;
 mod doubt;
 mod hours;

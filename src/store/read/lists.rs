@@ -40,7 +40,7 @@ pub struct OrderFilter {
 
 const MESSAGES: &str = "
 SELECT m.no, m.channel, m.kind, m.mode, m.state, m.settled_by, m.held, m.run_no, m.planned_at,
-  m.due_at, m.sent_at, m.attempts, m.resend_of, p.recipient,
+  m.due_at, m.not_after, m.sent_at, m.attempts, m.resend_of, p.recipient,
   (SELECT string_agg(o.number, ', ' ORDER BY n.id) FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = m.no) AS orders,
   (SELECT max(n.milestone_days) FROM notices n WHERE n.message_no = m.no) AS milestone_days,
@@ -73,6 +73,7 @@ struct RawMessage {
     run_no: Option<i64>,
     planned_at: i64,
     due_at: i64,
+    not_after: i64,
     sent_at: Option<i64>,
     attempts: i64,
     resend_of: Option<i64>,
@@ -408,6 +409,7 @@ fn message_row(row: RawMessage) -> Result<MessageRow, StoreError> {
         run: row.run_no.map(RunNo),
         planned_at: Instant(row.planned_at),
         due_at: Instant(row.due_at),
+        not_after: Instant(row.not_after),
         sent_at: instant(row.sent_at),
         attempts: row.attempts,
         resend_of: row.resend_of.map(MessageNo),

@@ -138,7 +138,7 @@ struct NoticeRow {
     channel: String,
     discriminator: String,
     key: Option<String>,
-    take: i64,
+    again: bool,
     facts_hash: String,
     state: String,
     in_queue: bool,
@@ -150,7 +150,7 @@ struct NoticeRow {
 }
 
 const NOTICES: &str = "
-SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.take, n.facts_hash, m.state,
+SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.take > 0 OR m.doubts > 0 AS again, n.facts_hash, m.state,
   n.in_queue, n.in_flight, n.milestone_days, m.due_at, m.not_after, m.sent_at
 FROM notices n JOIN messages m ON m.no = n.message_no
 WHERE n.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND n.mode = $2 AND n.key IS NOT NULL
@@ -406,7 +406,7 @@ fn notice(row: NoticeRow) -> Result<PastNotice, StoreError> {
         state: MessageState::parse(&row.state).ok_or_else(|| corrupt("state"))?,
         discriminator: row.discriminator,
         key: row.key,
-        take: u32::try_from(row.take).unwrap_or(u32::MAX),
+        again: row.again,
         facts_hash: row.facts_hash,
         in_queue: row.in_queue,
         in_flight: row.in_flight,
