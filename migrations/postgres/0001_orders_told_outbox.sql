@@ -418,6 +418,15 @@ CREATE TABLE suppressions (
   PRIMARY KEY (address_hash, channel)
 );
 
+-- The latest day on which mail to an address was refused in words that leave
+-- open whether it is dead, with nothing accepted since.
+CREATE TABLE vague_refusals (
+  address_hash TEXT COLLATE "C" NOT NULL,
+  channel      TEXT COLLATE "C" NOT NULL,
+  day          civil_day NOT NULL,
+  PRIMARY KEY (address_hash, channel)
+);
+
 -- Processes that plan or deliver. One heartbeat covers everything a worker has
 -- in hands; whose last one is older than alive_ms may be declared dead. All
 -- moments are the server's.

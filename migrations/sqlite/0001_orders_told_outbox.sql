@@ -401,6 +401,15 @@ CREATE TABLE suppressions (
   PRIMARY KEY (address_hash, channel)
 ) STRICT;
 
+-- The latest day on which mail to an address was refused in words that leave
+-- open whether it is dead, with nothing accepted since.
+CREATE TABLE vague_refusals (
+  address_hash TEXT NOT NULL,
+  channel      TEXT NOT NULL,
+  day          TEXT NOT NULL,
+  PRIMARY KEY (address_hash, channel)
+) STRICT;
+
 -- Processes that plan or deliver. One heartbeat covers everything a worker has
 -- in hands; whose last one is older than alive_ms may be declared dead.
 CREATE TABLE workers (

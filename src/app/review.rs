@@ -8,6 +8,7 @@
 //! brake counts over all of them.
 
 use crate::app::{App, AppError, Reach, Settings, Viewer};
+use crate::crash_point::crash_point;
 use crate::domain::bundle::{PlannedMessage, bundle};
 use crate::domain::ids::{OrderId, RunNo};
 use crate::domain::kinds::{ChannelName, Kind};
@@ -201,6 +202,7 @@ impl App {
         if let Some(run) = run {
             let quiet = serde_json::to_string(&report.quiet).unwrap_or_default();
             let tick = tick.map(|due| (job.to_owned(), due));
+            crash_point("run-planned");
             self.store
                 .end_run(run, report.orders as i64, quiet, tick)
                 .await?;
@@ -304,7 +306,9 @@ impl App {
             planner: Some(self.worker),
             messages: outgoing,
         };
+        crash_point("planned");
         let written = self.store.commit_review(review, now).await?;
+        crash_point("plan-committed");
         report.orders += n_orders;
         report.messages += written.messages.len();
         if written.held {

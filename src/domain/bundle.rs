@@ -188,7 +188,7 @@ fn message(
             order: s.order.id,
             discriminator: draft.discriminator.clone(),
             key: draft.key.clone(),
-            take: 0,
+            take: draft.take,
             fact_version: plan.fact_version,
             facts_hash: draft.statement.facts_hash(),
             milestone_days: draft.statement.milestone_days,

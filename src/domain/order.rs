@@ -156,7 +156,8 @@ pub struct PastNotice {
     pub channel: ChannelName,
     pub discriminator: String,
     pub key: Option<String>,
-    /// Said before, or perhaps: a person's resend, or the second copy of one in
+    /// Said before, or perhaps: a person's resend, what an address repaired since
+    /// did not get, or the second copy of one in
     /// doubt. In the queue it stays while it is true, whatever is owed.
     pub again: bool,
     pub facts_hash: String,
@@ -168,6 +169,16 @@ pub struct PastNotice {
     pub not_after: Instant,
     /// When it was accepted (or assumed to be), if it was.
     pub sent_at: Option<Instant>,
+    /// It went to an address that is not the customer's present one.
+    pub elsewhere: bool,
+}
+
+impl PastNotice {
+    /// It did not arrive where it went, and the customer is reached elsewhere
+    /// now: the same is owed once more.
+    pub fn missed_the_present_address(&self) -> bool {
+        self.elsewhere && matches!(self.state, MessageState::Failed | MessageState::Bounced)
+    }
 }
 
 /// Why an order is kept silent.

@@ -61,6 +61,8 @@ pub struct Draft {
     pub channel: ChannelName,
     pub discriminator: String,
     pub key: String,
+    /// The number in its key: 0, unless it makes good for one that did not arrive.
+    pub take: u32,
     pub statement: Statement,
     pub due_at: Instant,
     /// Older than this it is reviewed again instead of sent.

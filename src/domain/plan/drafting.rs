@@ -36,9 +36,25 @@ pub(super) fn draft(
     // Only a queued message is compared by its facts.
     let has_queue = s.notices.iter().any(|n| n.in_queue);
     let hash = has_queue.then(|| statement.facts_hash());
-    let key_on = |channel| notice_key(&s.order.key, kind, &discriminator, channel, mode, 0);
+    // What did not arrive at an address that was repaired since is said once
+    // more under the next number.
+    let key_on = |channel| {
+        let missed = |key: &String| {
+            let is_key = |n: &&PastNotice| n.key.as_ref() == Some(key);
+            let found = s.notices.iter().find(is_key);
+            found.is_some_and(PastNotice::missed_the_present_address)
+        };
+        let mut take = 0;
+        loop {
+            let key = notice_key(&s.order.key, kind, &discriminator, channel, mode, take);
+            if !missed(&key) {
+                return (key, take);
+            }
+            take += 1;
+        }
+    };
     let holds_key = |channel| {
-        let key = key_on(channel);
+        let (key, _) = key_on(channel);
         s.notices
             .iter()
             .find(|n| n.key.as_deref() == Some(key.as_str()))
@@ -49,7 +65,10 @@ pub(super) fn draft(
     // take the other one.
     let came_back = |channel| {
         s.notices.iter().filter(move |n| {
-            n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
+            n.state == MessageState::Bounced
+                && n.kind == kind
+                && n.channel == channel
+                && !n.missed_the_present_address()
         })
     };
     let same_news = |n: &&PastNotice| news(&n.discriminator) == news(&discriminator);
@@ -121,19 +140,21 @@ pub(super) fn draft(
         }
         let due_at = due_at(s, policy, kind, *channel, owed, true_until, now);
         out.verdicts.push(Verdict::said(kind, *channel));
+        let (key, take) = key_on(*channel);
         out.drafts.push(Draft {
             kind,
             channel: *channel,
             discriminator: discriminator.clone(),
-            key: key_on(*channel),
+            key,
+            take,
             statement: statement.clone(),
             due_at,
             not_after: due_at.plus(policy.retry.age_max(kind)).min(true_until),
             promised: owed.promised,
         });
     }
-    // What is said again stays while it is true and nothing newer takes its
-    // place.
+    // What is said once more stays while it is true and nothing newer takes
+    // its place.
     let drafted: Vec<ChannelName> = out.drafts.iter().map(|d| d.channel).collect();
     for notice in s.notices.iter().filter(|n| n.in_queue && n.again) {
         let is_new = !out.keep.contains(&notice.message);

@@ -291,6 +291,7 @@ pub const TABLES: &[Table] = &[
     table!(suppressions, [address_hash: text = "1", channel: text = "2"], [
         reason: text, source: text, since: int,
     ]),
+    table!(vague_refusals, [address_hash: text = "1", channel: text = "2"], [day: day]),
     table!(job_ticks, [job: text = "1"], [last_due: int, leased_due: int, leased_by: uid]),
     table!(numbered audit, seq, [actor: text, verb: text, target: text, why: text, at: int]),
     table!(numbered rejected_rows, id, [

@@ -147,12 +147,16 @@ struct NoticeRow {
     due_at: i64,
     not_after: i64,
     sent_at: Option<i64>,
+    elsewhere: bool,
 }
 
 const NOTICES: &str = "
-SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.take > 0 OR m.doubts > 0 AS again, n.facts_hash, m.state,
-  n.in_queue, n.in_flight, n.milestone_days, m.due_at, m.not_after, m.sent_at
-FROM notices n JOIN messages m ON m.no = n.message_no
+SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.facts_hash, m.state,
+  n.take > 0 OR m.doubts > 0 AS again, n.in_queue, n.in_flight, n.milestone_days, m.due_at, m.not_after, m.sent_at,
+  m.address_hash IS DISTINCT FROM
+    CASE n.channel WHEN 'email' THEN k.email_hash ELSE k.phone_hash END AS elsewhere
+FROM notices n JOIN messages m ON m.no = n.message_no JOIN orders o ON o.id = n.order_id
+JOIN contacts k ON k.id = o.contact_id
 WHERE n.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND n.mode = $2 AND n.key IS NOT NULL
 ORDER BY n.message_no";
 
@@ -414,5 +418,6 @@ fn notice(row: NoticeRow) -> Result<PastNotice, StoreError> {
         due_at: Instant(row.due_at),
         not_after: Instant(row.not_after),
         sent_at: instant(row.sent_at),
+        elsewhere: row.elsewhere,
     })
 }
