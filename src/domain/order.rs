@@ -156,9 +156,9 @@ pub struct PastNotice {
     pub channel: ChannelName,
     pub discriminator: String,
     pub key: Option<String>,
-    /// Said before, or perhaps: a person's resend, what an address repaired since
-    /// did not get, or the second copy of one in
-    /// doubt. In the queue it stays while it is true, whatever is owed.
+    /// Said before, or perhaps: a person's resend, what an address repaired
+    /// since did not get, or the second copy of one in doubt. In the queue it
+    /// stays while it is true, whatever is owed.
     pub again: bool,
     pub facts_hash: String,
     pub state: MessageState,

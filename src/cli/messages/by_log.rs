@@ -86,7 +86,7 @@ async fn look(
             let opened = File::open(file).with_context(|| format!("cannot read {file}"))?;
             let name = Path::new(file)
                 .file_name()
-                .map(|name| name.to_string_lossy());
+                .map(std::ffi::OsStr::to_string_lossy);
             read(&mut log, BufReader::new(opened), &name.unwrap_or_default())?;
         }
     }

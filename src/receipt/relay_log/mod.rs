@@ -295,6 +295,10 @@ fn recipient(address: &str) -> u64 {
 /// Why a relay gave up, by status and by words that are not kept.
 fn why(status: Option<&str>, words: &str) -> (Refusal, Option<u16>) {
     let diagnostic = Diagnostic::read(words);
+    if status.is_none() && diagnostic.code.is_none() {
+        // Nobody refused it: the relay itself had enough.
+        return (Refusal::Soft, None);
+    }
     let class = refusal(status.and_then(Enhanced::parse), &diagnostic);
     (class, diagnostic.code)
 }

@@ -94,7 +94,11 @@ fn nobody_is_asked_about_many_without_a_terminal() {
     let home = Home::live(relay.port(), "");
     slip(&home, &orders_of_teapots(3, in_days(20)));
     home.ok(&["hold", "--why", "look first"]);
-    home.run(&["run", "--yes"]);
+    let daemon = home.serve();
+    until("three messages under the hold", || {
+        (home.number("SELECT count(*) FROM messages") == 3).then_some(())
+    });
+    assert!(daemon.stop().success());
     let waiting = home.ok(&["release", "--dry-run", "--show", "2"]);
     assert!(waiting.contains("3 still true, goes out"), "{waiting}");
     let (words, agreed) = home.run(&["messages", "withdraw", "--state", "queued"]);
