@@ -370,7 +370,7 @@ CREATE TABLE text_private (
 CREATE TABLE holds (
   id    INTEGER PRIMARY KEY,
   scope TEXT NOT NULL CHECK
-    (scope IN ('global', 'channel', 'order', 'sku', 'supplier', 'customer')),
+    (scope IN ('global', 'channel', 'run', 'order', 'sku', 'supplier', 'customer')),
   key   TEXT NOT NULL DEFAULT '',
   by    TEXT NOT NULL,
   why   TEXT NOT NULL,
@@ -379,7 +379,7 @@ CREATE TABLE holds (
   UNIQUE (scope, key)
 ) STRICT;
 
--- Orders that a hold keeps silent; global and channel holds stop sending, not
+-- Orders that a hold keeps silent; global, channel and run holds stop sending, not
 -- planning, and are not here. Asked with an order in hand: every branch finds
 -- its holds by their key.
 CREATE VIEW held_orders AS

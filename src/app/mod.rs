@@ -3,9 +3,10 @@
 //! Two movements. Deciding: [`review`] gathers what is due, plans, bundles and
 //! commits. Delivering: [`deliver`] claims, renders, marks, sends and records.
 //! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
-//! by hand, [`by_hand`] what people do to single messages, [`explain`] answers
-//! why, [`evidence`] shows all there is about one message, [`mod@todo`] lists
-//! what waits for a person,
+//! by hand, [`by_hand`] what people do to single messages, [`by_log`] what a
+//! relay's log says of them, [`releasing`] what lifting a hold lets go,
+//! [`explain`] answers why, [`evidence`] shows all there is about one message,
+//! [`mod@todo`] lists what waits for a person,
 //! [`receipts`] takes in mails that came back, handed over or from a
 //! [`maildir`], [`texts`] what gateways report and what people text,
 //! [`scheduler`] fires the periodic jobs, [`live`] is the act of going live,
@@ -17,6 +18,7 @@
 
 pub mod addresses;
 pub mod by_hand;
+pub mod by_log;
 pub mod deliver;
 pub mod evidence;
 pub mod explain;
@@ -26,6 +28,7 @@ pub mod live;
 pub mod maildir;
 pub mod manual;
 pub mod receipts;
+pub mod releasing;
 pub mod restore_guard;
 pub mod review;
 pub mod scheduler;

@@ -67,7 +67,11 @@ impl Viewer {
 }
 
 /// The pure middle of a review.
-fn plan_batch(read: Vec<ReadSituation>, settings: &Settings, now: Instant) -> PlannedBatch {
+pub(super) fn plan_batch(
+    read: Vec<ReadSituation>,
+    settings: &Settings,
+    now: Instant,
+) -> PlannedBatch {
     let mode = settings.reach.mode();
     let mut batch = PlannedBatch::default();
     for item in read {
@@ -102,6 +106,42 @@ impl Selection {
     pub fn wants(&self, message: &PlannedMessage) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&message.kind)
     }
+}
+
+/// The first messages that fit into `room`, and never a part of what an order
+/// has to say: once the e-mail is out, nobody would plan its text again.
+fn whole_orders(messages: Vec<PlannedMessage>, mut room: usize) -> Vec<PlannedMessage> {
+    if messages.len() <= room {
+        return messages;
+    }
+    let orders =
+        |m: &PlannedMessage| -> Vec<OrderId> { m.notices.iter().map(|n| n.order).collect() };
+    // `None`: not decided yet.
+    let mut taken: Vec<Option<bool>> = vec![None; messages.len()];
+    for first in 0..messages.len() {
+        if taken[first].is_some() {
+            continue;
+        }
+        let mut group = vec![first];
+        let mut about = orders(&messages[first]);
+        // Messages that share an order, directly or through another one.
+        while let Some(next) = (first..messages.len())
+            .find(|n| !group.contains(n) && orders(&messages[*n]).iter().any(|o| about.contains(o)))
+        {
+            group.push(next);
+            about.extend(orders(&messages[next]));
+        }
+        let fits = group.len() <= room;
+        room -= if fits { group.len() } else { 0 };
+        for n in group {
+            taken[n] = Some(fits);
+        }
+    }
+    let mut taken = taken.into_iter();
+    messages
+        .into_iter()
+        .filter(|_| taken.next().flatten() == Some(true))
+        .collect()
 }
 
 impl App {
@@ -264,10 +304,9 @@ impl App {
         let room = selection
             .limit
             .map(|limit| limit.saturating_sub(report.messages));
-        let taken = room.unwrap_or(usize::MAX).min(wanted.len());
-        let messages = &wanted[..taken];
-        // Orders one of whose messages was not taken stay as they are: they
-        // are due, or will be, by themselves.
+        let messages = whole_orders(wanted, room.unwrap_or(usize::MAX));
+        // Orders whose messages were not taken stay as they are: they are due,
+        // or will be, by themselves.
         let left_out = |plan: &OrderPlan| {
             !selection.is_everything()
                 && !plan.drafts.is_empty()

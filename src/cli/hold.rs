@@ -6,9 +6,11 @@
 
 mod file;
 mod list;
+mod preview;
 mod scope;
 pub mod until;
 
+use crate::app::releasing::ReleasePreview;
 use crate::cli::context::Context;
 use crate::cli::present::{self, GOOD, WAITS, count, say, styled};
 use crate::cli::{Ended, Usage};
@@ -54,7 +56,8 @@ pub struct HoldArgs {
     after_help = "Example: backorderd release --channel sms --why \"gateway is back\"\n\
     Without a scope the hold on everything is lifted; holds on single orders, customers, SKUs \
     and suppliers stay. Nothing goes out unseen: every waiting message is held against today's \
-    facts first."
+    facts first, the first five go alone, the rest at the usual pace. To look before: backorderd \
+    release --dry-run --show 20"
 )]
 pub struct ReleaseArgs {
     #[command(flatten)]
@@ -65,6 +68,12 @@ pub struct ReleaseArgs {
     /// Remove the hold file
     #[arg(long, conflicts_with = "scope")]
     file: bool,
+    /// Show what would go out, what not, and why; lift nothing
+    #[arg(long, conflicts_with = "file")]
+    dry_run: bool,
+    /// List so many of the messages that wait
+    #[arg(long, value_name = "N", conflicts_with = "file")]
+    show: Option<usize>,
 }
 
 /// What became of an act, for programs.
@@ -81,6 +90,8 @@ struct Answer<'a> {
     orders_looked_at_again: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages_waiting: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<serde_json::Value>,
 }
 
 pub async fn hold(context: &Context, args: HoldArgs) -> anyhow::Result<Ended> {
@@ -135,6 +146,7 @@ pub async fn hold(context: &Context, args: HoldArgs) -> anyhow::Result<Ended> {
             until,
             orders_looked_at_again: None,
             messages_waiting: None,
+            waiting: None,
         })?;
         return Ok(Ended::Done);
     }
@@ -217,7 +229,9 @@ async fn left_running(
         };
         let _ = writeln!(text, "{orders} silent.");
     } else {
-        let n = read.count_queued(mode, scope.channel()).await?;
+        let n = read
+            .count_queued(mode, scope.channel(), scope.run())
+            .await?;
         let messages = match n {
             0 => "No message waits".to_owned(),
             n => count(to_usize(n), "message waits", "messages wait"),
@@ -277,10 +291,33 @@ pub async fn release(context: &Context, args: ReleaseArgs) -> anyhow::Result<End
         (Some(n), None)
     } else {
         let mode = config.mode.of_rows();
-        (None, Some(read.count_queued(mode, scope.channel()).await?))
+        (
+            None,
+            Some(
+                read.count_queued(mode, scope.channel(), scope.run())
+                    .await?,
+            ),
+        )
     };
     if args.why.is_none() && after_restore(&read.holds().await?, &scope) {
         return Err(Usage(WHY_AFTER_RESTORE.to_owned()).into());
+    }
+    // Whatever is wrong with what looks (a template, say) must not keep a hold
+    // from being lifted.
+    let preview = match preview::look(context, &scope).await {
+        Ok(preview) => preview,
+        Err(error) if args.dry_run => return Err(error),
+        Err(error) => {
+            eprintln!("backorderd: what waits cannot be shown: {error:#}");
+            ReleasePreview::default()
+        }
+    };
+    if args.dry_run {
+        preview::print(context, &scope, &preview, args.show.unwrap_or(0))?;
+        return Ok(Ended::Done);
+    }
+    if let Some(n) = args.show.filter(|_| !context.json) {
+        preview::print(context, &scope, &preview, n)?;
     }
     let lifted = store
         .release(
@@ -301,6 +338,7 @@ pub async fn release(context: &Context, args: ReleaseArgs) -> anyhow::Result<End
             until: None,
             orders_looked_at_again: orders.filter(|_| lifted),
             messages_waiting: queued.filter(|_| lifted),
+            waiting: Some(preview::counts(&preview)),
         })?;
         return Ok(ended);
     }
@@ -308,6 +346,7 @@ pub async fn release(context: &Context, args: ReleaseArgs) -> anyhow::Result<End
     if lifted {
         let _ = writeln!(text, "{}  {}", styled(GOOD, "RELEASED"), scope.title());
         text.push_str(&what_follows(&config, orders, queued));
+        text.push_str(&preview::sentence(&preview));
     } else {
         let _ = writeln!(
             text,

@@ -109,7 +109,7 @@ enum Command {
     /// The do-not-write list: list, add, remove, import, export
     #[command(subcommand)]
     Suppressions(suppressions::Command),
-    /// Stop sending: everything, a channel, an order, a SKU, a supplier
+    /// Stop sending: everything, a channel, a run, an order, a SKU, a supplier, a customer
     Hold(hold::HoldArgs),
     /// Lift a hold
     Release(hold::ReleaseArgs),

@@ -219,7 +219,7 @@ impl Story {
                 channel: draft.channel,
                 discriminator: draft.discriminator.clone(),
                 key: Some(draft.key.clone()),
-                take: draft.take,
+                again: draft.take > 0,
                 fact_version: self.s.order.fact_version,
                 facts_hash: draft.statement.facts_hash(),
                 state: MessageState::Queued,

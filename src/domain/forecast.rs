@@ -159,7 +159,7 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         channel: draft.channel,
         discriminator: draft.discriminator.clone(),
         key: Some(draft.key.clone()),
-        take: draft.take,
+        again: draft.take > 0,
         // Compared with queued messages only.
         fact_version: s.order.fact_version,
         facts_hash: String::new(),

@@ -156,8 +156,10 @@ pub struct PastNotice {
     pub channel: ChannelName,
     pub discriminator: String,
     pub key: Option<String>,
-    /// 0: the planner's; else a person's resend.
-    pub take: u32,
+    /// Said before, or perhaps: a person's resend, what an address repaired
+    /// since did not get, or the second copy of one in doubt. In the queue it
+    /// stays while it is true, whatever is owed.
+    pub again: bool,
     /// The order's, when it was written or last vouched for.
     pub fact_version: i64,
     pub facts_hash: String,

@@ -116,7 +116,7 @@ fn queue(story: &mut Story, said: &Statement, now: &str) -> MessageNo {
     story.s.notices.push(crate::domain::order::PastNotice {
         message,
         key: Some("a key of its own".to_owned()),
-        take: 1,
+        again: true,
         facts_hash: again.statement.facts_hash(),
         state: MessageState::Queued,
         in_queue: true,

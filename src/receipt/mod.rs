@@ -4,7 +4,8 @@
 //! the mail is about (`origin`), a delivery report (`dsn`), a complaint
 //! (`complaint`), an automatic reply (`auto_reply`), and last a bounce in the
 //! words of a system that sends no report (`plain`). `mime` and `fields` take
-//! the mail apart, `class` says why it came back.
+//! the mail apart, `class` says why it came back. Apart from mails,
+//! [`relay_log`] reads what a relay's own log says of some messages.
 //!
 //! Promises: pure; any bytes are answered without a panic, in bounded time
 //! and memory; a mail without a token made with our key says nothing about any
@@ -19,6 +20,7 @@ mod fields;
 mod mime;
 mod origin;
 mod plain;
+pub mod relay_log;
 
 use crate::domain::ids::MessageUid;
 use crate::domain::outcome::Evidence;

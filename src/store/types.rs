@@ -304,6 +304,7 @@ pub struct MessageRow {
     pub sent_at: Option<Instant>,
     pub attempts: i64,
     /// The message a person had sent again with this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resend_of: Option<MessageNo>,
     pub last_reply: Option<String>,
     /// Masked.

@@ -329,6 +329,38 @@ fn a_hold_that_nobody_would_heed_is_refused() {
 }
 
 #[test]
+fn single_messages_are_resent_and_withdrawn() {
+    let home = Home::in_sandbox();
+    home.owe_a_delay();
+    assert_eq!(home.run(&["run", "--yes"]).code, 0);
+    golden!(home.transcript(&[
+        &["messages", "list"],
+        &["messages", "resend", "m1", "m2", "--dry-run"],
+        &["messages", "resend", "m1", "--why", "not found"],
+        &["messages", "resend", "m1"],
+        &["messages", "show", "m1"],
+        &["release", "--dry-run", "--show", "5"],
+        &["messages", "withdraw", "m1", "m3", "--dry-run"],
+        &["messages", "withdraw", "m3", "--why", "found it"],
+        &["messages", "retry", "--state", "failed"],
+        &["messages", "retry", "m1"],
+        &["messages", "settle", "m1", "--arrived"],
+        &[
+            "messages",
+            "settle",
+            "m1",
+            "--not-arrived",
+            "--why",
+            "asked"
+        ],
+        &["messages", "resend"],
+    ]));
+    let dry = json(&home.run(&["messages", "resend", "m1", "--dry-run", "--json"]));
+    assert_eq!(dry["dry_run"], true);
+    assert!(dry["messages"][0]["would"].is_string(), "{dry}");
+}
+
+#[test]
 fn with_a_broken_configuration_hold_names_the_way_that_is_left() {
     let home = Home::with("[shop]\nnmae = \"x\"\n");
     let told = home.run(&["hold", "--why", "stop"]);

@@ -3,6 +3,7 @@
 mod bounces;
 mod brake;
 mod bugs;
+mod by_hand;
 mod doors;
 mod doubt;
 mod hours;

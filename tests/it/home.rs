@@ -281,6 +281,16 @@ impl Home {
         });
     }
 
+    /// Changes what no command changes, in the folder's own database.
+    pub fn force(&self, sql: &'static str) {
+        block_on(async {
+            let mut db = self.database().connect().await.expect("a connection");
+            let done = sqlx::query(sql).execute(&mut db).await;
+            done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+            db.close().await.expect("a closed connection");
+        });
+    }
+
     pub fn number(&self, sql: &'static str) -> i64 {
         self.rows::<(i64,)>(sql)[0].0
     }

@@ -22,6 +22,7 @@ fn answer(done: bool, path: &Path) -> Answer<'static> {
         until: None,
         orders_looked_at_again: None,
         messages_waiting: None,
+        waiting: None,
     }
 }
 

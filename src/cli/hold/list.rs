@@ -74,6 +74,7 @@ async fn name(read: &ReadStore, config: &Config, hold: &HoldRow) -> anyhow::Resu
             let masked = read.masked_contact(key.parse().unwrap_or(0)).await?;
             format!("customer {}", masked.unwrap_or_else(|| key.to_owned()))
         }
+        "run" => format!("run r{key}"),
         "sku" => format!("SKU {key}"),
         other => format!("{other} {key}"),
     })

@@ -3,9 +3,11 @@
 use super::channel_words;
 use crate::cli::Usage;
 use crate::cli::context::Context;
+use crate::cli::messages::parse_run;
 use crate::cli::pick;
 use crate::cli::present::{capital, shell_word};
 use crate::config::Config;
+use crate::domain::ids::RunNo;
 use crate::domain::kinds::ChannelName;
 use crate::store::Store;
 use crate::wiring;
@@ -16,6 +18,9 @@ pub struct ScopeArgs {
     /// A channel: email or sms
     #[arg(long, value_name = "CHANNEL", value_parser = channel)]
     channel: Option<ChannelName>,
+    /// What a run has written and not sent yet: r12
+    #[arg(long, value_name = "RUN", value_parser = parse_run)]
+    run: Option<RunNo>,
     /// An order, by its number
     #[arg(long, value_name = "N")]
     order: Option<String>,
@@ -46,6 +51,7 @@ pub fn channel(text: &str) -> Result<ChannelName, String> {
 /// What was typed; nothing means everything.
 pub enum Asked {
     Channel(ChannelName),
+    Run(RunNo),
     Order(String),
     Sku(String),
     Supplier(String),
@@ -56,6 +62,7 @@ pub fn asked(args: &ScopeArgs) -> Option<Asked> {
     let text = |text: &Option<String>, make: fn(String) -> Asked| text.clone().map(make);
     args.channel
         .map(Asked::Channel)
+        .or_else(|| args.run.map(Asked::Run))
         .or_else(|| text(&args.order, Asked::Order))
         .or_else(|| text(&args.sku, Asked::Sku))
         .or_else(|| text(&args.supplier, Asked::Supplier))
@@ -94,7 +101,11 @@ impl Scope {
     }
     /// Keeps orders silent instead of stopping the sending.
     pub fn is_about_orders(&self) -> bool {
-        !matches!(self.kind, "global" | "channel")
+        !matches!(self.kind, "global" | "channel" | "run")
+    }
+    pub fn run(&self) -> Option<RunNo> {
+        let number = self.key.parse().ok().filter(|_| self.kind == "run");
+        number.map(RunNo)
     }
     pub fn channel(&self) -> Option<ChannelName> {
         ChannelName::parse(&self.key).filter(|_| self.kind == "channel")
@@ -120,6 +131,12 @@ pub async fn resolve(
             channel.as_str(),
             channel_words(*channel).to_owned(),
             format!(" --channel {channel}"),
+        ),
+        Some(Asked::Run(run)) => Scope::new(
+            "run",
+            run.0.to_string(),
+            format!("run {run}"),
+            format!(" --run {run}"),
         ),
         Some(Asked::Sku(sku)) => {
             let flag = format!(" --sku {}", shell_word(sku));

@@ -2,6 +2,7 @@
 //! and what a person can do about it.
 
 mod acts;
+mod by_log;
 mod selection;
 mod settle;
 

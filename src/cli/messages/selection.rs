@@ -120,15 +120,22 @@ impl Selection {
             (true, true) => {
                 let usage = "which messages? Name them (m71) or narrow: --order, --sku, --run, \
                              --kind, --channel, --state, --since";
-                return Err(Usage(usage.to_owned()).into());
+                Err(Usage(usage.to_owned()).into())
             }
             (false, false) => {
                 let usage = "name messages by their numbers or by filters, not both";
-                return Err(Usage(usage.to_owned()).into());
+                Err(Usage(usage.to_owned()).into())
             }
-            (false, true) => return self.named(viewer).await,
-            (true, false) => {}
+            (false, true) => self.named(viewer).await,
+            (true, false) => self.filtered(viewer, states).await,
         }
+    }
+
+    async fn filtered(
+        &self,
+        viewer: &Viewer,
+        states: &[MessageState],
+    ) -> anyhow::Result<Vec<MessageRow>> {
         let base = || MessageFilter {
             mode: Some(viewer.mode()),
             ..MessageFilter::default()
@@ -152,6 +159,21 @@ impl Selection {
             return Err(Usage(usage).into());
         }
         Ok(rows)
+    }
+
+    /// As [`Selection::rows`]; naming nothing means all in one of `states`.
+    ///
+    /// # Errors
+    /// As [`Selection::rows`].
+    pub async fn rows_or_all(
+        &self,
+        viewer: &Viewer,
+        states: &[MessageState],
+    ) -> anyhow::Result<Vec<MessageRow>> {
+        if self.messages.is_empty() && self.filter.is_empty() {
+            return self.filtered(viewer, states).await;
+        }
+        self.rows(viewer, states).await
     }
 
     async fn named(&self, viewer: &Viewer) -> anyhow::Result<Vec<MessageRow>> {

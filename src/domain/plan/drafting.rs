@@ -96,7 +96,14 @@ pub(super) fn draft(
         // What came back raised `told_seq`, so its news has a key of its own:
         // without this it would be said, and come back, for ever.
         let returned = came_back(channel).filter(same_news);
-        holds_key(channel).or(returned.skip(usize::from(only_one)).last())
+        // Its first copy may have raised `told_seq` as well.
+        let repeats =
+            |n: &&PastNotice| n.again && (n.channel, n.kind) == (channel, kind) && is_kept(n);
+        s.notices
+            .iter()
+            .find(repeats)
+            .or_else(|| holds_key(channel))
+            .or(returned.skip(usize::from(only_one)).last())
     };
     let silence_on = |channel| {
         let in_the_way = |n: &&PastNotice| n.in_flight && n.channel == channel;
@@ -165,8 +172,9 @@ pub(super) fn draft(
     // What is said once more stays while it is true and nothing newer takes
     // its place.
     let drafted: Vec<ChannelName> = out.drafts.iter().map(|d| d.channel).collect();
-    for notice in s.notices.iter().filter(|n| n.in_queue && n.take > 0) {
-        if !drafted.contains(&notice.channel) && stays_true(notice, s, statement) {
+    for notice in s.notices.iter().filter(|n| n.in_queue && n.again) {
+        let is_new = !out.keep.contains(&notice.message);
+        if is_new && !drafted.contains(&notice.channel) && stays_true(notice, s, statement) {
             out.keep.push(notice.message);
         }
     }
@@ -205,8 +213,8 @@ fn news(discriminator: &str) -> Vec<(&str, &str)> {
 
 /// With nothing newly owed, a queued message stays only as the companion of
 /// one that was accepted: the text that waits for morning after the e-mail
-/// went out; or as what a person had sent again. Either only as long as it is
-/// still true.
+/// went out; or as what is said again, by a person's wish or because of a doubt.
+/// Either only as long as it is still true.
 pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
     for notice in s.notices.iter().filter(|n| n.in_queue) {
         let sibling = s.notices.iter().any(|other| {
@@ -216,7 +224,7 @@ pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut Or
                 && other.channel != notice.channel
                 && (other.state.is_sent() || other.in_flight)
         });
-        if (sibling || notice.take > 0) && stays_true(notice, s, current) {
+        if (sibling || notice.again) && stays_true(notice, s, current) {
             out.keep.push(notice.message);
             let reason = Reason::Queued {
                 message: notice.message,

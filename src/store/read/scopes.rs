@@ -3,11 +3,12 @@
 
 use super::{ReadStore, ask};
 use crate::domain::contact::{EmailAddress, PhoneNumber};
+use crate::domain::ids::{OrderId, RunNo};
 use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
 use crate::store::codec::json;
 use crate::store::conn::statements;
-use crate::store::statement::{maybe_row, rows, value};
+use crate::store::statement::{column, maybe_row, rows, value};
 use crate::store::types::StoreError;
 use std::collections::HashMap;
 
@@ -16,9 +17,22 @@ SELECT count(DISTINCT o.id) FROM held_orders v JOIN holds h ON h.id = v.hold_id
 JOIN orders o ON o.id = v.order_id
 WHERE h.scope = $1 AND h.key = $2 AND o.closed_at IS NULL";
 
+const UNDER: &str = "
+SELECT DISTINCT o.id FROM holds h JOIN held_orders v ON v.hold_id = h.id
+JOIN orders o ON o.id = v.order_id
+WHERE h.scope = $1 AND h.key = $2 AND o.closed_at IS NULL ORDER BY o.id";
+
+const BESIDES: &str = "
+SELECT DISTINCT v.order_id FROM held_orders v JOIN holds h ON h.id = v.hold_id
+WHERE v.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+  AND NOT (h.scope = $2 AND h.key = $3)";
+
+const HAS_GLOBAL: &str = "SELECT EXISTS (SELECT 1 FROM holds WHERE scope = 'global')";
+
 const COUNT_QUEUED: &str = "
 SELECT count(*) FROM messages WHERE state = 'queued' AND held = FALSE AND mode = $1
-  AND (CAST($2 AS TEXT) IS NULL OR channel = $2)";
+  AND (CAST($2 AS TEXT) IS NULL OR channel = $2)
+  AND (CAST($3 AS BIGINT) IS NULL OR run_no = $3)";
 
 const ORDER_NUMBERS: &str = "
 SELECT order_key, number FROM orders
@@ -26,7 +40,15 @@ WHERE shop_id = $1 AND order_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each(
 
 const CONTACT: &str = "SELECT email, phone FROM contacts WHERE id = $1";
 
-statements![COUNT_HELD, COUNT_QUEUED, ORDER_NUMBERS, CONTACT];
+statements![
+    COUNT_HELD,
+    UNDER,
+    BESIDES,
+    HAS_GLOBAL,
+    COUNT_QUEUED,
+    ORDER_NUMBERS,
+    CONTACT
+];
 
 impl ReadStore {
     /// Open orders that a placed hold on an order, customer, SKU or supplier
@@ -36,12 +58,48 @@ impl ReadStore {
         Ok(u64::try_from(n).unwrap_or(0))
     }
 
-    /// Messages in the queue, of one channel or of all, those that wait for an
+    /// Open orders a placed hold keeps silent.
+    pub async fn orders_under_hold(
+        &self,
+        scope: &str,
+        key: &str,
+    ) -> Result<Vec<OrderId>, StoreError> {
+        let ids: Vec<i64> = ask!(self, "list held orders", column, UNDER, scope, key);
+        Ok(ids.into_iter().map(OrderId).collect())
+    }
+
+    /// Those of the orders that another hold keeps silent.
+    pub async fn orders_held_besides(
+        &self,
+        orders: &[OrderId],
+        scope: &str,
+        key: &str,
+    ) -> Result<Vec<OrderId>, StoreError> {
+        let ids = json(&orders.iter().map(|o| o.0).collect::<Vec<_>>());
+        let ids: Vec<i64> = ask!(
+            self,
+            "list orders held otherwise",
+            column,
+            BESIDES,
+            ids,
+            scope,
+            key
+        );
+        Ok(ids.into_iter().map(OrderId).collect())
+    }
+
+    /// Whether everything is on hold.
+    pub async fn has_global_hold(&self) -> Result<bool, StoreError> {
+        Ok(ask!(self, "look for a hold", value, HAS_GLOBAL))
+    }
+
+    /// Messages in the queue, of one channel, one run or of all, those that wait for an
     /// approval left out.
     pub async fn count_queued(
         &self,
         mode: Mode,
         channel: Option<ChannelName>,
+        run: Option<RunNo>,
     ) -> Result<u64, StoreError> {
         let n: i64 = ask!(
             self,
@@ -49,7 +107,8 @@ impl ReadStore {
             value,
             COUNT_QUEUED,
             mode.as_str(),
-            channel.map(ChannelName::as_str)
+            channel.map(ChannelName::as_str),
+            run.map(|run| run.0)
         );
         Ok(u64::try_from(n).unwrap_or(0))
     }

@@ -138,7 +138,7 @@ struct NoticeRow {
     channel: String,
     discriminator: String,
     key: Option<String>,
-    take: i64,
+    again: bool,
     fact_version: i64,
     facts_hash: String,
     state: String,
@@ -152,9 +152,9 @@ struct NoticeRow {
 }
 
 const NOTICES: &str = "
-SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.take, n.fact_version,
-  n.facts_hash,
-  m.state, n.in_queue, n.in_flight, n.milestone_days, m.due_at, m.not_after, m.sent_at,
+SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.fact_version,
+  n.facts_hash, m.state, n.take > 0 OR m.doubts > 0 AS again, n.in_queue, n.in_flight,
+  n.milestone_days, m.due_at, m.not_after, m.sent_at,
   m.address_hash IS DISTINCT FROM
     CASE n.channel WHEN 'email' THEN k.email_hash ELSE k.phone_hash END AS elsewhere
 FROM notices n JOIN messages m ON m.no = n.message_no JOIN orders o ON o.id = n.order_id
@@ -412,7 +412,7 @@ fn notice(row: NoticeRow) -> Result<PastNotice, StoreError> {
         state: MessageState::parse(&row.state).ok_or_else(|| corrupt("state"))?,
         discriminator: row.discriminator,
         key: row.key,
-        take: u32::try_from(row.take).unwrap_or(u32::MAX),
+        again: row.again,
         fact_version: row.fact_version,
         facts_hash: row.facts_hash,
         in_queue: row.in_queue,

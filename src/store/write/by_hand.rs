@@ -241,12 +241,14 @@ async fn settle(
             Ok(Some(MessageState::Sent))
         }
         // The same letter with the same Message-ID: should the person be
-        // wrong, the customer's mailbox can tell.
+        // wrong, the customer's mailbox can tell. Until it is out nothing was
+        // said: should its facts move first, the planner still owes it.
         Knowledge::NotArrived if kind.must_arrive() && doubt.still_true => {
             if run!(c, GOES_AGAIN, no.0, now.0)? == 0 {
                 return Ok(None);
             }
             land(c, &[no.0], true).await?;
+            retract(c, no.0, now).await?;
             Ok(Some(MessageState::Queued))
         }
         // Not said, then: the ledger forgets it and the planner, whose key is

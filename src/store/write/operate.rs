@@ -12,9 +12,9 @@ use crate::store::write::review::take_back::take_back;
 /// A hold to place.
 #[derive(Clone, Debug)]
 pub struct NewHold {
-    /// `global`, `channel`, `order`, `sku`, `supplier` or `customer`.
+    /// `global`, `channel`, `run`, `order`, `sku`, `supplier` or `customer`.
     pub scope: &'static str,
-    /// Channel name, order key, SKU, supplier or contact id; empty for global.
+    /// Channel name, a run's number, order key, SKU, supplier or contact id; empty for global.
     pub key: String,
     pub by: String,
     pub why: String,

@@ -106,6 +106,23 @@ pub(super) async fn land(
     Ok(())
 }
 
+/// What messages said.
+async fn facts_of(
+    c: &mut Conn<'_>,
+    messages: &[i64],
+) -> Result<Vec<(MessageNo, MessageFacts)>, Halt> {
+    let stored: Vec<(i64, String)> = rows!(c, FACTS, json(&messages))?;
+    let facts = stored.into_iter().map(|(no, facts)| {
+        let facts = serde_json::from_str(&facts).map_err(|_| StoreError::Corrupt {
+            table: "message_private",
+            row: no.to_string(),
+            column: "facts",
+        })?;
+        Ok((MessageNo(no), facts))
+    });
+    facts.collect::<Result<_, StoreError>>().map_err(Halt::from)
+}
+
 /// Writes into the ledger what messages said.
 pub(super) async fn tell(
     c: &mut Conn<'_>,
@@ -113,18 +130,7 @@ pub(super) async fn tell(
     basis: Basis,
     now: Instant,
 ) -> Result<(), Halt> {
-    let stored: Vec<(i64, String)> = rows!(c, FACTS, json(&messages))?;
-    let facts = stored
-        .into_iter()
-        .map(|(no, facts)| {
-            let facts = serde_json::from_str(&facts).map_err(|_| StoreError::Corrupt {
-                table: "message_private",
-                row: no.to_string(),
-                column: "facts",
-            })?;
-            Ok((MessageNo(no), facts))
-        })
-        .collect::<Result<Vec<(MessageNo, MessageFacts)>, StoreError>>()?;
+    let facts = facts_of(c, messages).await?;
     let said: Vec<Said<'_>> = facts
         .iter()
         .map(|(no, facts)| Said {
@@ -135,6 +141,24 @@ pub(super) async fn tell(
         })
         .collect();
     Ok(write_told(c, &said).await?)
+}
+
+/// Counts the quantities and parcels of a message as told. Its dates are
+/// others by now and stay *possible*.
+async fn tell_without_dates(c: &mut Conn<'_>, message: i64, now: Instant) -> Result<(), Halt> {
+    for (no, mut facts) in facts_of(c, &[message]).await? {
+        for line in facts.orders.iter_mut().flat_map(|order| &mut order.lines) {
+            line.promise = None;
+        }
+        let said = Said {
+            no,
+            facts: &facts,
+            basis: Basis::Assumed,
+            at: now,
+        };
+        write_told(c, &[said]).await?;
+    }
+    Ok(())
 }
 
 /// How doubts were settled.
@@ -196,11 +220,16 @@ async fn settle(
             }
             settled.assumed += 1;
             land(c, &[doubt.no], false).await?;
-            if verdict == Settlement::Outdated && kind.must_arrive() && n_doubts == 1 {
+            if verdict == Settlement::Outdated && kind.must_arrive() {
                 // Its key would answer "said already" for kinds whose key
                 // does not hold the place in the ledger (shipped,
-                // cancelled ...): what must arrive is planned again.
-                run!(c, FREE_KEY, doubt.no)?;
+                // cancelled ...): what must arrive is planned again. After a
+                // second doubt it is assumed as ever, but for its dates.
+                if n_doubts == 1 {
+                    run!(c, FREE_KEY, doubt.no)?;
+                } else {
+                    tell_without_dates(c, doubt.no, now).await?;
+                }
             }
             // When the facts moved on, what it said stays only possible:
             // the planner then tells everybody who may believe it.

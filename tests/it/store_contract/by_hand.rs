@@ -1,15 +1,16 @@
 //! What a person does to single messages: each step by one guarded statement,
 //! whatever a sender does at the same moment.
 
-use super::props::{MONDAY, accepted, at, doubt, email_hash, eta, refused, teapots};
+use super::props::{MONDAY, accepted, at, doubt, email_hash, eta, refused, teapots, worker};
 use super::stage::Stage;
 use backorderd::domain::ids::MessageNo;
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::message::MessageState;
 use backorderd::domain::row::Row;
 use backorderd::domain::time::Length;
-use backorderd::store::types::Claimed;
+use backorderd::store::types::{Claimed, GiveBack};
 use backorderd::store::write::by_hand::{Act, Knowledge, Retry};
+use backorderd::store::write::operate::NewHold;
 
 const LATER: &str = "2026-02-16 14:40";
 
@@ -70,6 +71,7 @@ promises![
     a_failed_message_goes_out_again_with_fresh_tries,
     a_failed_message_is_not_queued_again_where_it_must_not_go,
     a_resend_is_found_by_what_it_repeats,
+    what_a_run_wrote_stays_while_the_run_is_on_hold,
 ];
 
 async fn a_withdrawn_message_is_not_sent_and_not_planned_again(stage: Stage) {
@@ -251,4 +253,38 @@ async fn a_resend_is_found_by_what_it_repeats(stage: Stage) {
     assert_eq!(stage.state(written[0]).await, MessageState::Queued);
     let names = read.mail_names(&[first]).await.unwrap();
     assert!(names.iter().all(|name| name.no == first));
+}
+
+async fn what_a_run_wrote_stays_while_the_run_is_on_hold(stage: Stage) {
+    let no = queued(&stage).await;
+    let run = stage.message(no).await.run.expect("a run").0.to_string();
+    let hold = |key: &str| NewHold {
+        scope: "run",
+        key: key.to_owned(),
+        by: "mira".to_owned(),
+        why: "wrong file".to_owned(),
+        until: None,
+    };
+    let read = stage.store.read();
+    assert!(stage.store.hold(hold("999"), at(MONDAY)).await.unwrap());
+    let claimed = stage.claim(1, MONDAY).await.remove(0);
+    assert!(stage.store.hold(hold(&run), at(MONDAY)).await.unwrap());
+    assert!(
+        !stage.mark(1, &claimed, MONDAY).await,
+        "claimed before the hold"
+    );
+    let lease = vec![(claimed.no, claimed.epoch)];
+    let back = stage
+        .store
+        .give_back(worker(1), lease, GiveBack::Unused, at(MONDAY));
+    assert_eq!(back.await.unwrap(), 1);
+    assert!(stage.claim(1, MONDAY).await.is_empty());
+    let run_no = stage.message(no).await.run;
+    assert_eq!(
+        read.count_queued(stage.mode, None, run_no).await.unwrap(),
+        1
+    );
+    let released = stage.store.release("run", &run, "mira", None, at(MONDAY));
+    assert!(released.await.unwrap());
+    assert_eq!(stage.claim(1, MONDAY).await.len(), 1);
 }

@@ -24,6 +24,7 @@ async fn in_doubt(stage: &Stage) -> Claimed {
 promises![
     what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued,
     a_doubt_about_what_must_arrive_is_sent_once_more,
+    a_repetition_that_waits_survives_a_review,
     a_second_doubt_is_assumed,
     a_doubt_about_a_courtesy_is_assumed_at_once,
     a_doubt_whose_facts_moved_on_is_not_repeated_and_stays_possible,
@@ -112,6 +113,15 @@ async fn a_doubt_about_what_must_arrive_is_sent_once_more(stage: Stage) {
         stage.told("1042").await,
         ["2026-03-06 possible", "2026-03-06 accepted"]
     );
+}
+
+async fn a_repetition_that_waits_survives_a_review(stage: Stage) {
+    let message = in_doubt(&stage).await;
+    stage.store.settle_doubts(at(QUIET_OVER)).await.unwrap();
+    // A hold or a relay that is away keeps it from going at once.
+    assert!(stage.review(QUIET_OVER).await.messages.is_empty());
+    assert_eq!(stage.state(message.no).await, MessageState::Queued);
+    assert_eq!(stage.submit(1, QUIET_OVER).await.len(), 1);
 }
 
 async fn a_second_doubt_is_assumed(stage: Stage) {

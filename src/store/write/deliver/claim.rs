@@ -34,7 +34,7 @@ pub struct Claim {
     pub channels: Vec<ChannelName>,
 }
 
-/// Not said while held: the whole shop, a channel, or one of its orders.
+/// Not said while held: the whole shop, a channel, its run, or one of its orders.
 ///
 /// The queue is walked in its order and no further than asked for, however long
 /// it is. Two small words keep PostgreSQL from working it off as a whole first:
@@ -52,6 +52,7 @@ WHERE m.state = 'queued' AND m.held = FALSE AND m.mode = $1
   -- Apart from the channels': asked once, it spares the walk through the queue.
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global')
   AND m.channel NOT IN (SELECT h.key FROM holds h WHERE h.scope = 'channel')
+  AND coalesce(CAST(m.run_no AS TEXT), '') NOT IN (SELECT h.key FROM holds h WHERE h.scope = 'run')
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = m.no AND n.fact_version <> o.fact_version LIMIT 1 OFFSET 0)
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN held_orders v ON v.order_id = n.order_id

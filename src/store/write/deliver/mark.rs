@@ -25,7 +25,8 @@ FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
 WHERE m.no = j.message_no AND m.state = 'leased' AND m.epoch = j.epoch AND m.owner = j.worker
   AND m.lease_until > j.now AND m.not_after >= j.now AND m.held = FALSE
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global'
-    OR (h.scope = 'channel' AND h.key = m.channel))
+    OR (h.scope = 'channel' AND h.key = m.channel)
+    OR (h.scope = 'run' AND h.key = CAST(m.run_no AS TEXT)))
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = m.no AND n.fact_version <> o.fact_version)
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN held_orders v ON v.order_id = n.order_id

@@ -30,7 +30,7 @@ WHERE o.id = CAST(j.value ->> 'id' AS BIGINT)
   AND o.review_version = CAST(j.value ->> 'version' AS BIGINT)";
 
 const TAKEN_KEYS: &str = "
-SELECT key FROM notices WHERE key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($1) AS e)";
+SELECT key, message_no FROM notices WHERE key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($1) AS e)";
 
 const NOTICES_OF: &str = "
 SELECT order_id, message_no FROM notices
@@ -178,6 +178,8 @@ struct VerdictRow {
 struct Fresh<'a> {
     review: &'a Review,
     current: HashSet<i64>,
+    /// Keys in use, and by which message.
+    taken: HashMap<String, i64>,
 }
 
 impl Fresh<'_> {
@@ -191,6 +193,14 @@ impl Fresh<'_> {
         let messages = self.orders().flat_map(|o| &o.supersede);
         messages.map(|no| no.0).collect()
     }
+
+    /// Keys that stay in use: a message that is taken back frees its own, for
+    /// what says the same with newer facts.
+    fn used_up(&self) -> HashSet<&str> {
+        let gone: HashSet<i64> = self.superseded().into_iter().collect();
+        let stay = self.taken.iter().filter(|(_, no)| !gone.contains(no));
+        stay.map(|(key, _)| key.as_str()).collect()
+    }
 }
 
 /// See [`crate::store::Store::commit_review`].
@@ -200,18 +210,18 @@ pub async fn commit(
     now: Instant,
 ) -> Result<ReviewWritten, Halt> {
     lock(c, review).await?;
-    let taken = taken_keys(c, review).await?;
     let shared = notices_of(c, review).await?;
     let mut fresh = Fresh {
         review,
         current: current(c, review).await?,
+        taken: taken_keys(c, review).await?,
     };
     if let Some(planner) = review.planner.filter(|_| locks::are_needed(c)) {
         let orders = review.orders.iter().map(|o| &o.order);
         let held = planning::give_up(c, planner, orders).await?;
         fresh.current.retain(|order| held.contains(order));
     }
-    leave_entangled(&mut fresh, &taken, &shared);
+    leave_entangled(&mut fresh, &shared);
     let is_stale = |o: &&PlannedOrder| !fresh.current.contains(&o.order.0);
     let mut out = ReviewWritten {
         stale: review
@@ -228,7 +238,7 @@ pub async fn commit(
     wake(c, &superseded, now).await?;
     take_back(c, &superseded, "superseded", "newer facts", now).await?;
     keep(c, &fresh).await?;
-    let outgoing = outgoing(&fresh, &taken, &mut out);
+    let outgoing = outgoing(&fresh, &mut out);
     let basket = brake::basket(c, review, outgoing.len()).await?;
     out.held = basket.held && !outgoing.is_empty();
     insert_messages(c, &fresh, &outgoing, basket, now, &mut out).await?;
@@ -262,8 +272,11 @@ async fn current(c: &mut Conn<'_>, review: &Review) -> Result<HashSet<i64>, sqlx
     Ok(current.into_iter().collect())
 }
 
-/// Keys of the review's messages that are in use.
-async fn taken_keys(c: &mut Conn<'_>, review: &Review) -> Result<HashSet<String>, sqlx::Error> {
+/// Keys of the review's messages that are in use, and by which message.
+async fn taken_keys(
+    c: &mut Conn<'_>,
+    review: &Review,
+) -> Result<HashMap<String, i64>, sqlx::Error> {
     let keys: Vec<&str> = review
         .messages
         .iter()
@@ -271,9 +284,9 @@ async fn taken_keys(c: &mut Conn<'_>, review: &Review) -> Result<HashSet<String>
         .map(|n| n.key.as_str())
         .collect();
     if keys.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(HashMap::new());
     }
-    let taken: Vec<String> = column!(c, TAKEN_KEYS, json(&keys))?;
+    let taken: Vec<(String, i64)> = rows!(c, TAKEN_KEYS, json(&keys))?;
     Ok(taken.into_iter().collect())
 }
 
@@ -295,19 +308,22 @@ async fn notices_of(c: &mut Conn<'_>, review: &Review) -> Result<Vec<(i64, i64)>
 /// order's: they share a new message with an order that is stale or already has
 /// its part, or keep a message another one takes back. They stay due and are
 /// planned without it.
-fn leave_entangled(fresh: &mut Fresh<'_>, taken: &HashSet<String>, shared: &[(i64, i64)]) {
+fn leave_entangled(fresh: &mut Fresh<'_>, shared: &[(i64, i64)]) {
     loop {
         let before = fresh.current.len();
+        let used_up = fresh.used_up();
+        let mut stuck: Vec<i64> = Vec::new();
         for message in &fresh.review.messages {
             let notices = &message.planned.notices;
-            let known = notices.iter().any(|n| taken.contains(&n.key));
+            let known = notices.iter().any(|n| used_up.contains(n.key.as_str()));
             let stale = notices.iter().any(|n| !fresh.current.contains(&n.order.0));
             for notice in notices {
-                if stale || (known && !taken.contains(&notice.key)) {
-                    fresh.current.remove(&notice.order.0);
+                if stale || (known && !used_up.contains(notice.key.as_str())) {
+                    stuck.push(notice.order.0);
                 }
             }
         }
+        fresh.current.retain(|order| !stuck.contains(order));
         let gone: HashSet<i64> = fresh.superseded().into_iter().collect();
         for order in &fresh.review.orders {
             let agrees = |message: &i64| order.supersede.iter().any(|no| no.0 == *message);
@@ -341,18 +357,15 @@ async fn keep(c: &mut Conn<'_>, fresh: &Fresh<'_>) -> Result<(), sqlx::Error> {
 }
 
 /// The messages that may be written.
-fn outgoing<'a>(
-    fresh: &Fresh<'a>,
-    taken: &HashSet<String>,
-    out: &mut ReviewWritten,
-) -> Vec<&'a OutgoingMessage> {
+fn outgoing<'a>(fresh: &Fresh<'a>, out: &mut ReviewWritten) -> Vec<&'a OutgoingMessage> {
+    let used_up = fresh.used_up();
     let mut outgoing = Vec::new();
     for message in &fresh.review.messages {
         let notices = &message.planned.notices;
         if notices.iter().any(|n| !fresh.current.contains(&n.order.0)) {
             continue;
         }
-        if notices.iter().any(|n| taken.contains(&n.key)) {
+        if notices.iter().any(|n| used_up.contains(n.key.as_str())) {
             out.known += 1;
             continue;
         }
