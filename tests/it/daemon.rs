@@ -5,6 +5,7 @@ mod bugs;
 mod doors;
 mod doubt;
 mod hours;
+mod kannel;
 mod life;
 mod privacy;
 mod relay;
