@@ -7,6 +7,7 @@ mod doubt;
 mod hours;
 mod kannel;
 mod life;
+mod lying;
 mod privacy;
 mod relay;
 mod sender;
