@@ -8,6 +8,7 @@ pub mod cut;
 pub mod dns;
 pub mod exim;
 pub mod http_gateway;
+pub mod kannel;
 pub mod ledger;
 pub mod ledger_smtp;
 pub mod listener;

@@ -5,7 +5,7 @@ use crate::channel::Channel;
 use crate::channel::sms::fixtures::{NUMBER, answer, envelope, short, traffic};
 use secrecy::SecretString;
 use std::time::Duration;
-use wiremock::matchers::{body_string, method};
+use wiremock::matchers::{body_string, header, method, path, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 #[test]
@@ -37,6 +37,12 @@ fn lines_mean_what_the_table_says() {
         (
             400,
             "Sender missing and no global set, rejected",
+            "deferred configuration",
+        ),
+        (400, "Invalid content-type", "deferred configuration"),
+        (
+            400,
+            "Insufficient headers, rejected",
             "deferred configuration",
         ),
         (400, "Garbage coding field, rejected", "refused content"),
@@ -81,20 +87,28 @@ fn settings(url: &str) -> KannelSettings {
 }
 
 #[tokio::test]
-async fn a_text_is_posted_once_with_all_its_fields() {
+async fn a_text_is_posted_once_with_all_its_headers() {
     let server = MockServer::start().await;
-    for (text, written, coding) in [
-        ("Order 10432 & more", "Order+10432+%26+more", 0),
-        ("Заказ", "%D0%97%D0%B0%D0%BA%D0%B0%D0%B7", 2),
-    ] {
+    for (text, coding) in [("Order 10432 & more\n+ x", "0"), ("Заказ 🫖", "2")] {
         let proof = hook::proof(envelope("").uid, &SecretString::from("staple"));
+        let receipts = format!(
+            "http://127.0.0.1:8025/sms/kannel/status?m=00000000000000000000000000000007\
+             &p={proof}&d=%d&f=%F&b=%B&t=%T"
+        );
         Mock::given(method("POST"))
-            .and(body_string(format!(
-                "username=shop&password=horse&to=%2B491713920012&text={written}&coding={coding}\
-                 &charset=UTF-8&from=FernKettle&validity=1&dlr-mask=31\
-                 &dlr-url=http%3A%2F%2F127.0.0.1%3A8025%2Fsms%2Fkannel%2Fstatus%3Fm%3D\
-                 00000000000000000000000000000007%26p%3D{proof}%26d%3D%25d%26f%3D%25F%26b%3D%25B%26t%3D%25T",
-            )))
+            .and(path("/cgi-bin/sendsms"))
+            .and(query_param_is_missing("text"))
+            .and(header("content-type", "text/plain; charset=UTF-8"))
+            .and(header("x-kannel-username", "shop"))
+            .and(header("x-kannel-password", "horse"))
+            .and(header("x-kannel-to", "+491713920012"))
+            .and(header("x-kannel-from", "FernKettle"))
+            .and(header("x-kannel-coding", coding))
+            .and(header("x-kannel-charset", "UTF-8"))
+            .and(header("x-kannel-validity", "1"))
+            .and(header("x-kannel-dlr-mask", "31"))
+            .and(header("x-kannel-dlr-url", receipts.as_str()))
+            .and(body_string(text))
             .respond_with(ResponseTemplate::new(202).set_body_string("0: Accepted for delivery"))
             .expect(1)
             .mount(&server)
@@ -105,4 +119,14 @@ async fn a_text_is_posted_once_with_all_its_fields() {
             "accepted"
         );
     }
+}
+
+#[tokio::test]
+async fn a_setting_no_header_can_carry_is_said_and_nothing_is_sent() {
+    let channel = KannelChannel::new(KannelSettings {
+        from: Some("Fern\nKettle".into()),
+        ..settings("http://127.0.0.1:9")
+    });
+    let outcome = channel.unwrap().open().send(&envelope("x")).await;
+    assert_eq!(short(&outcome), "deferred configuration");
 }
