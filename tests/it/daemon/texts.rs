@@ -174,3 +174,20 @@ fn a_text_waits_for_decent_hours() {
     assert_eq!(due.date_naive(), open);
     assert_eq!(due.time().to_string(), "09:00:00");
 }
+
+#[test]
+fn a_limited_run_takes_an_order_whole_or_leaves_it_for_later() {
+    let gateway = HttpGateway::start(|_| Answer::json(201, &json!({"id": "g-1"})));
+    let relay = LedgerSmtp::start(Manners::default());
+    let home = Home::live(relay.port(), &settings(&gateway));
+    let row = |days| {
+        let row = texted(teapots("9042", in_days(days)));
+        but(row, json!({"preferred_channel": "both"}))
+    };
+    home.import(&[row(20)]);
+    home.import(&[row(31)]);
+    home.ok(&["run", "--yes", "--limit", "1"]);
+    assert_eq!((relay.accepted().len(), gateway.requests().len()), (0, 0));
+    home.ok(&["run", "--yes"]);
+    assert_eq!((relay.accepted().len(), gateway.requests().len()), (1, 1));
+}

@@ -1,11 +1,14 @@
 //! Deciding, written down.
 
-use super::props::{MONDAY, accepted, address, at, eta, teapots};
+use super::props::{MONDAY, accepted, address, at, doubt, eta, teapots};
 use super::stage::Stage;
+use backorderd::domain::contact::{EmailAddress, PhoneNumber, Preference};
+use backorderd::domain::kinds::Kind;
 use backorderd::domain::message::MessageState;
+use backorderd::domain::outcome::{Evidence, Outcome, Phase, Refusal};
 use backorderd::domain::quantity::Quantity;
 use backorderd::domain::reason::Wake;
-use backorderd::domain::row::Row;
+use backorderd::domain::row::{Row, RowShipment};
 
 fn moved(line: &str, order: &str, ships: &str) -> Row {
     Row {
@@ -40,6 +43,12 @@ promises![
     a_key_that_was_used_is_never_used_again,
     superseding_frees_the_key_so_that_it_can_be_planned_again,
     a_newer_plan_takes_the_place_of_a_queued_one,
+    a_queued_message_with_other_facts_is_replaced_under_the_same_key,
+    a_queued_mail_follows_a_corrected_address,
+    a_queued_text_follows_a_corrected_number,
+    a_queued_ship_notice_states_the_corrected_tracking_number,
+    after_a_refused_ship_notice_the_order_still_speaks,
+    after_two_doubts_about_a_ship_notice_the_order_still_speaks,
     a_kept_message_is_vouched_for_and_goes_out,
     verdicts_are_written_only_when_they_changed,
     a_held_review_is_collected_and_not_claimed,
@@ -317,6 +326,132 @@ async fn a_newer_plan_takes_the_place_of_a_queued_one(stage: Stage) {
         stage.told("1042").await,
         ["2026-03-06 accepted", "2026-03-25 accepted"]
     );
+}
+
+/// The name of the product is corrected: the same news, other facts.
+async fn a_queued_message_with_other_facts_is_replaced_under_the_same_key(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let first = stage.review(MONDAY).await.messages[0];
+    let renamed = Row {
+        product_name: Some("Steel teapot".to_owned()),
+        ..teapots("L1", "1042")
+    };
+    stage.announce(&[renamed], MONDAY).await;
+    let written = stage.review(MONDAY).await;
+    assert_eq!((written.messages.len(), written.known), (1, 0));
+    assert_eq!(stage.state(first).await, MessageState::Superseded);
+    let claimed = stage.claim(1, MONDAY).await;
+    assert_eq!(claimed[0].facts.orders[0].lines[0].name, "Steel teapot");
+}
+
+async fn a_queued_mail_follows_a_corrected_address(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    assert_eq!(stage.review(MONDAY).await.messages.len(), 1);
+    let corrected = Row {
+        email: Some(EmailAddress::parse("right@mail.example").unwrap()),
+        ..teapots("L1", "1042")
+    };
+    stage.announce(&[corrected], MONDAY).await;
+    stage.review(MONDAY).await;
+    let claimed = stage.claim(1, MONDAY).await;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].recipient, "right@mail.example");
+}
+
+async fn a_queued_text_follows_a_corrected_number(mut stage: Stage) {
+    stage.policy.sms.enabled = true;
+    stage.policy.sms.kinds = [Kind::Confirmation].into_iter().collect();
+    let row = |number: &str| Row {
+        phone: Some(PhoneNumber::parse(number, None).unwrap()),
+        sms_consent: Some(true),
+        preferred: Some(Preference::Sms),
+        ..teapots("L1", "1042")
+    };
+    stage.announce(&[row("+447911123456")], MONDAY).await;
+    assert_eq!(stage.review(MONDAY).await.messages.len(), 1);
+    stage.announce(&[row("+447911123457")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let claimed = stage.claim(1, MONDAY).await;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].recipient, "+447911123457");
+}
+
+async fn a_queued_ship_notice_states_the_corrected_tracking_number(stage: Stage) {
+    let shipped = |number: &str| Row {
+        shipped: Some(Quantity::pieces(2)),
+        shipments: vec![RowShipment {
+            key: "P1".to_owned(),
+            shipped_at: None,
+            carrier: Some("UPS".to_owned()),
+            tracking_numbers: vec![number.to_owned()],
+            tracking_url: None,
+            estimate_on: None,
+        }],
+        ..teapots("L1", "1042")
+    };
+    stage.told_teapots().await;
+    stage.announce(&[shipped("1Z-wrong")], TUESDAY).await;
+    assert_eq!(stage.review("2026-02-17 10:30").await.messages.len(), 1);
+    stage
+        .announce(&[shipped("1Z-right")], "2026-02-17 10:31")
+        .await;
+    stage.review("2026-02-17 10:31").await;
+    let sent = stage.land(1, accepted(), "2026-02-17 10:32").await;
+    let parcels = &sent[0].facts.orders[0].shipments;
+    assert_eq!(parcels[0].tracking_numbers, ["1Z-right"]);
+}
+
+/// What the customer hears after the ship notice of one line ended like this
+/// and the other line slipped.
+async fn later_news(stage: &Stage, ends: &[Outcome]) -> Vec<Kind> {
+    let two_lines = |pieces: i64, second: &str| {
+        [
+            Row {
+                shipped: Some(Quantity::pieces(pieces)),
+                ..teapots("L1", "1042")
+            },
+            moved("L2", "1042", second),
+        ]
+    };
+    stage.announce(&two_lines(0, "2026-03-06"), MONDAY).await;
+    assert_eq!(stage.write(MONDAY).await, 1);
+    stage.review(MONDAY).await;
+    stage
+        .announce(&two_lines(2, "2026-03-06"), "2026-02-17 09:00")
+        .await;
+    stage.review("2026-02-17 10:30").await;
+    for (n, end) in ends.iter().enumerate() {
+        let now = format!("2026-02-17 1{}:00", n + 1);
+        stage.store.settle_doubts(at(&now)).await.unwrap();
+        stage.review(&now).await;
+        let sent = stage.land(1, end.clone(), &now).await;
+        assert_eq!(sent.len(), 1, "{now}");
+        assert_eq!(sent[0].kind, Kind::Shipped);
+    }
+    stage
+        .announce(&two_lines(2, "2026-03-20"), "2026-02-18 09:00")
+        .await;
+    let mut heard = Vec::new();
+    for now in ["2026-02-18 09:01", "2026-02-18 11:00", "2026-02-19 11:00"] {
+        stage.store.settle_doubts(at(now)).await.unwrap();
+        stage.review(now).await;
+        let sent = stage.land(1, accepted(), now).await;
+        heard.extend(sent.iter().map(|message| message.kind));
+    }
+    heard
+}
+
+async fn after_a_refused_ship_notice_the_order_still_speaks(stage: Stage) {
+    let refused = Outcome::Refused {
+        class: Refusal::Policy,
+        evidence: Evidence::new(Phase::Dot, "5.7.1 listed"),
+    };
+    assert_eq!(later_news(&stage, &[refused]).await, [Kind::Delay]);
+}
+
+async fn after_two_doubts_about_a_ship_notice_the_order_still_speaks(stage: Stage) {
+    let heard = later_news(&stage, &[doubt(), doubt()]).await;
+    assert_eq!(heard, [Kind::Delay]);
 }
 
 async fn a_kept_message_is_vouched_for_and_goes_out(stage: Stage) {

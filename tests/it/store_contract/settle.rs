@@ -29,6 +29,7 @@ promises![
     a_doubt_about_a_courtesy_is_assumed_at_once,
     a_doubt_whose_facts_moved_on_is_not_repeated_and_stays_possible,
     the_same_word_planned_anew_after_a_doubt_is_not_said_a_third_time,
+    what_shipped_is_not_forgotten_after_two_doubts,
     a_doubt_that_is_too_old_to_be_true_is_not_repeated,
     what_grew_too_old_is_looked_at_again,
     queued_mail_to_a_suppressed_address_is_taken_back,
@@ -216,6 +217,37 @@ async fn the_same_word_planned_anew_after_a_doubt_is_not_said_a_third_time(stage
     let twice = twice.unwrap();
     assert_eq!((twice.once_more, twice.assumed), (0, 1));
     assert!(stage.review("2026-02-17 10:40").await.messages.is_empty());
+}
+
+async fn what_shipped_is_not_forgotten_after_two_doubts(stage: Stage) {
+    let shipped = |number: &str| Row {
+        shipped: Some(Quantity::pieces(2)),
+        shipments: vec![RowShipment {
+            key: "P1".to_owned(),
+            shipped_at: None,
+            carrier: None,
+            tracking_numbers: vec![number.to_owned()],
+            tracking_url: None,
+            estimate_on: None,
+        }],
+        ..teapots("L1", "1042")
+    };
+    stage.told_teapots().await;
+    stage.announce(&[shipped("1Z-1")], "2026-02-17 10:00").await;
+    stage.review("2026-02-17 10:30").await;
+    assert_eq!(stage.land(1, doubt(), "2026-02-17 10:30").await.len(), 1);
+    for now in ["2026-02-17 10:46", "2026-02-17 11:02"] {
+        stage.store.settle_doubts(at(now)).await.unwrap();
+        if now < "2026-02-17 11" {
+            assert_eq!(stage.land(1, doubt(), now).await.len(), 1);
+            // While the second copy is in doubt the facts move.
+            stage.announce(&[shipped("1Z-2")], "2026-02-17 10:50").await;
+        }
+    }
+    stage.review("2026-02-17 11:02").await;
+    assert!(stage.claim(1, "2026-02-17 12:00").await.is_empty());
+    let s = stage.situation("1042", "2026-02-17 12:00").await;
+    assert_eq!(s.lines[0].shipped_told, Quantity::pieces(2));
 }
 
 async fn a_doubt_that_is_too_old_to_be_true_is_not_repeated(stage: Stage) {
