@@ -69,11 +69,22 @@ pub struct LineStatement {
     /// The last date the customer was given before, if any.
     pub told: Option<ToldBefore>,
     pub change: Change,
-    /// The shop's reason, in the shop's words.
+    /// The shop's reason, in the shop's words; see
+    /// [`LineStatement::reason_to_give`].
     pub reason: Option<String>,
 }
 
 impl LineStatement {
+    /// The reason, where a date got worse: nobody asks why one came or is
+    /// kept.
+    pub fn reason_to_give(&self) -> Option<&String> {
+        let got_worse = matches!(
+            self.change,
+            Change::Later | Change::Withdrawn | Change::Overdue
+        );
+        self.reason.as_ref().filter(|_| got_worse)
+    }
+
     fn facts(&self) -> impl Serialize + '_ {
         (
             self.line,

@@ -339,8 +339,7 @@ fn line_context(line: &LineStatement, kind: Kind) -> LineContext {
         told: said.filter(|told| waits && states_date && Some(*told) != ship_date),
         ship_date,
         reason: line
-            .reason
-            .as_deref()
+            .reason_to_give()
             .and_then(|r| filled(r, REASON_CHARS_MAX)),
         parcel: None,
     }

@@ -23,7 +23,7 @@ pub fn statement_json(statement: &Statement) -> serde_json::Value {
                 "eta": line.eta,
                 "told_before": line.told,
                 "change": line.change,
-                "reason": line.reason,
+                "reason": line.reason_to_give(),
             })
         })
         .collect();

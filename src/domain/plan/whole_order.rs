@@ -8,7 +8,7 @@ use crate::domain::milestones::{Milestone, first_from};
 use crate::domain::order::{Order, Situation};
 use crate::domain::policy::Policy;
 use crate::domain::quantity::Quantity;
-use crate::domain::statement::{Change, LineStatement, ShipmentStatement, Statement};
+use crate::domain::statement::{LineStatement, ShipmentStatement, Statement};
 use crate::domain::time::Instant;
 use chrono::NaiveDate;
 
@@ -49,10 +49,7 @@ pub(super) fn state(
             eta: line.eta,
             told: view.told,
             change: view.change,
-            reason: match view.change {
-                Change::Later | Change::Withdrawn | Change::Overdue => line.reason.clone(),
-                _ => None,
-            },
+            reason: line.reason.clone(),
         })
         .collect();
     let no_date = lines.iter().any(|line| line.promise == Some(Eta::Unknown));

@@ -1,7 +1,7 @@
 //! The stage the cases play on: a fresh database of one back end, a shop, and
 //! the moves everybody makes (import, review, claim, send).
 
-use super::props::{MONDAY, accepted, ask, at, hash_of, hashes, mark_of, teapots, worker};
+use super::props::{MONDAY, accepted, ask, at, email_hash, hashes, mark_of, teapots, worker};
 use crate::support::postgres::Database;
 use backorderd::domain::bundle::{PlannedMessage, PlannedNotice, bundle};
 use backorderd::domain::contact::{EmailAddress, Locale};
@@ -628,7 +628,7 @@ pub async fn teapots_message(stage: &Stage, number: &str) -> OutgoingMessage {
             due_at: s.notices[0].due_at,
             not_after: s.notices[0].not_after,
         },
-        address_hash: hash_of(&recipient),
+        address_hash: email_hash(number),
         recipient,
     }
 }

@@ -384,6 +384,10 @@ mod tests {
         let relay = LyingSmtp::start(1, 0, Duration::ZERO);
         assert!(send(relay.port()).contains("250 2.0.0 Ok: queued"));
         assert_eq!(relay.n_events(), 1);
+        assert!(
+            relay.folder().join("0-1.eml").exists(),
+            "its words are kept"
+        );
     }
 
     #[test]
