@@ -249,8 +249,7 @@ fn audit(home: &Home, relay: &LedgerSmtp, kills: usize) {
     for (n,) in &left {
         assert!(*n <= SESSIONS, "{n} in doubt after one kill");
     }
-    let sound: Vec<(String,)> = home.rows("PRAGMA integrity_check");
-    assert_eq!(sound, [("ok".to_owned(),)]);
+    home.assert_whole();
     let in_doubt = rows.iter().filter(|row| row.state == "in_doubt").count();
     println!(
         "  {kills} kills, {} accepted, {in_doubt} in doubt, of them left by the dead {:?}",

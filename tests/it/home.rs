@@ -99,8 +99,14 @@ struct Server {
 
 impl Home {
     /// A shop that went live before its first import, with a mail relay on
-    /// this port of loopback. `more` is TOML with sections of its own.
+    /// this port of loopback. `more` is TOML with sections of its own. Its data
+    /// is where this run of the tests wants it.
     pub fn live(relay_port: u16, more: &str) -> Self {
+        if postgres::has_the_homes() {
+            // The dead are found in a test's time.
+            let alive = "[workers]\nalive = \"3s\"\n";
+            return Self::live_on_postgres(relay_port, &format!("{more}{alive}"));
+        }
         let home = Self::unlaunched(relay_port, more);
         home.go_live();
         home
@@ -279,6 +285,20 @@ impl Home {
             let done = sqlx::query(sql).execute(&mut db).await;
             done.unwrap_or_else(|error| panic!("{sql}: {error}"));
         });
+    }
+
+    /// The engine's own word on whether its data is whole. A server is asked
+    /// for nothing: its pages are not what these tests damage.
+    pub fn assert_whole(&self) {
+        if self.server.is_none() {
+            let sound: Vec<(String,)> = self.rows("PRAGMA integrity_check");
+            assert_eq!(sound, [("ok".to_owned(),)]);
+        }
+    }
+
+    /// Where the key that hashes addresses is.
+    pub fn address_key(&self) -> PathBuf {
+        wiring::address_key_path(&self.config())
     }
 
     pub fn number(&self, sql: &'static str) -> i64 {
