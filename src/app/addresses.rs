@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The key; clones share it. `Debug` does not show it.
 #[derive(Clone)]
@@ -62,38 +63,64 @@ impl AddressKey {
 
     /// Reads or makes the key of a database in its file and holds it against
     /// the stored fingerprint. Who shares a database on a server shares the key.
+    /// Of several first processes in one folder one makes the key and the others
+    /// take it over; on several machines the first one's counts, and the others
+    /// hear that theirs is another.
     ///
     /// # Errors
     /// [`AppError::WrongAddressKey`]; the file cannot be written.
     pub async fn ensure(store: &Store, ids: &Ids, path: &Path) -> Result<AddressKey, AppError> {
+        let wrong = || AppError::WrongAddressKey {
+            path: path.display().to_string(),
+        };
+        // The file before the fingerprint: what is stored is on somebody's disk.
         let stored = store.read().meta("address_key_fingerprint").await?;
-        let key = match (AddressKey::read(path)?, &stored) {
-            (Some(key), _) => key,
-            (None, Some(_)) => {
-                return Err(AppError::WrongAddressKey {
-                    path: path.display().to_string(),
-                });
-            }
-            (None, None) => {
-                let key = AddressKey::from_bytes(ids.key_bytes());
-                write_private(path, key.0.as_slice()).map_err(|source| AppError::Io {
-                    doing: "write the address key",
-                    source,
-                })?;
-                key
+        let (key, is_mine) = match (AddressKey::read(path)?, &stored) {
+            (Some(key), _) => (key, false),
+            // Somebody in this folder may have made it between the two looks.
+            (None, Some(_)) => (AddressKey::read(path)?.ok_or_else(wrong)?, false),
+            (None, None) => AddressKey::make(ids, path)?,
+        };
+        let fingerprint = key.fingerprint();
+        let stored = match stored {
+            Some(stored) => stored,
+            None => {
+                let first = store.put_meta_first("address_key_fingerprint", &fingerprint);
+                first.await?
             }
         };
-        match stored {
-            Some(stored) if stored != key.fingerprint() => Err(AppError::WrongAddressKey {
-                path: path.display().to_string(),
-            }),
-            Some(_) => Ok(key),
-            None => {
-                store
-                    .put_meta("address_key_fingerprint", &key.fingerprint())
-                    .await?;
-                Ok(key)
+        if stored == fingerprint {
+            return Ok(key);
+        }
+        if is_mine {
+            // Nothing was hashed with it; it would only be in the way of the
+            // right one.
+            std::fs::remove_file(path).map_err(|source| AppError::Io {
+                doing: "remove an address key nobody uses",
+                source,
+            })?;
+        }
+        Err(wrong())
+    }
+
+    /// Makes a key; `false` with it: another process was first, and it is that
+    /// one's.
+    fn make(ids: &Ids, path: &Path) -> Result<(AddressKey, bool), AppError> {
+        let bytes = ids.key_bytes();
+        let made = write_private(path, &bytes).map(|()| AddressKey::from_bytes(bytes));
+        match made {
+            Ok(key) => Ok((key, true)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let theirs = AddressKey::read(path)?;
+                let gone = || AppError::WrongAddressKey {
+                    path: path.display().to_string(),
+                };
+                Ok((theirs.ok_or_else(gone)?, false))
             }
+            Err(source) => Err(AppError::Io {
+                doing: "write the address key",
+                source,
+            }),
         }
     }
 
@@ -175,8 +202,34 @@ pub fn copy_key(from: &Path, to: &Path) -> Result<KeyCopy, AppError> {
     }
 }
 
-/// Creates a file only its owner can read, flushed to the disk.
+/// Creates a file only its owner can read, flushed to the disk. It is there
+/// whole or not at all: whoever reads it at the same moment sees no half.
+///
+/// # Errors
+/// There is one; it cannot be written.
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    static NTH: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.as_os_str().to_owned();
+    let nth = NTH.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".{}-{nth}", std::process::id()));
+    let draft = PathBuf::from(name);
+    // Of a process that had our number and broke off.
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // A link, unlike a rename, never replaces what is there.
+    let placed = write_draft(&draft, bytes).and_then(|()| std::fs::hard_link(&draft, path));
+    let cleaned = std::fs::remove_file(&draft);
+    placed?;
+    cleaned?;
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn write_draft(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut file = std::fs::OpenOptions::new()
         .create_new(true)

@@ -86,6 +86,16 @@ impl Wakes {
             Wakes::Unchanged
         }
     }
+
+    /// For a verb whose changes are its caller's business alone, if it makes
+    /// any.
+    pub fn nobody_if(changed: bool) -> Wakes {
+        if changed {
+            Wakes::Nobody
+        } else {
+            Wakes::Unchanged
+        }
+    }
 }
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;

@@ -13,7 +13,8 @@ macro_rules! promises {
         mod promise {$(
             #[test]
             fn $case() {
-                $crate::store_contract::stage::on_every_back_end(super::$case);
+                let case = stringify!($case);
+                $crate::store_contract::stage::on_every_back_end(case, super::$case);
             }
         )*}
     };
@@ -21,6 +22,7 @@ macro_rules! promises {
 
 mod by_hand;
 mod claim;
+mod give_way;
 mod group;
 mod invariants;
 mod lists;
@@ -37,4 +39,5 @@ mod settle;
 mod stage;
 mod suppressions;
 mod together;
+mod verdicts;
 mod workers;

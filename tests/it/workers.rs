@@ -10,11 +10,13 @@ use tempfile::TempDir;
 
 use crate::home::Home;
 use crate::home::Running;
+use crate::home::block_on;
 use crate::home::in_days;
 use crate::home::teapots;
 use crate::support::ledger_smtp::LedgerSmtp;
 use crate::support::ledger_smtp::Manners;
 use crate::support::patience::until;
+use crate::support::postgres::Database;
 
 /// Heartbeats are short, so that the dead are found in a test's time.
 pub const SETTINGS: &str = "[workers]\nalive = \"3s\"\n";
@@ -312,4 +314,60 @@ fn a_server_that_restarts_under_load_costs_no_message() {
         daemon.wait_for_words("ready");
         assert_eq!(daemon.stop().code(), Some(0));
     }
+}
+
+#[test]
+fn of_eight_first_processes_in_one_folder_one_makes_the_address_key() {
+    let database = block_on(Database::empty());
+    let relay = relay(0);
+    let mut home = Home::unlaunched(relay.port(), "");
+    home.set("DATABASE__URL", &database.url());
+    let mut all: Vec<Running> = (0..8).map(|_| home.start(&["run", "--yes"])).collect();
+    for process in &mut all {
+        let ended = process.wait();
+        assert_eq!(ended.code(), Some(0), "{}", process.words());
+    }
+    let keys: Vec<_> = std::fs::read_dir(home.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .filter(|name| name.to_string_lossy().contains("address-key"))
+        .collect();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    block_on(database.drop());
+}
+
+#[test]
+fn of_eight_first_machines_one_keeps_its_address_key_and_the_others_hear_why_not() {
+    let database = block_on(Database::empty());
+    let relay = relay(0);
+    let homes: Vec<Home> = (0..8)
+        .map(|_| {
+            let mut home = Home::unlaunched(relay.port(), "");
+            home.set("DATABASE__URL", &database.url());
+            home
+        })
+        .collect();
+    let all: Vec<(&Home, Running)> = homes
+        .iter()
+        .map(|home| {
+            let rows = home.path().join("orders.ndjson");
+            std::fs::write(&rows, format!("{}\n", teapots("3000", in_days(20)))).expect("a file");
+            let rows = rows.to_str().expect("a path in UTF-8");
+            (home, home.start(&["import", rows]))
+        })
+        .collect();
+    let mut n_kept = 0;
+    for (home, mut process) in all {
+        let ended = process.wait();
+        let (words, key) = (process.words(), home.address_key());
+        if key.exists() {
+            assert_eq!(ended.code(), Some(0), "{words}");
+            n_kept += 1;
+        } else {
+            assert_ne!(ended.code(), Some(0), "{words}");
+            assert!(words.contains("address key"), "{words}");
+        }
+    }
+    assert_eq!(n_kept, 1);
+    block_on(database.drop());
 }

@@ -7,7 +7,7 @@
 use crate::store::conn::statements;
 use crate::store::schema::{May, Step, step, wants_migration};
 use crate::store::types::StoreError;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqlitePool,
     SqlitePoolOptions, SqliteSynchronous,
@@ -24,6 +24,11 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it is waited for others to leave; they have it open on purpose.
 const ALONE_WAIT: Duration = Duration::from_millis(500);
+/// How often a file that others are opening at the same moment is tried, and
+/// how long it is waited in between. Some of the tries wait for
+/// [`BUSY_TIMEOUT`] besides.
+const OPEN_TRIES_MAX: u32 = 100;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 /// Readers open at once: pages, CLI and the loops of one daemon.
 const READERS_MAX: u32 = 4;
 
@@ -87,6 +92,22 @@ pub async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
 /// # Errors
 /// As [`writer`].
 pub async fn migrated(path: &Path, may: May) -> Result<SqliteConnection, StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match try_migrated(path, may).await {
+            Err(error) if tries < OPEN_TRIES_MAX && is_somebody_busy(&error) => {
+                tokio::time::sleep(OPEN_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Switching a new file to WAL, and reading it while another process does so,
+/// are the two moments at which the engine says "busy" at once instead of
+/// waiting. Nothing has happened then, and every step may be taken again.
+async fn try_migrated(path: &Path, may: May) -> Result<SqliteConnection, StoreError> {
     let options = options(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -101,6 +122,15 @@ pub async fn migrated(path: &Path, may: May) -> Result<SqliteConnection, StoreEr
         migrate(path, &mut conn).await?;
     }
     Ok(conn)
+}
+
+fn is_somebody_busy(error: &StoreError) -> bool {
+    match error {
+        StoreError::Open { source, .. } => is_busy(source),
+        StoreError::Migrate(MigrateError::Execute(source)) => is_busy(source),
+        StoreError::Migrate(MigrateError::ExecuteMigration(source, _)) => is_busy(source),
+        _ => false,
+    }
 }
 
 /// Opens one connection that only looks, whatever the schema is.

@@ -5,7 +5,7 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::statement::{Halt, column, run};
+use crate::store::statement::{Halt, column, run, value};
 use crate::store::write::locks;
 use crate::store::write::review::take_back::take_back;
 
@@ -30,6 +30,11 @@ pub const RESTORED: &str = "this is not the database that was here last: ";
 const PUT_META: &str = "
 INSERT INTO meta (name, value) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
+const PUT_META_FIRST: &str = "
+INSERT INTO meta (name, value) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET value = meta.value
+RETURNING value";
 
 const AUDIT: &str = "
 INSERT INTO audit (actor, verb, target, why, at) VALUES ($1, $2, $3, $4, $5)";
@@ -117,6 +122,7 @@ const LIVE_VAGUE: &str = "DELETE FROM vague_refusals";
 
 statements![
     PUT_META,
+    PUT_META_FIRST,
     AUDIT,
     OF_KEY,
     OF_CUSTOMER,
@@ -144,6 +150,11 @@ statements![
 pub async fn put_meta(c: &mut Conn<'_>, name: &str, value: &str) -> Result<(), Halt> {
     run!(c, PUT_META, name, value)?;
     Ok(())
+}
+
+/// See [`crate::store::Store::put_meta_first`].
+pub async fn put_meta_first(c: &mut Conn<'_>, name: &str, value: &str) -> Result<String, Halt> {
+    Ok(value!(c, PUT_META_FIRST, name, value)?)
 }
 
 /// See [`crate::store::Store::audit`].

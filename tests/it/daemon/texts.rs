@@ -72,7 +72,7 @@ fn with_news(gateway: &HttpGateway, setting: Option<(&str, &str)>) -> (Home, Led
 fn an_order_that_does_not_say_takes_no_consent_back() {
     let gateway = HttpGateway::start(|_| Answer::json(201, &json!({"id": "g-1"})));
     let (home, _relay) = with_news(&gateway, None);
-    let agreed = "SELECT count(*) FROM contacts WHERE sms_consent = 1 AND preferred = 'sms'";
+    let agreed = "SELECT count(*) FROM contacts WHERE sms_consent = TRUE AND preferred = 'sms'";
     let same = json!({"email": "customer-1042@accept.example"});
     home.import(&[but(teapots("1043", in_days(20)), same.clone())]);
     assert_eq!(home.number("SELECT count(*) FROM contacts"), 1);
@@ -102,12 +102,11 @@ fn a_text_goes_out_once_with_its_words_and_its_identity() {
     for words in ["1042", day.as_str()] {
         assert!(text.contains(words), "no `{words}` in: {text}");
     }
-    let sent: Vec<(Vec<u8>, String, String)> = home.rows(
+    let sent: Vec<(uuid::Uuid, String, String)> = home.rows(
         "SELECT m.uid, m.state, a.reference FROM messages m JOIN attempts a ON a.message_no = m.no",
     );
     assert_eq!(sent.len(), 1);
-    let uid = uuid::Uuid::from_slice(&sent[0].0).expect("a uid");
-    let uid = uid.simple().to_string();
+    let uid = sent[0].0.simple().to_string();
     assert_eq!(requests[0].header("idempotency-key"), Some(uid.as_str()));
     assert_eq!((sent[0].1.as_str(), sent[0].2.as_str()), ("sent", "g-1"));
     assert_eq!(relay.accepted().len(), 0, "the customer asked for texts");

@@ -31,7 +31,7 @@ fn three_hundred_customers_hear_of_a_new_date_once_each() {
     let printed = home.ok(&["run", "--yes"]);
     assert!(printed.contains("Nothing to send."), "{printed}");
 
-    let key = AddressKey::read(&home.path().join("backorderd.db.address-key"))
+    let key = AddressKey::read(&home.address_key())
         .expect("a readable key")
         .expect("a key beside the database")
         .verp_key();

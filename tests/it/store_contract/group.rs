@@ -256,7 +256,7 @@ async fn a_commit_elsewhere_is_noticed_however_many_are_reading(stage: Stage) {
 
 async fn many_may_open_a_new_database_at_the_same_moment(stage: Stage) {
     let mut opening = JoinSet::new();
-    for _ in 0..6 {
+    for _ in 0..16 {
         let place = stage.empty_place().await;
         opening.spawn(async move { Store::open(&place).await.map(|_| ()) });
     }

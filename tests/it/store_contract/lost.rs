@@ -2,7 +2,7 @@
 //! who called hears of it. Only a server has connections to lose.
 
 use super::props::{MONDAY, accepted, at, mark_of, teapots, worker};
-use super::stage::{BackEnd, Stage};
+use super::stage::Stage;
 use crate::support::cut::{Cut, Wire};
 use backorderd::domain::message::MessageState;
 use backorderd::store::{Place, ReadStore, Store, StoreError};
@@ -24,9 +24,6 @@ const ALL_OTHERS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_a
     WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
 async fn a_connection_lost_between_verbs_is_replaced(stage: Stage) {
-    if stage.back_end() == BackEnd::Sqlite {
-        return;
-    }
     stage.announce(&[teapots("L1", "1042")], MONDAY).await;
     stage.review(MONDAY).await;
     let mut watch = stage.store.read().watch().await.unwrap();
@@ -42,18 +39,16 @@ async fn a_connection_lost_between_verbs_is_replaced(stage: Stage) {
 }
 
 /// A store whose connections lead through a wire.
-async fn wired(stage: &Stage) -> Option<(Wire, Store)> {
-    let database = stage.database()?;
+async fn wired(stage: &Stage) -> (Wire, Store) {
+    let database = stage.database().expect("a server");
     let wire = Wire::to(&database.url());
     let place = Place::parse(&wire.url(database.name())).expect("an address");
     let store = Store::open(&place).await.expect("a store");
-    Some((wire, store))
+    (wire, store)
 }
 
 async fn a_commit_is_counted_once_wherever_it_was_cut_off(stage: Stage) {
-    let Some((wire, store)) = wired(&stage).await else {
-        return;
-    };
+    let (wire, store) = wired(&stage).await;
     for (nth, cut) in [Cut::Before, Cut::After]
         .into_iter()
         .cycle()
@@ -77,9 +72,7 @@ async fn a_commit_is_counted_once_wherever_it_was_cut_off(stage: Stage) {
 }
 
 async fn a_mark_and_a_record_are_counted_once_wherever_they_were_cut_off(stage: Stage) {
-    let Some((wire, store)) = wired(&stage).await else {
-        return;
-    };
+    let (wire, store) = wired(&stage).await;
     for (i, cut) in [Cut::Before, Cut::After].into_iter().enumerate() {
         let number = format!("{}", 1000 + i);
         stage
@@ -102,9 +95,6 @@ async fn a_mark_and_a_record_are_counted_once_wherever_they_were_cut_off(stage: 
 }
 
 async fn verbs_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
-    if stage.back_end() == BackEnd::Sqlite {
-        return;
-    }
     let stage = Arc::new(stage);
     let over = Arc::new(AtomicBool::new(false));
     let mut working = JoinSet::new();
@@ -143,9 +133,7 @@ async fn verbs_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
 }
 
 async fn a_verb_that_the_engine_breaks_a_deadlock_with_runs_again(stage: Stage) {
-    let Some(database) = stage.database() else {
-        return;
-    };
+    let database = stage.database().expect("a server");
     stage
         .announce(&[teapots("L1", "1001"), teapots("L2", "1002")], MONDAY)
         .await;
@@ -180,9 +168,7 @@ async fn a_verb_that_the_engine_breaks_a_deadlock_with_runs_again(stage: Stage) 
 }
 
 async fn a_server_that_may_forget_is_refused_with_the_reason(stage: Stage) {
-    let Some(database) = stage.database() else {
-        return;
-    };
+    let database = stage.database().expect("a server");
     let mut admin = database.connect().await;
     admin
         .execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$")

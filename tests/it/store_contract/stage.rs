@@ -2,6 +2,7 @@
 //! the moves everybody makes (import, review, claim, send).
 
 use super::props::{MONDAY, accepted, ask, at, email_hash, hashes, mark_of, teapots, worker};
+use super::verdicts;
 use crate::support::postgres::Database;
 use backorderd::domain::bundle::{PlannedMessage, PlannedNotice, bundle};
 use backorderd::domain::contact::{EmailAddress, Locale};
@@ -48,10 +49,17 @@ pub enum BackEnd {
 
 const BACK_ENDS: [BackEnd; 2] = [BackEnd::Sqlite, BackEnd::Postgres];
 
-/// Plays a case on a fresh stage of each back end.
-pub fn on_every_back_end<F: Future<Output = ()>>(case: impl Fn(Stage) -> F) {
+/// Plays a case on a fresh stage of each back end, unless a list says why it is
+/// not for one of them.
+pub fn on_every_back_end<F: Future<Output = ()>>(name: &str, case: impl Fn(Stage) -> F) {
     for back_end in BACK_ENDS {
+        if let Some(why) = verdicts::reason_against(name, back_end) {
+            println!("back end: not {back_end:?}, {why}");
+            verdicts::note(name, back_end, why);
+            continue;
+        }
         println!("back end: {back_end:?}");
+        verdicts::note(name, back_end, "begun");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -63,6 +71,7 @@ pub fn on_every_back_end<F: Future<Output = ()>>(case: impl Fn(Stage) -> F) {
             // A case that fails leaves its database for a look.
             ground.clear().await;
         });
+        verdicts::note(name, back_end, "ok");
     }
 }
 

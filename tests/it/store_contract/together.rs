@@ -8,7 +8,7 @@
 use super::props::{
     MONDAY, address, ask, at, doubt, email_hash, eta, mark_of, refused, teapots, worker,
 };
-use super::stage::{Stage, overtaken};
+use super::stage::{BackEnd, Stage, overtaken};
 use backorderd::domain::contact::EmailAddress;
 use backorderd::domain::ids::MessageNo;
 use backorderd::domain::kinds::ChannelName;
@@ -40,6 +40,7 @@ promises![
     refusals_recorded_on_both_sides_do_not_block_each_other,
     whoever_settles_at_the_same_moment_settles_once,
     what_changes_nothing_wakes_nobody,
+    what_finds_nothing_to_do_commits_nothing,
 ];
 
 fn orders(n: u32) -> Vec<Row> {
@@ -425,4 +426,49 @@ async fn what_changes_nothing_wakes_nobody(stage: Stage) {
     assert!(!mine.has_news().await.unwrap(), "it would never rest");
     assert_eq!(stage.store.wake_all(now).await.unwrap(), 1);
     assert!(mine.has_news().await.unwrap());
+}
+
+async fn what_finds_nothing_to_do_commits_nothing(stage: Stage) {
+    let (store, now) = (&stage.store, at(MONDAY));
+    store.sweep(worker(1), now).await.unwrap();
+    assert!(store.store_tick("nightly", now).await.unwrap());
+    let mut watch = store.read().watch().await.unwrap();
+    // A word each session ends its last transaction with.
+    let taken_back = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+        AND pid <> pg_backend_pid() AND query = 'ROLLBACK'";
+    for (nth, what) in [
+        "take due",
+        "take orders",
+        "lease",
+        "store",
+        "claim",
+        "tidy",
+        "close",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        store.put_meta("before", what).await.unwrap();
+        watch.has_news().await.unwrap();
+        if let BackEnd::Postgres = stage.back_end() {
+            assert_eq!(stage.number(taken_back).await, 0, "{what}");
+        }
+        let idle = match nth {
+            0 => store.take_due(worker(1), now, 9).await.unwrap().is_empty(),
+            1 => store.take_orders(worker(1), &[]).await.unwrap().is_empty(),
+            2 => !store
+                .lease_tick("nightly", now, worker(2), now)
+                .await
+                .unwrap(),
+            3 => !store.store_tick("nightly", now).await.unwrap(),
+            4 => stage.claim(1, MONDAY).await.is_empty(),
+            5 => store.tidy(now, Length::hours(24)).await.unwrap() == 0,
+            _ => !store.close_text(1, "mira", now).await.unwrap(),
+        };
+        assert!(idle, "{what} found something");
+        assert!(!watch.has_news().await.unwrap(), "{what}");
+        if let BackEnd::Postgres = stage.back_end() {
+            assert_eq!(stage.number(taken_back).await, 1, "{what} has committed");
+        }
+    }
 }

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const ADDRESS: &str = "BACKORDERD_TEST_POSTGRES";
 
+const HOMES: &str = "BACKORDERD_TEST_HOMES";
+
 /// Serialises the making of the template among test processes.
 const TEMPLATE_LOCK: i64 = 0x0b0e;
 
@@ -32,6 +34,23 @@ pub fn address() -> String {
              `scripts/servers postgres; export {ADDRESS}=$(scripts/postgres-instance start DIR)`"
         )
     })
+}
+
+/// Whether the shops of the whole-daemon tests have their data on the server
+/// in this run (`BACKORDERD_TEST_HOMES=postgres`); else each has a file.
+///
+/// # Panics
+/// The variable says something else.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which engine a run is about is the runner's business"
+)]
+pub fn has_the_homes() -> bool {
+    match std::env::var(HOMES).as_deref() {
+        Err(_) | Ok("sqlite") => false,
+        Ok("postgres") => true,
+        Ok(other) => panic!("{HOMES} is sqlite or postgres, not {other}"),
+    }
 }
 
 /// The same server, another database.
