@@ -121,6 +121,7 @@ fn verbs_beside_a_sending_daemon_make_no_second_copy_and_lose_none() {
         delay: Duration::from_millis(3),
         lost_before_accepting: 60,
         lost_after_accepting: 60,
+        ..Manners::default()
     });
     let home = Home::live(relay.port(), "");
     let n = 40;
