@@ -19,6 +19,7 @@ mod reviewing;
 use crate::app::deliver::Delivery;
 use crate::app::worker::{Enlisted, Fence};
 use crate::app::{App, AppError};
+use crate::crash_point::crash_point;
 use crate::domain::schedule::CronPlan;
 use crate::domain::worker::Role;
 use crate::store::Place;
@@ -87,7 +88,9 @@ pub async fn serve(
         app.notice_changed_policy().await?;
     }
     let enlisted = Enlisted::enlist(&app, post.role, post.name.as_deref()).await?;
+    crash_point("enlisted");
     let result = work(&app, jobs, post.role, &enlisted, lock, &stop).await;
+    crash_point("leaving");
     // After a failure it is unknown what is still in hands: others take over
     // when this worker has been silent for long enough.
     let result = match result {

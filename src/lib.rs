@@ -100,6 +100,7 @@
 //! | [`domain`] | nothing: no I/O, clock, randomness, waiting or logging |
 //! | [`clock`], [`source`], [`store`], [`receipt`], [`template`], [`channel`], [`telemetry`] | `domain` |
 //! | [`config`] | `domain`, [`channel::settings`] |
+//! | [`crash_point`] | nothing; all but `domain` may name it |
 //! | [`app`] | `domain` and the parts above, except `config` |
 //! | [`web`], [`daemon`] | `app` and all above |
 //! | [`wiring`] | all: the one place that names concrete adapters |
@@ -121,6 +122,7 @@ pub mod app;
 pub mod channel;
 pub mod clock;
 pub mod config;
+pub mod crash_point;
 pub mod receipt;
 pub mod source;
 pub mod store;

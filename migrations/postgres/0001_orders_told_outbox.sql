@@ -229,6 +229,8 @@ CREATE TABLE messages (
   uid              UUID NOT NULL UNIQUE,
   purpose          TEXT COLLATE "C" NOT NULL CHECK (purpose IN ('customer', 'test')),
   mode             TEXT COLLATE "C" NOT NULL CHECK (mode IN ('sandbox', 'live')),
+  -- The message a person had sent again.
+  resend_of        BIGINT REFERENCES messages (no),
   run_no           BIGINT REFERENCES runs (no),
   -- Collected in a held run: not claimed until a person approves.
   held             BOOLEAN NOT NULL DEFAULT FALSE,
@@ -266,6 +268,7 @@ CREATE INDEX messages_submitting ON messages (owner) WHERE state = 'submitting';
 CREATE INDEX messages_in_doubt ON messages (quiet_until) WHERE state = 'in_doubt';
 CREATE INDEX messages_by_run ON messages (run_no);
 CREATE INDEX messages_by_contact ON messages (contact_id, sent_at);
+CREATE INDEX messages_resends ON messages (resend_of) WHERE resend_of IS NOT NULL;
 CREATE INDEX messages_planned ON messages (planned_at);
 
 CREATE TABLE notices (
@@ -279,6 +282,8 @@ CREATE TABLE notices (
   -- Unique while it stands; NULL when what was planned was taken back unsent.
   key            TEXT COLLATE "C" UNIQUE,
   fact_version   BIGINT NOT NULL,
+  -- 0: by the planner; else a person's resend, counted.
+  take           BIGINT NOT NULL DEFAULT 0,
   facts_hash     TEXT COLLATE "C" NOT NULL,
   milestone_days BIGINT,
   in_queue       BOOLEAN NOT NULL,
@@ -410,6 +415,15 @@ CREATE TABLE suppressions (
   reason       TEXT COLLATE "C" NOT NULL,
   source       TEXT COLLATE "C" NOT NULL,
   since        BIGINT NOT NULL,
+  PRIMARY KEY (address_hash, channel)
+);
+
+-- The latest day on which mail to an address was refused in words that leave
+-- open whether it is dead, with nothing accepted since.
+CREATE TABLE vague_refusals (
+  address_hash TEXT COLLATE "C" NOT NULL,
+  channel      TEXT COLLATE "C" NOT NULL,
+  day          civil_day NOT NULL,
   PRIMARY KEY (address_hash, channel)
 );
 

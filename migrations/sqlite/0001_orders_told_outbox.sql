@@ -212,6 +212,8 @@ CREATE TABLE messages (
   uid              BLOB NOT NULL UNIQUE,
   purpose          TEXT NOT NULL CHECK (purpose IN ('customer', 'test')),
   mode             TEXT NOT NULL CHECK (mode IN ('sandbox', 'live')),
+  -- The message a person had sent again.
+  resend_of        INTEGER REFERENCES messages (no),
   run_no           INTEGER REFERENCES runs (no),
   -- Collected in a held run: not claimed until a person approves.
   held             INTEGER NOT NULL DEFAULT 0,
@@ -249,6 +251,7 @@ CREATE INDEX messages_submitting ON messages (owner) WHERE state = 'submitting';
 CREATE INDEX messages_in_doubt ON messages (quiet_until) WHERE state = 'in_doubt';
 CREATE INDEX messages_by_run ON messages (run_no);
 CREATE INDEX messages_by_contact ON messages (contact_id, sent_at);
+CREATE INDEX messages_resends ON messages (resend_of) WHERE resend_of IS NOT NULL;
 CREATE INDEX messages_planned ON messages (planned_at);
 
 CREATE TABLE notices (
@@ -262,6 +265,8 @@ CREATE TABLE notices (
   -- Unique while it stands; NULL when what was planned was taken back unsent.
   key            TEXT UNIQUE,
   fact_version   INTEGER NOT NULL,
+  -- 0: by the planner; else a person's resend, counted.
+  take           INTEGER NOT NULL DEFAULT 0,
   facts_hash     TEXT NOT NULL,
   milestone_days INTEGER,
   in_queue       INTEGER NOT NULL,
@@ -393,6 +398,15 @@ CREATE TABLE suppressions (
   reason       TEXT NOT NULL,
   source       TEXT NOT NULL,
   since        INTEGER NOT NULL,
+  PRIMARY KEY (address_hash, channel)
+) STRICT;
+
+-- The latest day on which mail to an address was refused in words that leave
+-- open whether it is dead, with nothing accepted since.
+CREATE TABLE vague_refusals (
+  address_hash TEXT NOT NULL,
+  channel      TEXT NOT NULL,
+  day          TEXT NOT NULL,
   PRIMARY KEY (address_hash, channel)
 ) STRICT;
 

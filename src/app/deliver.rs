@@ -17,6 +17,7 @@ use crate::app::lane::{self, Done, End, LaneBroke};
 use crate::app::restore_guard::RestoreGuard;
 use crate::app::worker::{Enlisted, Fence};
 use crate::app::{App, AppError, hold_file};
+use crate::crash_point::crash_point;
 use crate::domain::ids::{RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::message::Landing;
@@ -158,7 +159,9 @@ impl Delivery {
         app.require_live_act().await?;
         let guard = RestoreGuard::enter(&app).await?;
         let (worker, fence) = (enlisted.id(), enlisted.fence());
+        crash_point("sweep-begins");
         let swept = app.store.sweep(worker, app.now()).await?;
+        crash_point("swept");
         let (done_in, done) = mpsc::unbounded_channel();
         let lanes = TaskTracker::new();
         let mut outlets = BTreeMap::new();
@@ -234,10 +237,12 @@ impl Delivery {
     ) -> Result<DeliveryReport, AppError> {
         let mut report = DeliveryReport::default();
         self.app.store.settle_doubts(self.app.now()).await?;
+        crash_point("doubts-settled");
         self.app
             .store
             .tidy(self.app.now(), self.app.policy().brake.lapse)
             .await?;
+        crash_point("tidied");
         for outlet in self.outlets.values_mut() {
             outlet.exhausted = false;
         }
@@ -370,6 +375,9 @@ impl Delivery {
         };
         let claimed = self.app.store.claim(ask).await?;
         let any = !claimed.is_empty();
+        if any {
+            crash_point("claimed");
+        }
         for claimed in claimed {
             if let Some(outlet) = self.outlets.get_mut(&claimed.channel) {
                 outlet.waiting.push_back(claimed);

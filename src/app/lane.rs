@@ -10,6 +10,7 @@ use crate::app::{App, AppError, Reach, hold_file};
 use crate::channel::settings::Mailbox;
 use crate::channel::smtp::message::{Letter, compose, message_id};
 use crate::channel::{Envelope, Mail, Payload, Session, Text};
+use crate::crash_point::crash_point;
 use crate::domain::contact::{EmailAddress, PhoneNumber};
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
@@ -104,11 +105,13 @@ pub async fn run(
         };
         let prepared = next.map(|claimed| {
             let prepared = prepare(&app, &claimed, &relay);
+            crash_point("rendered");
             (claimed, prepared)
         });
         let record = async {
             if let Some((claimed, outcome)) = unrecorded.take() {
                 let report = record(&app, worker, claimed, outcome).await;
+                crash_point("outcome-recorded");
                 let _ = done.send(Ok(report));
             }
         };
@@ -134,6 +137,7 @@ pub async fn run(
                         evidence: Evidence::new(Phase::Connect, "stopped before it was sent"),
                     }
                 };
+                crash_point("outcome-known");
                 unrecorded = Some((claimed, outcome));
             }
             Ok(None) => {}
@@ -273,6 +277,7 @@ async fn mark(
     let unsent = async |claimed: Claimed, why: GiveBack, end: End| {
         let lease = vec![(claimed.no, claimed.epoch)];
         let given = app.store.give_back(worker, lease, why, app.now()).await;
+        crash_point("given-back");
         let end = match given {
             Ok(_) => end,
             Err(error) => End::Failed(error.into()),
@@ -307,7 +312,10 @@ async fn mark(
         app.store.mark(worker, prepared.mark, now).await
     };
     match marked {
-        Ok(true) => Ok(Some((claimed, prepared.envelope))),
+        Ok(true) => {
+            crash_point("mark-committed");
+            Ok(Some((claimed, prepared.envelope)))
+        }
         Ok(false) => unsent(claimed, GiveBack::Unused, End::NotSent).await,
         Err(error) => Err(Box::new(report(&claimed, End::Failed(error.into())))),
     }

@@ -3,7 +3,7 @@
 //! Two movements. Deciding: [`review`] gathers what is due, plans, bundles and
 //! commits. Delivering: [`deliver`] claims, renders, marks, sends and records.
 //! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
-//! by hand, [`explain`] answers why, [`mod@todo`] lists what waits for a person,
+//! by hand, [`by_hand`] what people do to single messages, [`explain`] answers why, [`mod@todo`] lists what waits for a person,
 //! [`receipts`] takes in mails that came back, handed over or from a
 //! [`maildir`], [`texts`] what gateways report and what people text,
 //! [`scheduler`] fires the periodic jobs, [`live`] is the act of going live,
@@ -14,6 +14,7 @@
 //! adapter or prints.
 
 pub mod addresses;
+pub mod by_hand;
 pub mod deliver;
 pub mod explain;
 pub mod hold_file;

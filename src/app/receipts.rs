@@ -8,6 +8,7 @@
 //! Nothing of a mail is ever logged: no address, no word of it.
 
 use crate::app::AppError;
+use crate::crash_point::crash_point;
 use crate::domain::ids::MessageNo;
 use crate::domain::message::MessageState;
 use crate::domain::time::Instant;
@@ -69,7 +70,10 @@ pub async fn receive(
                 source: "mail",
                 raw: Some(raw.to_vec()),
             };
-            Ok(match store.take_receipt(new, now).await? {
+            crash_point("report-read");
+            let taken = store.take_receipt(new, now).await?;
+            crash_point("report-stored");
+            Ok(match taken {
                 Taken::Applied(no, state) => Received::Applied(no, state),
                 Taken::Waits(_) | Taken::Parked => Received::Waits,
                 Taken::Known => Received::Known,

@@ -13,6 +13,7 @@
 //! copying the folder. `docs/operating.md` says how to restore.
 
 use crate::app::{App, AppError};
+use crate::crash_point::crash_point;
 use crate::domain::time::Instant;
 use crate::store::Place;
 use crate::store::read::identity::Identity;
@@ -87,7 +88,10 @@ fn write_note(path: &Path, identity: &Identity) -> std::io::Result<()> {
     serde_json::to_writer(&mut file, identity)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
-    std::fs::rename(&half, path)
+    crash_point("note-half-written");
+    std::fs::rename(&half, path)?;
+    crash_point("note-written");
+    Ok(())
 }
 
 /// Keeps the note while it lives.

@@ -8,6 +8,7 @@
 //! brake counts over all of them.
 
 use crate::app::{App, AppError, Reach, Settings, Viewer};
+use crate::crash_point::crash_point;
 use crate::domain::bundle::{PlannedMessage, bundle};
 use crate::domain::ids::{OrderId, RunNo};
 use crate::domain::kinds::{ChannelName, Kind};
@@ -29,6 +30,13 @@ pub struct PlannedBatch {
     pub plans: Vec<OrderPlan>,
     pub messages: Vec<PlannedMessage>,
     hashes: HashMap<OrderId, AddressHashes>,
+}
+
+impl PlannedBatch {
+    /// The hashes of an order's addresses.
+    pub(super) fn hashes_of(&self, order: OrderId) -> Option<&AddressHashes> {
+        self.hashes.get(&order)
+    }
 }
 
 /// What a review came to.
@@ -190,6 +198,7 @@ impl App {
         if let Some(run) = run {
             let quiet = serde_json::to_string(&report.quiet).unwrap_or_default();
             let tick = tick.map(|due| (job.to_owned(), due));
+            crash_point("run-planned");
             self.store
                 .end_run(run, report.orders as i64, quiet, tick)
                 .await?;
@@ -293,7 +302,9 @@ impl App {
             planner: Some(self.worker),
             messages: outgoing,
         };
+        crash_point("planned");
         let written = self.store.commit_review(review, now).await?;
+        crash_point("plan-committed");
         report.orders += n_orders;
         report.messages += written.messages.len();
         if written.held {
@@ -311,14 +322,14 @@ impl App {
     }
 
     /// Whether a person decides about whatever is planned now.
-    async fn every_message_waits(&self) -> Result<bool, AppError> {
+    pub(super) async fn every_message_waits(&self) -> Result<bool, AppError> {
         let changed = self.viewer.read.meta("policy_changed_at").await?;
         let settings_speak = changed.is_some_and(|at| !at.is_empty());
         Ok(settings_speak || self.settings().reach == Reach::Review)
     }
 
     /// The storm brake as it stands at `now`.
-    async fn brake_at(&self, now: Instant) -> Result<Brake, AppError> {
+    pub(super) async fn brake_at(&self, now: Instant) -> Result<Brake, AppError> {
         let open = self.viewer.read.count_open_orders().await?;
         Ok(Brake {
             since: now.minus(Length::hours(1)),
@@ -347,6 +358,7 @@ impl App {
         };
         Some(OutgoingMessage {
             uid: self.ids.message_uid(now),
+            resend_of: None,
             planned: planned.clone(),
             recipient,
             address_hash,

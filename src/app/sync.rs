@@ -5,6 +5,7 @@
 //! by itself: its orders are due.
 
 use crate::app::{App, AppError, Settings, Viewer};
+use crate::crash_point::crash_point;
 use crate::domain::eta::Eta;
 use crate::domain::mirror::{
     EtaChange, MergeRules, Mirror, MirrorChanges, keep_known_wishes, merge, order_key, reclaim,
@@ -158,8 +159,12 @@ impl App {
                 complete: intake.complete,
                 rejected: intake.rejected.clone(),
             };
+            crash_point("rows-read");
             match self.store.commit_mirror(input, changes.clone()).await {
-                Ok(()) => return Ok(changes),
+                Ok(()) => {
+                    crash_point("rows-committed");
+                    return Ok(changes);
+                }
                 Err(StoreError::Overtaken) => {}
                 Err(error) => return Err(error.into()),
             }

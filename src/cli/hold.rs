@@ -7,7 +7,7 @@
 mod file;
 mod list;
 mod scope;
-mod until;
+pub mod until;
 
 use crate::cli::context::Context;
 use crate::cli::present::{self, GOOD, WAITS, count, say, styled};
@@ -19,6 +19,7 @@ use crate::store::Store;
 use crate::store::types::HoldRow;
 use crate::store::write::operate::{NewHold, OURSELVES, RESTORED};
 use crate::wiring;
+pub use scope::channel as channel_named;
 use scope::{Scope, ScopeArgs};
 use serde::Serialize;
 use std::fmt::Write as _;

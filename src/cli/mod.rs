@@ -94,7 +94,7 @@ enum Command {
     /// Orders: list, show, explain
     #[command(subcommand)]
     Orders(orders::Command),
-    /// Messages: list, show
+    /// Messages: list, show, resend, withdraw, retry, settle
     #[command(subcommand)]
     Messages(messages::Command),
     /// Texts from customers: list, done

@@ -34,6 +34,8 @@ pub struct PlannedNotice {
     pub order: OrderId,
     pub discriminator: String,
     pub key: String,
+    /// 0: the planner's; else a person's resend.
+    pub take: u32,
     pub fact_version: i64,
     pub facts_hash: String,
     pub milestone_days: Option<u32>,
@@ -186,6 +188,7 @@ fn message(
             order: s.order.id,
             discriminator: draft.discriminator.clone(),
             key: draft.key.clone(),
+            take: draft.take,
             fact_version: plan.fact_version,
             facts_hash: draft.statement.facts_hash(),
             milestone_days: draft.statement.milestone_days,

@@ -219,6 +219,7 @@ impl Story {
                 channel: draft.channel,
                 discriminator: draft.discriminator.clone(),
                 key: Some(draft.key.clone()),
+                take: draft.take,
                 facts_hash: draft.statement.facts_hash(),
                 state: MessageState::Queued,
                 in_queue: true,
@@ -227,6 +228,7 @@ impl Story {
                 due_at: draft.due_at,
                 not_after: draft.not_after,
                 sent_at: None,
+                elsewhere: false,
             });
             written.push(message);
         }
@@ -249,6 +251,10 @@ impl Story {
     }
     pub fn launch(&mut self, no: MessageNo) {
         self.leave_queue(no, MessageState::Submitting, true);
+    }
+    /// A person took it back.
+    pub fn withdraw(&mut self, no: MessageNo) {
+        self.leave_queue(no, MessageState::Withdrawn, false);
     }
     pub fn fail(&mut self, no: MessageNo) {
         self.leave_queue(no, MessageState::Failed, false);

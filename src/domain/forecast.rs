@@ -159,6 +159,7 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         channel: draft.channel,
         discriminator: draft.discriminator.clone(),
         key: Some(draft.key.clone()),
+        take: draft.take,
         // Compared with queued messages only.
         facts_hash: String::new(),
         state: MessageState::Sent,
@@ -168,6 +169,7 @@ fn accept(s: &mut Situation, draft: &Draft, step: usize) {
         due_at: draft.due_at,
         not_after: draft.not_after,
         sent_at: Some(draft.due_at),
+        elsewhere: false,
     });
     if !draft.kind.must_arrive() {
         s.courtesy_sent_at.push(draft.due_at);

@@ -36,8 +36,9 @@ impl Mode {
     }
 }
 
-/// The key of a notice. `take` is 0 for what the planner writes; a person's
-/// resend takes the next number.
+/// The key of a notice. `take` is 0 for what is said the first time; a person's
+/// resend takes the next number, and so does what an address that was repaired
+/// since did not get.
 pub fn notice_key(
     order_key: &str,
     kind: Kind,

@@ -156,6 +156,8 @@ pub struct PastNotice {
     pub channel: ChannelName,
     pub discriminator: String,
     pub key: Option<String>,
+    /// 0: the planner's; else a person's resend.
+    pub take: u32,
     pub facts_hash: String,
     pub state: MessageState,
     pub in_queue: bool,
@@ -165,6 +167,16 @@ pub struct PastNotice {
     pub not_after: Instant,
     /// When it was accepted (or assumed to be), if it was.
     pub sent_at: Option<Instant>,
+    /// It went to an address that is not the customer's present one.
+    pub elsewhere: bool,
+}
+
+impl PastNotice {
+    /// It did not arrive where it went, and the customer is reached elsewhere
+    /// now: the same is owed once more.
+    pub fn missed_the_present_address(&self) -> bool {
+        self.elsewhere && matches!(self.state, MessageState::Failed | MessageState::Bounced)
+    }
 }
 
 /// Why an order is kept silent.

@@ -10,12 +10,14 @@
 //! It writes nothing and knows nothing of other orders of the same customer;
 //! [`super::bundle`] is the step after it.
 
+mod again;
 mod channels;
 mod drafting;
 mod owed;
 mod waking;
 mod whole_order;
 
+pub use self::again::{Again, NotAgain, say_again};
 use self::drafting::{draft, retain_companions};
 use self::owed::Owed;
 use self::waking::wake;
@@ -59,6 +61,8 @@ pub struct Draft {
     pub channel: ChannelName,
     pub discriminator: String,
     pub key: String,
+    /// The number in its key: 0, unless it makes good for one that did not arrive.
+    pub take: u32,
     pub statement: Statement,
     pub due_at: Instant,
     /// Older than this it is reviewed again instead of sent.

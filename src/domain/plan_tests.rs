@@ -1,7 +1,7 @@
 //! One order as a whole: who leads, what stays queued, what a flight, a
 //! failure or a bounce changes.
 
-use crate::domain::contact::Preference;
+use crate::domain::contact::{EmailAddress, Preference};
 use crate::domain::fixtures::{Story, at, eta, quiet, said};
 use crate::domain::ids::MessageNo;
 use crate::domain::kinds::ChannelName;
@@ -162,6 +162,17 @@ fn a_queued_message_stays_while_it_is_right_and_gives_way_when_it_is_not() {
     story.moves(0, "2026-03-06", "2026-02-17 10:41");
     let off = story.plan_at("2026-02-17 10:42");
     assert_eq!((said(&off), off.supersede), (vec![], vec![MessageNo(2)]));
+}
+
+#[test]
+fn what_a_person_took_back_is_not_said_to_another_address_instead() {
+    let mut story = Story::told("2026-03-20", "2026-03-20").moved("2026-04-20", "2026-02-18 09:00");
+    let planned = story.plan_at("2026-02-18 12:00");
+    assert_eq!(said(&planned), ["delay email"]);
+    let delay = story.commit(&planned)[0];
+    story.withdraw(delay);
+    story.s.order.contact.email = Some(EmailAddress::parse("elsewhere@mail.example").unwrap());
+    assert_eq!(said(&story.plan_at("2026-02-18 12:01")), NOTHING);
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("copy/tables.rs", copy::tables::STATEMENTS),
     ("postgres/engine.rs", postgres::engine::STATEMENTS),
     ("postgres/open.rs", postgres::open::STATEMENTS),
+    ("read/by_hand.rs", read::by_hand::STATEMENTS),
     ("read/figures.rs", read::figures::STATEMENTS),
     ("read/histories.rs", read::histories::STATEMENTS),
     ("read/identity.rs", read::identity::STATEMENTS),
@@ -64,6 +65,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("read/workers.rs", read::workers::STATEMENTS),
     ("sqlite/open.rs", sqlite::open::STATEMENTS),
     ("status.rs", status::STATEMENTS),
+    ("write/by_hand.rs", write::by_hand::STATEMENTS),
     ("write/deliver/claim.rs", write::deliver::claim::STATEMENTS),
     (
         "write/deliver/give_back.rs",
@@ -76,6 +78,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
         write::deliver::record::STATEMENTS,
     ),
     ("write/deliver/told.rs", write::deliver::told::STATEMENTS),
+    ("write/deliver/vague.rs", write::deliver::vague::STATEMENTS),
     ("write/locks.rs", write::locks::STATEMENTS),
     ("write/mirror/claims.rs", write::mirror::claims::STATEMENTS),
     ("write/mirror/lines.rs", write::mirror::lines::STATEMENTS),

@@ -119,6 +119,8 @@ pub struct PlannedOrder {
 pub struct OutgoingMessage {
     pub uid: MessageUid,
     pub planned: PlannedMessage,
+    /// The message a person has sent again with it.
+    pub resend_of: Option<MessageNo>,
     /// The address or number it will be sent to.
     pub recipient: String,
     pub address_hash: String,
@@ -299,10 +301,21 @@ pub struct MessageRow {
     pub due_at: Instant,
     pub sent_at: Option<Instant>,
     pub attempts: i64,
+    /// The message a person had sent again with this one.
+    pub resend_of: Option<MessageNo>,
     pub last_reply: Option<String>,
     /// Masked.
     pub recipient: String,
     pub milestone_days: Option<u32>,
+}
+
+/// What a person did to a message, from the audit log.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActRow {
+    pub by: String,
+    pub verb: String,
+    pub why: Option<String>,
+    pub at: Instant,
 }
 
 /// One try, for `messages show`.

@@ -18,6 +18,7 @@
 //! a commit happened the task stops; whoever asks afterwards hears
 //! [`StoreError::Closed`] and the process ends.
 
+use crate::crash_point::crash_point;
 use crate::domain::ids::WorkerId;
 use crate::domain::time::Instant;
 use crate::store::conn::Conn;
@@ -306,14 +307,23 @@ async fn transact<E: Engine, A, T>(
                     }
                     return Err(Failed::Stuck(StoreError::Closed));
                 }
-                Ok((value, wakes)) => match engine.commit(wakes).await {
-                    Committed::Yes => return Ok(value),
-                    Committed::No(source) => Halt::from(source),
-                    Committed::Unknown(source) => {
-                        let source = Arc::new(source);
-                        return Err(Failed::Unknown(StoreError::CommitFailed { doing, source }));
+                Ok((value, wakes)) => {
+                    crash_point("commit-begins");
+                    match engine.commit(wakes).await {
+                        Committed::Yes => {
+                            crash_point("committed");
+                            return Ok(value);
+                        }
+                        Committed::No(source) => Halt::from(source),
+                        Committed::Unknown(source) => {
+                            let source = Arc::new(source);
+                            return Err(Failed::Unknown(StoreError::CommitFailed {
+                                doing,
+                                source,
+                            }));
+                        }
                     }
-                },
+                }
             },
         };
         let rolled_back = engine.roll_back().await;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 const PARTS: &[&str] = &[
     "domain",
     "clock",
+    "crash_point",
     "store",
     "receipt",
     "template",
@@ -31,11 +32,13 @@ const USE_CASES: &[&str] = &["app", "config"];
 const MAY_NAME: &[(&str, &[&[&str]])] = &[
     ("domain", &[]),
     ("clock", &[&["domain"]]),
+    // Compiles to nothing outside of tests that kill the program.
+    ("crash_point", &[]),
     ("source", &[&["domain"]]),
-    ("store", &[&["domain"]]),
+    ("store", &[&["domain", "crash_point"]]),
     ("receipt", &[&["domain"]]),
     ("template", &[&["domain"]]),
-    ("channel", &[&["domain"]]),
+    ("channel", &[&["domain", "crash_point"]]),
     // A relay's settings are parsed where all settings are, and mean something
     // only to the channel.
     ("config", &[&["domain", "channel::settings"]]),

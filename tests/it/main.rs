@@ -15,6 +15,7 @@ mod crash;
 mod daemon;
 mod db;
 mod demo;
+mod faults;
 mod fleet;
 mod home;
 mod layers;

@@ -19,6 +19,7 @@ macro_rules! promises {
     };
 }
 
+mod by_hand;
 mod claim;
 mod group;
 mod lists;

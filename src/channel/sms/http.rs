@@ -10,6 +10,7 @@ use super::answer::{configuration, doubt, later};
 use crate::channel::ChannelProblem;
 use crate::channel::settings::HttpLimits;
 use crate::channel::tls::install_tls_provider;
+use crate::crash_point::crash_point;
 use crate::domain::outcome::{Evidence, Outcome, Phase};
 use crate::domain::time::Length;
 use chrono::DateTime;
@@ -130,7 +131,9 @@ impl HttpAnswer {
 /// # Errors
 /// No answer: deferred if the connection never stood, in doubt otherwise.
 pub async fn exchange(request: RequestBuilder) -> Result<HttpAnswer, Box<Outcome>> {
+    crash_point("text-ready");
     let mut response = request.send().await.map_err(|error| no_answer(&error))?;
+    crash_point("text-answered");
     let status = response.status().as_u16();
     let wait = retry_after(response.headers());
     let mut body = Vec::new();

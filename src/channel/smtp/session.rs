@@ -30,6 +30,7 @@ use super::opening::{Group, Opening, refused};
 use super::relays::{Nobody, Relays, is_free_for_the_next};
 use crate::channel::settings::StepLimits;
 use crate::channel::{Answer, Envelope, Mail, Payload, Session};
+use crate::crash_point::crash_point;
 use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase};
 use crate::domain::reply_class::classify;
 use crate::domain::smtp_reply::Reply;
@@ -102,7 +103,10 @@ impl SmtpSession {
             let mut line = match kept.take() {
                 Some(line) => line,
                 None => match Line::open(settings, &relays.tls).await {
-                    Ok(line) => line,
+                    Ok(line) => {
+                        crash_point("line-open");
+                        line
+                    }
                     Err(outcome) => return *outcome,
                 },
             };
@@ -174,7 +178,12 @@ impl Line {
         };
         match opened {
             Err(end) => *end,
-            Ok(()) => self.deliver(&mail.bytes, limits).await,
+            Ok(()) => {
+                crash_point("mail-opened");
+                let delivered = self.deliver(&mail.bytes, limits).await;
+                crash_point("dot-answered");
+                delivered
+            }
         }
     }
 

@@ -22,6 +22,7 @@
 //!   took over has already settled the doubt. A relay that has the dot and
 //!   thinks for ten minutes is not affected: its machine acknowledges.
 
+use crate::crash_point::crash_point;
 use crate::domain::smtp_reply::{REPLY_LINES_MAX, Reply, code_of, is_final};
 use lettre::transport::smtp::client::AsyncTokioStream;
 use rustls::pki_types::ServerName;
@@ -329,6 +330,7 @@ impl AsyncWrite for Wire {
             Stream::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, data),
         })?;
         if data == FINAL_DOT && written > 0 {
+            crash_point("dot-written");
             self.tap.noticed().dot_started = true;
         }
         Poll::Ready(Ok(written))

@@ -30,7 +30,11 @@ pub struct ScopeArgs {
     customer: Option<String>,
 }
 
-fn channel(text: &str) -> Result<ChannelName, String> {
+/// Reads a channel by one of its names.
+///
+/// # Errors
+/// There is none of this name.
+pub fn channel(text: &str) -> Result<ChannelName, String> {
     let alias = match text.trim().to_ascii_lowercase().as_str() {
         "mail" | "e-mail" => "email".to_owned(),
         "text" | "texts" => "sms".to_owned(),

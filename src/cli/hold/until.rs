@@ -25,7 +25,8 @@ pub fn parse(text: &str, now: Instant, zone: Tz) -> Result<Instant, String> {
     Ok(until)
 }
 
-fn civil(text: &str, zone: Tz) -> Option<Instant> {
+/// A day (its first moment) or a day with a time, in `zone`.
+pub fn civil(text: &str, zone: Tz) -> Option<Instant> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Some(at_time(day, NaiveTime::MIN, zone));
     }
@@ -36,7 +37,7 @@ fn civil(text: &str, zone: Tz) -> Option<Instant> {
 }
 
 /// `90m`, `4h`, `3d`, `2w`.
-fn length(text: &str) -> Option<Length> {
+pub fn length(text: &str) -> Option<Length> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let one = match unit {
         "m" => Length::mins(1),

@@ -11,7 +11,7 @@ use crate::domain::ids::MessageNo;
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::{MessageState, earliest_send};
 use crate::domain::notice_key::{Mode, notice_key};
-use crate::domain::order::{PastNotice, Situation};
+use crate::domain::order::{Order, PastNotice, Situation};
 use crate::domain::policy::Policy;
 use crate::domain::reason::{Reason, Verdict};
 use crate::domain::statement::{LineStatement, Statement};
@@ -36,9 +36,25 @@ pub(super) fn draft(
     // Only a queued message is compared by its facts.
     let has_queue = s.notices.iter().any(|n| n.in_queue);
     let hash = has_queue.then(|| statement.facts_hash());
-    let key_on = |channel| notice_key(&s.order.key, kind, &discriminator, channel, mode, 0);
+    // What did not arrive at an address that was repaired since is said once
+    // more under the next number.
+    let key_on = |channel| {
+        let missed = |key: &String| {
+            let is_key = |n: &&PastNotice| n.key.as_ref() == Some(key);
+            let found = s.notices.iter().find(is_key);
+            found.is_some_and(PastNotice::missed_the_present_address)
+        };
+        let mut take = 0;
+        loop {
+            let key = notice_key(&s.order.key, kind, &discriminator, channel, mode, take);
+            if !missed(&key) {
+                return (key, take);
+            }
+            take += 1;
+        }
+    };
     let holds_key = |channel| {
-        let key = key_on(channel);
+        let (key, _) = key_on(channel);
         s.notices
             .iter()
             .find(|n| n.key.as_deref() == Some(key.as_str()))
@@ -49,7 +65,10 @@ pub(super) fn draft(
     // take the other one.
     let came_back = |channel| {
         s.notices.iter().filter(move |n| {
-            n.state == MessageState::Bounced && n.kind == kind && n.channel == channel
+            n.state == MessageState::Bounced
+                && n.kind == kind
+                && n.channel == channel
+                && !n.missed_the_present_address()
         })
     };
     let same_news = |n: &&PastNotice| news(&n.discriminator) == news(&discriminator);
@@ -65,14 +84,7 @@ pub(super) fn draft(
         channels.extend(others.into_iter().filter(|c| *c != tried));
     }
     let only_one = channels.len() == 1;
-    // A day that is named must not be over when the message arrives.
-    let true_until = statement
-        .lines
-        .iter()
-        .filter_map(|line| line.promise?.last())
-        .min()
-        .and_then(|day| day_after(day, &s.order))
-        .unwrap_or(Instant(i64::MAX));
+    let true_until = true_until(statement, &s.order);
     if channels.is_empty() {
         out.verdicts
             .push(Verdict::quiet(Some(kind), Reason::Unreachable));
@@ -116,16 +128,26 @@ pub(super) fn draft(
         }
         let due_at = due_at(s, policy, kind, *channel, owed, true_until, now);
         out.verdicts.push(Verdict::said(kind, *channel));
+        let (key, take) = key_on(*channel);
         out.drafts.push(Draft {
             kind,
             channel: *channel,
             discriminator: discriminator.clone(),
-            key: key_on(*channel),
+            key,
+            take,
             statement: statement.clone(),
             due_at,
             not_after: due_at.plus(policy.retry.age_max(kind)).min(true_until),
             promised: owed.promised,
         });
+    }
+    // What is said once more stays while it is true and nothing newer takes
+    // its place.
+    let drafted: Vec<ChannelName> = out.drafts.iter().map(|d| d.channel).collect();
+    for notice in s.notices.iter().filter(|n| n.in_queue && n.take > 0) {
+        if !drafted.contains(&notice.channel) && stays_true(notice, s, statement) {
+            out.keep.push(notice.message);
+        }
     }
     let superseded: Vec<MessageNo> = s
         .notices
@@ -134,6 +156,17 @@ pub(super) fn draft(
         .map(|n| n.message)
         .collect();
     out.supersede.extend(superseded);
+}
+
+/// A day that is named must not be over when the message arrives.
+pub(super) fn true_until(statement: &Statement, order: &Order) -> Instant {
+    statement
+        .lines
+        .iter()
+        .filter_map(|line| line.promise?.last())
+        .min()
+        .and_then(|day| day_after(day, order))
+        .unwrap_or(Instant(i64::MAX))
 }
 
 /// A discriminator without the places in the ledger it starts from: the same
@@ -150,9 +183,9 @@ fn news(discriminator: &str) -> Vec<(&str, &str)> {
 
 /// With nothing newly owed, a queued message stays only as the companion of
 /// one that was accepted: the text that waits for morning after the e-mail
-/// went out, as long as it is still true.
+/// went out; or as what a person had sent again. Either only as long as it is
+/// still true.
 pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
-    let hash = current.facts_hash();
     for notice in s.notices.iter().filter(|n| n.in_queue) {
         let sibling = s.notices.iter().any(|other| {
             other.message != notice.message
@@ -161,7 +194,7 @@ pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut Or
                 && other.channel != notice.channel
                 && (other.state.is_sent() || other.in_flight)
         });
-        if sibling && (notice.facts_hash == hash || covers(notice, s, current)) {
+        if (sibling || notice.take > 0) && stays_true(notice, s, current) {
             out.keep.push(notice.message);
             let reason = Reason::Queued {
                 message: notice.message,
@@ -175,6 +208,10 @@ pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut Or
             out.supersede.push(notice.message);
         }
     }
+}
+
+fn stays_true(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
+    notice.facts_hash == current.facts_hash() || covers(notice, s, current)
 }
 
 /// A ship or cancel notice's own lines leave the statement once its sibling

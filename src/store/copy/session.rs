@@ -21,7 +21,8 @@ use sqlx::sqlite::SqliteConnection;
 const LOCK_META: &str = "LOCK TABLE meta IN ACCESS EXCLUSIVE MODE";
 const LOCK_ALL: &str = "LOCK TABLE shops, sources, contacts, orders, order_lines, eta_claims, \
     eta_history, shipments, told, runs, verdicts, messages, notices, message_private, attempts, \
-    receipts, receipt_private, texts, text_private, holds, suppressions, job_ticks, audit, rejected_rows IN EXCLUSIVE MODE";
+    receipts, receipt_private, texts, text_private, holds, suppressions, \
+    vague_refusals, job_ticks, audit, rejected_rows IN EXCLUSIVE MODE";
 /// Who else has a session of ours open here; the program's name is on each.
 const OTHERS: &str = "
 SELECT count(*) FROM pg_stat_activity

@@ -256,7 +256,7 @@ pub const TABLES: &[Table] = &[
     ]),
     table!(numbered verdicts, id, [order_id: int, run_no: int, at: int, verdict: text]),
     table!(numbered messages, no, [
-        uid: uid, purpose: text, mode: text, run_no: int, held: flag, channel: text,
+        uid: uid, purpose: text, mode: text, resend_of: int, run_no: int, held: flag, channel: text,
         kind: text, contact_id: int, address_hash: text, state: text, settled_by: text,
         planned_at: int, due_since: int, due_at: int, not_after: int, owner: uid, epoch: int,
         lease_until: int, claims: int, attempts: int, counted: int, doubts: int,
@@ -265,7 +265,7 @@ pub const TABLES: &[Table] = &[
     ]),
     table!(numbered notices, id, [
         message_no: int, order_id: int, channel: text, kind: text, mode: text,
-        discriminator: text, key: text, fact_version: int, facts_hash: text,
+        discriminator: text, key: text, take: int, fact_version: int, facts_hash: text,
         milestone_days: int, in_queue: flag, in_flight: flag,
     ]),
     table!(message_private, [message_no: int = "1"], [recipient: text, facts: text]),
@@ -291,6 +291,7 @@ pub const TABLES: &[Table] = &[
     table!(suppressions, [address_hash: text = "1", channel: text = "2"], [
         reason: text, source: text, since: int,
     ]),
+    table!(vague_refusals, [address_hash: text = "1", channel: text = "2"], [day: day]),
     table!(job_ticks, [job: text = "1"], [last_due: int, leased_due: int, leased_by: uid]),
     table!(numbered audit, seq, [actor: text, verb: text, target: text, why: text, at: int]),
     table!(numbered rejected_rows, id, [

@@ -21,6 +21,12 @@ pub struct MessageFilter {
     pub run: Option<RunNo>,
     pub kind: Option<Kind>,
     pub no: Option<MessageNo>,
+    pub channel: Option<ChannelName>,
+    /// About an order with this SKU.
+    pub sku: Option<String>,
+    /// Sent (or planned, where it was not) at this moment or later.
+    pub since: Option<Instant>,
+    pub mode: Option<Mode>,
 }
 
 /// Which orders to list.
@@ -34,7 +40,7 @@ pub struct OrderFilter {
 
 const MESSAGES: &str = "
 SELECT m.no, m.channel, m.kind, m.mode, m.state, m.settled_by, m.held, m.run_no, m.planned_at,
-  m.due_at, m.sent_at, m.attempts, p.recipient,
+  m.due_at, m.sent_at, m.attempts, m.resend_of, p.recipient,
   (SELECT string_agg(o.number, ', ' ORDER BY n.id) FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = m.no) AS orders,
   (SELECT max(n.milestone_days) FROM notices n WHERE n.message_no = m.no) AS milestone_days,
@@ -47,6 +53,12 @@ WHERE (CAST($1 AS BIGINT) IS NULL
   AND (CAST($3 AS BIGINT) IS NULL OR m.run_no = $3)
   AND (CAST($4 AS TEXT) IS NULL OR m.kind = $4)
   AND (CAST($5 AS BIGINT) IS NULL OR m.no = $5)
+  AND (CAST($7 AS TEXT) IS NULL OR m.channel = $7)
+  AND (CAST($8 AS TEXT) IS NULL OR EXISTS
+    (SELECT 1 FROM notices n JOIN order_lines l ON l.order_id = n.order_id
+     WHERE n.message_no = m.no AND l.sku = $8))
+  AND (CAST($9 AS BIGINT) IS NULL OR coalesce(m.sent_at, m.planned_at) >= $9)
+  AND (CAST($10 AS TEXT) IS NULL OR m.mode = $10)
 ORDER BY m.no DESC LIMIT $6";
 
 #[derive(sqlx::FromRow)]
@@ -63,6 +75,7 @@ struct RawMessage {
     due_at: i64,
     sent_at: Option<i64>,
     attempts: i64,
+    resend_of: Option<i64>,
     recipient: String,
     orders: Option<String>,
     milestone_days: Option<i64>,
@@ -185,7 +198,11 @@ impl ReadStore {
             filter.run.map(|r| r.0),
             filter.kind.map(Kind::as_str),
             filter.no.map(|no| no.0),
-            i64::from(limit)
+            i64::from(limit),
+            filter.channel.map(ChannelName::as_str),
+            &filter.sku,
+            filter.since.map(|since| since.0),
+            filter.mode.map(Mode::as_str)
         );
         found.into_iter().map(message_row).collect()
     }
@@ -393,6 +410,7 @@ fn message_row(row: RawMessage) -> Result<MessageRow, StoreError> {
         due_at: Instant(row.due_at),
         sent_at: instant(row.sent_at),
         attempts: row.attempts,
+        resend_of: row.resend_of.map(MessageNo),
         milestone_days: row.milestone_days.and_then(|d| u32::try_from(d).ok()),
         last_reply: row.last_reply.filter(|r| !r.trim().is_empty()),
     })

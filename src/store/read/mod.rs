@@ -1,6 +1,7 @@
 //! Looking: the read-only handle, one file per question people and use cases
 //! ask. A dry run is given one of these and nothing else.
 
+pub mod by_hand;
 pub mod figures;
 pub mod histories;
 pub mod identity;

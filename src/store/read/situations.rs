@@ -138,6 +138,7 @@ struct NoticeRow {
     channel: String,
     discriminator: String,
     key: Option<String>,
+    take: i64,
     facts_hash: String,
     state: String,
     in_queue: bool,
@@ -146,12 +147,16 @@ struct NoticeRow {
     due_at: i64,
     not_after: i64,
     sent_at: Option<i64>,
+    elsewhere: bool,
 }
 
 const NOTICES: &str = "
-SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.facts_hash, m.state,
-  n.in_queue, n.in_flight, n.milestone_days, m.due_at, m.not_after, m.sent_at
-FROM notices n JOIN messages m ON m.no = n.message_no
+SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.take, n.facts_hash,
+  m.state, n.in_queue, n.in_flight, n.milestone_days, m.due_at, m.not_after, m.sent_at,
+  m.address_hash IS DISTINCT FROM
+    CASE n.channel WHEN 'email' THEN k.email_hash ELSE k.phone_hash END AS elsewhere
+FROM notices n JOIN messages m ON m.no = n.message_no JOIN orders o ON o.id = n.order_id
+JOIN contacts k ON k.id = o.contact_id
 WHERE n.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND n.mode = $2 AND n.key IS NOT NULL
 ORDER BY n.message_no";
 
@@ -405,6 +410,7 @@ fn notice(row: NoticeRow) -> Result<PastNotice, StoreError> {
         state: MessageState::parse(&row.state).ok_or_else(|| corrupt("state"))?,
         discriminator: row.discriminator,
         key: row.key,
+        take: u32::try_from(row.take).unwrap_or(u32::MAX),
         facts_hash: row.facts_hash,
         in_queue: row.in_queue,
         in_flight: row.in_flight,
@@ -412,5 +418,6 @@ fn notice(row: NoticeRow) -> Result<PastNotice, StoreError> {
         due_at: Instant(row.due_at),
         not_after: Instant(row.not_after),
         sent_at: instant(row.sent_at),
+        elsewhere: row.elsewhere,
     })
 }

@@ -1,5 +1,6 @@
 //! The writing handle and its verbs, one file per movement of the story.
 
+pub mod by_hand;
 pub mod deliver;
 pub mod locks;
 pub mod mirror;
@@ -14,6 +15,7 @@ pub mod workers;
 
 use crate::domain::ids::{MessageNo, OrderId, RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
+use crate::domain::message::MessageState;
 use crate::domain::mirror::{EtaChange, MirrorChanges};
 use crate::domain::notice_key::Mode;
 use crate::domain::time::{Instant, Length};
@@ -494,6 +496,52 @@ impl Store {
         let why = why.map(str::to_owned);
         alone!(self, "lift a hold", |done| Wakes::others_if(*done), [scope, key, by, why], c => {
             operate::release(c, scope, key, by, why.as_deref(), now)
+        })
+    }
+
+    /// Takes messages back that wait in the queue, for good: their keys stay
+    /// taken. Answers those that still waited; once answered, none of them is
+    /// claimed.
+    pub async fn withdraw_messages(
+        &self,
+        messages: Vec<MessageNo>,
+        act: by_hand::Act,
+        now: Instant,
+    ) -> Result<Vec<MessageNo>, StoreError> {
+        let wakes = |done: &Vec<MessageNo>| Wakes::others_if(!done.is_empty());
+        alone!(self, "withdraw messages", wakes, [messages, act], c => {
+            by_hand::withdraw_messages(c, messages, act, now)
+        })
+    }
+
+    /// Queues failed messages again, with fresh attempts and a fresh age.
+    /// Answers those that were still failed, true, and in nobody's way.
+    pub async fn retry_messages(
+        &self,
+        retries: Vec<by_hand::Retry>,
+        act: by_hand::Act,
+        now: Instant,
+    ) -> Result<Vec<MessageNo>, StoreError> {
+        let wakes = |done: &Vec<MessageNo>| Wakes::others_if(!done.is_empty());
+        alone!(self, "queue messages again", wakes, [retries, act], c => {
+            by_hand::retry_messages(c, retries, act, now)
+        })
+    }
+
+    /// A person says what became of messages in doubt. What arrived is told.
+    /// What did not goes once more, as it is, if it must arrive and is still
+    /// true; else it has failed, and its orders are planned again. Answers
+    /// those that were still in doubt, with the state they are in now.
+    pub async fn settle_messages(
+        &self,
+        messages: Vec<MessageNo>,
+        known: by_hand::Knowledge,
+        act: by_hand::Act,
+        now: Instant,
+    ) -> Result<Vec<(MessageNo, MessageState)>, StoreError> {
+        let wakes = |done: &Vec<(MessageNo, MessageState)>| Wakes::others_if(!done.is_empty());
+        alone!(self, "settle messages", wakes, [messages, act], c => {
+            by_hand::settle_messages(c, messages, known, act, now)
         })
     }
 

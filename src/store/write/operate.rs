@@ -113,6 +113,7 @@ UPDATE orders SET adopted_at = $1, next_word_by = NULL, review_version = review_
 
 /// What a relay refused so far was the sandbox's address, not a customer's.
 const LIVE_ADDRESSES: &str = "DELETE FROM suppressions WHERE source = 'reply'";
+const LIVE_VAGUE: &str = "DELETE FROM vague_refusals";
 
 statements![
     PUT_META,
@@ -136,6 +137,7 @@ statements![
     LIVE_RUNS,
     LIVE_ORDERS,
     LIVE_ADDRESSES,
+    LIVE_VAGUE,
 ];
 
 /// See [`crate::store::Store::put_meta`].
@@ -276,6 +278,7 @@ pub async fn go_live(c: &mut Conn<'_>, by: &str, now: Instant) -> Result<u64, Ha
     run!(c, LIVE_RUNS)?;
     let lines = run!(c, LIVE_LINES)?;
     run!(c, LIVE_ADDRESSES)?;
+    run!(c, LIVE_VAGUE)?;
     put_meta(c, "mode", Mode::Live.as_str()).await?;
     put_meta(c, "live_since", &now.0.to_string()).await?;
     audit(c, by, "live", "shop", None, now).await?;

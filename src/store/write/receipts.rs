@@ -493,7 +493,7 @@ fn read_facts(no: i64, text: &str) -> Result<MessageFacts, Halt> {
 
 /// It was said after all. Where something newer was said about an order, that
 /// told the whole order and stays what is believed.
-async fn confirm(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt> {
+pub(super) async fn confirm(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt> {
     let Some(mut facts) = facts_of(c, no).await? else {
         return Ok(());
     };
@@ -521,7 +521,7 @@ struct UntoldRow {
 
 /// It was not said: its entries do not count, and neither do the quantities
 /// and parcels that only it reported.
-async fn retract(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt> {
+pub(super) async fn retract(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt> {
     run!(c, RETRACT, no, now.0)?;
     run!(c, COUNT_RETRACTED, no)?;
     let Some(facts) = facts_of(c, no).await? else {

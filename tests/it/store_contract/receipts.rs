@@ -1,8 +1,8 @@
 //! What comes back: stored once, applied in any order, whatever it does.
 
-use super::props::{MONDAY, accepted, at, doubt, teapots};
+use super::props::{MONDAY, accepted, at, doubt, refused, teapots};
 use super::stage::Stage;
-use backorderd::domain::contact::{PhoneNumber, Preference};
+use backorderd::domain::contact::{EmailAddress, PhoneNumber, Preference};
 use backorderd::domain::ids::{MessageNo, MessageUid};
 use backorderd::domain::kinds::{ChannelName, Kind};
 use backorderd::domain::message::MessageState;
@@ -58,6 +58,9 @@ promises![
     vague_bounces_stop_an_address_on_the_second_day,
     a_complaint_stops_the_address_and_the_message_stays_told,
     what_must_arrive_goes_the_other_way_after_a_bounce,
+    a_repaired_address_is_told_everything_once_more,
+    a_refused_address_that_is_repaired_is_told_as_well,
+    after_a_complaint_what_must_arrive_goes_the_other_way,
     a_ship_notice_that_came_back_was_not_told,
     what_a_newer_message_told_stays_told,
     nobody_is_suppressed_by_what_the_sandbox_returns,
@@ -272,6 +275,82 @@ async fn what_must_arrive_goes_the_other_way_after_a_bounce(mut stage: Stage) {
     );
     let read = stage.store.read();
     assert!(read.came_back(Mode::Live, 10).await.unwrap().is_empty());
+}
+
+fn repaired() -> Row {
+    Row {
+        email: Some(EmailAddress::parse("anna@elsewhere.example").unwrap()),
+        ..teapots("L1", "1042")
+    }
+}
+
+async fn a_repaired_address_is_told_everything_once_more(stage: Stage) {
+    let message = sent(&stage).await;
+    take(&stage, "e1", message.uid, HARD).await;
+    assert!(stage.review(LATER).await.messages.is_empty());
+    // The same rows again change nothing.
+    stage.announce(&[teapots("L1", "1042")], LATER).await;
+    assert!(stage.review(LATER).await.messages.is_empty());
+    let repaired_at = "2026-02-16 15:10";
+    stage.announce(&[repaired()], repaired_at).await;
+    assert_eq!(stage.review(repaired_at).await.messages.len(), 1);
+    let again = stage.land(1, accepted(), repaired_at).await.remove(0);
+    assert_eq!(again.kind, Kind::Confirmation);
+    assert_eq!(again.recipient, "anna@elsewhere.example");
+    assert_eq!(
+        stage.told("1042").await,
+        [
+            "2026-03-06 accepted",
+            "2026-03-06 retracted",
+            "2026-03-06 accepted"
+        ]
+    );
+    let s = stage.situation("1042", repaired_at).await;
+    let keys: Vec<_> = s.notices.iter().map(|n| n.key.clone()).collect();
+    assert!(keys[0].is_some() && keys[1].is_some() && keys[0] != keys[1]);
+    // Once: and a bounce of that is the end of it again.
+    assert!(stage.review(repaired_at).await.messages.is_empty());
+    take(&stage, "e2", again.uid, HARD).await;
+    assert!(stage.review(repaired_at).await.messages.is_empty());
+}
+
+async fn a_refused_address_that_is_repaired_is_told_as_well(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    stage.land(1, refused(), MONDAY).await;
+    assert!(stage.review(LATER).await.messages.is_empty());
+    stage.announce(&[repaired()], LATER).await;
+    assert_eq!(stage.review(LATER).await.messages.len(), 1);
+    assert_eq!(stage.land(1, accepted(), LATER).await.len(), 1);
+    assert_eq!(stage.told("1042").await, ["2026-03-06 accepted"]);
+}
+
+async fn after_a_complaint_what_must_arrive_goes_the_other_way(mut stage: Stage) {
+    stage.policy.sms.enabled = true;
+    let row = Row {
+        phone: Some(PhoneNumber::parse("+447911123456", None).unwrap()),
+        sms_consent: Some(true),
+        preferred: Some(Preference::Email),
+        ..teapots("L1", "1042")
+    };
+    stage.announce(std::slice::from_ref(&row), MONDAY).await;
+    stage.review(MONDAY).await;
+    let message = stage.land(1, accepted(), MONDAY).await.remove(0);
+    take(&stage, "e1", message.uid, ReceiptKind::Complaint).await;
+    // It arrived: nothing is said once more.
+    assert!(stage.review(LATER).await.messages.is_empty());
+    let cancelled = Row {
+        cancelled: Some(Quantity::pieces(2)),
+        ..row
+    };
+    let tuesday = "2026-02-17 10:00";
+    stage.announce(&[cancelled], tuesday).await;
+    stage.review("2026-02-17 12:00").await;
+    let text = stage.claim(1, "2026-02-17 12:00").await.remove(0);
+    assert_eq!(
+        (text.channel, text.kind),
+        (ChannelName::Sms, Kind::Cancelled)
+    );
 }
 
 fn parcel(key: &str) -> RowShipment {

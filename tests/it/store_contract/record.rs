@@ -7,7 +7,7 @@ use super::stage::Stage;
 use backorderd::domain::contact::{PhoneNumber, Preference};
 use backorderd::domain::kinds::{ChannelName, Kind};
 use backorderd::domain::message::{MessageState, QUIET_PERIOD};
-use backorderd::domain::outcome::Deferral;
+use backorderd::domain::outcome::{Deferral, Evidence, Outcome, Phase, Refusal};
 use backorderd::domain::quantity::Quantity;
 use backorderd::domain::row::{Row, RowShipment};
 use backorderd::domain::time::Length;
@@ -28,6 +28,9 @@ promises![
     put_off_by_the_recipient_it_waits_longer_and_the_attempt_counts,
     put_off_by_the_relay_no_attempt_counts,
     a_dead_address_fails_the_message_and_is_not_written_to_again,
+    a_vague_refusal_ends_an_address_on_its_second_day,
+    what_is_accepted_in_between_clears_a_vague_refusal,
+    the_relay_that_answered_is_kept_with_the_attempt,
     in_doubt_is_a_state_of_its_own_and_its_word_is_possible,
     a_record_of_a_worker_that_lost_it_changes_nothing,
     a_lease_is_not_recorded_before_it_is_marked,
@@ -375,4 +378,64 @@ async fn what_cannot_be_rendered_fails_with_its_reason(stage: Stage) {
     );
     let s = stage.situation("1042", MONDAY).await;
     assert!(!s.notices[0].in_flight && !s.notices[0].in_queue && s.notices[0].key.is_some());
+}
+
+/// "No such user here", without a code that says so.
+fn vague() -> Outcome {
+    let evidence = Evidence::new(Phase::Rcpt, "No such user here").with_code(550);
+    Outcome::Refused {
+        class: Refusal::HardAfterTwoDays,
+        evidence,
+    }
+}
+
+/// A new order of the customer of 1042, announced and sent with this outcome.
+async fn another(stage: &Stage, order: &str, outcome: Outcome, now: &str) -> Vec<ChannelName> {
+    let row = Row {
+        email: teapots("L1", "1042").email,
+        ..teapots(order, order)
+    };
+    stage.announce(&[row], now).await;
+    stage.review(now).await;
+    assert_eq!(stage.land(1, outcome, now).await.len(), 1);
+    stage.situation(order, now).await.suppressed
+}
+
+async fn a_vague_refusal_ends_an_address_on_its_second_day(stage: Stage) {
+    let none: [ChannelName; 0] = [];
+    assert_eq!(another(&stage, "1042", vague(), MONDAY).await, none);
+    // The same day says nothing new.
+    let later = "2026-02-16 16:00";
+    assert_eq!(another(&stage, "1043", vague(), later).await, none);
+    let tuesday = "2026-02-17 14:00";
+    let stopped = another(&stage, "1044", vague(), tuesday).await;
+    assert_eq!(stopped, [ChannelName::Email]);
+    let why = "SELECT count(*) FROM suppressions WHERE source = 'reply'";
+    assert_eq!(stage.number(why).await, 1);
+    // Everybody at that address is looked at again.
+    assert!(
+        stage
+            .due(tuesday)
+            .await
+            .contains(&stage.order("1042").await)
+    );
+}
+
+async fn what_is_accepted_in_between_clears_a_vague_refusal(stage: Stage) {
+    let none: [ChannelName; 0] = [];
+    assert_eq!(another(&stage, "1042", vague(), MONDAY).await, none);
+    let tuesday = "2026-02-17 14:00";
+    assert_eq!(another(&stage, "1043", accepted(), tuesday).await, none);
+    let wednesday = "2026-02-18 14:00";
+    assert_eq!(another(&stage, "1044", vague(), wednesday).await, none);
+    let kept = "SELECT count(*) FROM vague_refusals WHERE CAST(day AS TEXT) = '2026-02-18'";
+    assert_eq!(stage.number(kept).await, 1);
+}
+
+async fn the_relay_that_answered_is_kept_with_the_attempt(stage: Stage) {
+    let message = submitted(&stage).await;
+    let outcome = accepted().at("second.example:465", false);
+    assert!(stage.record(1, &message, outcome, MONDAY).await);
+    let attempts = stage.store.read().attempts(message.no).await.unwrap();
+    assert_eq!(attempts[0].relay, "second.example:465");
 }

@@ -469,6 +469,7 @@ impl Stage {
                     };
                     OutgoingMessage {
                         uid: self.uid(),
+                        resend_of: None,
                         planned,
                         recipient: recipient.expect("an address"),
                         address_hash: hash.clone().expect("a hash"),
@@ -609,6 +610,7 @@ pub async fn teapots_message(stage: &Stage, number: &str) -> OutgoingMessage {
         .expect("a message");
     OutgoingMessage {
         uid: stage.uid(),
+        resend_of: None,
         planned: PlannedMessage {
             contact: s.order.contact_id,
             channel: s.notices[0].channel,
@@ -617,6 +619,7 @@ pub async fn teapots_message(stage: &Stage, number: &str) -> OutgoingMessage {
                 order: s.order.id,
                 discriminator: s.notices[0].discriminator.clone(),
                 key: s.notices[0].key.clone().expect("a key"),
+                take: 0,
                 fact_version: s.order.fact_version,
                 facts_hash: s.notices[0].facts_hash.clone(),
                 milestone_days: None,

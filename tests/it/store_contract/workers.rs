@@ -19,6 +19,7 @@ promises![
     a_worker_is_listed_with_what_it_holds_and_gone_when_it_left,
     a_heartbeat_is_fresh_and_says_when_the_worker_is_not_known_any_more,
     who_may_be_alive_keeps_what_it_has_and_who_was_silent_loses_it,
+    nobody_is_declared_dead_by_another_workers_clock,
     what_somebody_left_without_giving_it_back_is_taken_over,
     two_sweepers_take_over_each_thing_once,
     who_was_silent_for_too_long_claims_and_marks_nothing,
@@ -113,6 +114,23 @@ async fn who_may_be_alive_keeps_what_it_has_and_who_was_silent_loses_it(stage: S
     // A sweeper never declares itself dead.
     stage.dies(2).await;
     assert_eq!(sweep(&stage, 2).await, (0, 0, 0));
+}
+
+async fn nobody_is_declared_dead_by_another_workers_clock(stage: Stage) {
+    if let BackEnd::Sqlite = stage.back_end() {
+        // There the delivery lock says who is alive, and no clock at all.
+        return;
+    }
+    queued(&stage, 2).await;
+    stage.submit(1, MONDAY).await;
+    only(&stage, &[1, 2]).await;
+    for wrong in [Length::days(3650), Length::days(-3650)] {
+        let now = at(MONDAY).plus(wrong);
+        let swept = stage.store.sweep(worker(2), now).await.unwrap();
+        assert_eq!(swept, Swept::default(), "with a clock {wrong:?} away");
+        assert!(stage.store.beat(worker(2), now).await.unwrap());
+    }
+    assert!(listed(&stage, 1).await.unwrap().alive);
 }
 
 async fn what_somebody_left_without_giving_it_back_is_taken_over(stage: Stage) {

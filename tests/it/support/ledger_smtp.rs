@@ -33,6 +33,8 @@ pub struct Manners {
     pub seed: u64,
     /// Passes before every reply: latency of the line.
     pub delay: Duration,
+    /// Passes between the record of a message and its answer.
+    pub thinks: Duration,
     /// Of a thousand messages, so many lose the line after the final dot,
     /// before anything is recorded: not accepted.
     pub lost_before_accepting: u16,
@@ -179,6 +181,7 @@ impl Relay {
                     if chance.happens(self.manners.lost_after_accepting) {
                         return Ok(());
                     }
+                    thread::sleep(self.manners.thinks);
                     self.reply(
                         &mut out,
                         &format!("250 2.0.0 Ok: queued as L{session}-{nth}"),
@@ -208,7 +211,7 @@ impl Relay {
 }
 
 /// Without its CRLF. The end of the connection is an error.
-fn read_line(lines: &mut impl BufRead) -> Result<Vec<u8>> {
+pub(super) fn read_line(lines: &mut impl BufRead) -> Result<Vec<u8>> {
     let mut line = Vec::new();
     lines.read_until(b'\n', &mut line)?;
     if line.pop() != Some(b'\n') {
@@ -221,7 +224,7 @@ fn read_line(lines: &mut impl BufRead) -> Result<Vec<u8>> {
 }
 
 /// Up to the line of a single dot; stuffed dots taken out, line ends CRLF.
-fn read_mail(lines: &mut impl BufRead) -> Result<Vec<u8>> {
+pub(super) fn read_mail(lines: &mut impl BufRead) -> Result<Vec<u8>> {
     let mut mail = Vec::new();
     loop {
         let line = read_line(lines)?;
@@ -234,14 +237,14 @@ fn read_mail(lines: &mut impl BufRead) -> Result<Vec<u8>> {
 }
 
 /// What stands between `<` and `>`.
-fn address(line: &str) -> String {
+pub(super) fn address(line: &str) -> String {
     let inside = line
         .split_once('<')
         .and_then(|(_, rest)| rest.split_once('>'));
     inside.map_or_else(String::new, |(address, _)| address.to_owned())
 }
 
-fn message_id(mail: &[u8]) -> String {
+pub(super) fn message_id(mail: &[u8]) -> String {
     let text = String::from_utf8_lossy(mail);
     let headers = text
         .split("\r\n\r\n")
@@ -254,7 +257,7 @@ fn message_id(mail: &[u8]) -> String {
         .map_or_else(String::new, |(_, value)| value.trim().to_owned())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -11,6 +11,7 @@ pub mod http_gateway;
 pub mod ledger;
 pub mod ledger_smtp;
 pub mod listener;
+pub mod lying_smtp;
 pub mod mail;
 pub mod patience;
 pub mod postfix;

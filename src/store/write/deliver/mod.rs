@@ -6,11 +6,11 @@ pub mod give_back;
 pub mod mark;
 pub mod record;
 pub mod told;
+pub mod vague;
 
 pub use claim::Claim;
 
 use crate::domain::ids::{MessageNo, WorkerId};
-use crate::domain::message::Landing;
 use crate::domain::time::Instant;
 use crate::store::conn::{Conn, statements};
 use crate::store::types::{Mark, Record};
@@ -56,7 +56,7 @@ pub async fn record_and_mark(
         .collect();
     let refused: Vec<i64> = records
         .iter()
-        .filter(|(_, _, record)| matches!(record.landing, Landing::Failed { suppress: true, .. }))
+        .filter(|(_, _, record)| vague::may_suppress(record))
         .map(|(_, _, record)| record.no.0)
         .collect();
     locks::orders_and_neighbours(c, &messages, &refused).await?;

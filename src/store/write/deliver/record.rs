@@ -2,6 +2,7 @@
 
 use super::rounds;
 use super::told::{Said, write_told};
+use super::vague;
 use crate::domain::ids::WorkerId;
 use crate::domain::message::Landing;
 use crate::domain::outcome::{Outcome, Refusal};
@@ -36,7 +37,7 @@ const END_ATTEMPTS: &str = "
 UPDATE attempts AS a SET ended_at = CAST(j.value ->> 'now' AS BIGINT),
   outcome = j.value ->> 'outcome', code = CAST(j.value ->> 'code' AS BIGINT),
   enhanced = j.value ->> 'enhanced', phase = j.value ->> 'phase', reply = j.value ->> 'reply',
-  reference = j.value ->> 'reference'
+  reference = j.value ->> 'reference', relay = coalesce(j.value ->> 'relay', a.relay)
 FROM json_each($1) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
 WHERE a.message_no = m.no AND a.no = m.attempts";
 
@@ -86,8 +87,8 @@ statements![
 ];
 
 #[derive(Serialize)]
-struct RecordRow<'a> {
-    no: i64,
+pub(super) struct RecordRow<'a> {
+    pub(super) no: i64,
     epoch: i64,
     worker: String,
     now: i64,
@@ -101,7 +102,7 @@ struct RecordRow<'a> {
     in_flight: bool,
     in_queue: bool,
     wake_at: Option<i64>,
-    suppress: bool,
+    pub(super) suppress: bool,
     /// Why, if so: a word that START lifts, or what the other side said.
     reason: &'a str,
     outcome: &'static str,
@@ -110,6 +111,8 @@ struct RecordRow<'a> {
     phase: &'static str,
     reply: &'a str,
     reference: Option<&'a str>,
+    /// Which of several relays answered.
+    relay: Option<&'a str>,
 }
 
 fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'a> {
@@ -143,6 +146,7 @@ fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'
         phase: evidence.phase.as_str(),
         reply: &evidence.text,
         reference: evidence.reference.as_deref(),
+        relay: evidence.relay.as_deref(),
     };
     match &record.landing {
         Landing::Sent => {
@@ -198,6 +202,7 @@ async fn record_round(
     if rows.is_empty() {
         return Ok(passed);
     }
+    vague::judge(c, &mut rows, records).await?;
     let document = json(&rows);
     run!(c, END_ATTEMPTS, &document)?;
     run!(c, LAND_NOTICES, &document)?;

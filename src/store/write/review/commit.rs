@@ -50,21 +50,22 @@ WHERE n.order_id = j.order_id AND n.message_no = j.message_no AND n.in_queue = T
 /// number.
 const INSERT_MESSAGES: &str = "
 INSERT INTO messages (uid, purpose, mode, run_no, held, channel, kind, contact_id, address_hash,
-  state, planned_at, due_since, due_at, not_after)
+  resend_of, state, planned_at, due_since, due_at, not_after)
 SELECT unhex(j.value ->> 'uid'), 'customer', CAST($2 AS TEXT), CAST($3 AS BIGINT),
   CAST($4 AS BOOLEAN), j.value ->> 'channel', j.value ->> 'kind',
-  CAST(j.value ->> 'contact' AS BIGINT), j.value ->> 'address_hash', 'queued',
+  CAST(j.value ->> 'contact' AS BIGINT), j.value ->> 'address_hash',
+  CAST(j.value ->> 'resend_of' AS BIGINT), 'queued',
   CAST($5 AS BIGINT), CAST(j.value ->> 'due_at' AS BIGINT), CAST(j.value ->> 'due_at' AS BIGINT),
   CAST(j.value ->> 'not_after' AS BIGINT)
 FROM json_each($1) AS j
 RETURNING no, uid";
 
 const INSERT_NOTICES: &str = "
-INSERT INTO notices (message_no, order_id, channel, kind, mode, discriminator, key, fact_version,
+INSERT INTO notices (message_no, order_id, channel, kind, mode, discriminator, key, take, fact_version,
   facts_hash, milestone_days, in_queue, in_flight)
 SELECT CAST(j.value ->> 'no' AS BIGINT), CAST(j.value ->> 'order' AS BIGINT),
   j.value ->> 'channel', j.value ->> 'kind', CAST($2 AS TEXT), j.value ->> 'discriminator',
-  j.value ->> 'key', CAST(j.value ->> 'fact_version' AS BIGINT), j.value ->> 'facts_hash',
+  j.value ->> 'key', CAST(j.value ->> 'take' AS BIGINT), CAST(j.value ->> 'fact_version' AS BIGINT), j.value ->> 'facts_hash',
   CAST(j.value ->> 'milestone_days' AS BIGINT), TRUE, FALSE
 FROM json_each($1) AS j";
 
@@ -131,6 +132,7 @@ struct MessageRow<'a> {
     kind: &'static str,
     contact: i64,
     address_hash: &'a str,
+    resend_of: Option<i64>,
     due_at: i64,
     not_after: i64,
 }
@@ -150,6 +152,7 @@ struct NoticeRow<'a> {
     kind: &'static str,
     discriminator: &'a str,
     key: &'a str,
+    take: u32,
     fact_version: i64,
     facts_hash: &'a str,
     milestone_days: Option<u32>,
@@ -378,6 +381,7 @@ async fn insert_messages(
             kind: message.planned.kind.as_str(),
             contact: message.planned.contact.0,
             address_hash: &message.address_hash,
+            resend_of: message.resend_of.map(|no| no.0),
             due_at: message.planned.due_at.0,
             not_after: message.planned.not_after.0,
         })
@@ -413,6 +417,7 @@ async fn insert_messages(
             kind: planned.kind.as_str(),
             discriminator: &n.discriminator,
             key: &n.key,
+            take: n.take,
             fact_version: n.fact_version,
             facts_hash: &n.facts_hash,
             milestone_days: n.milestone_days,

@@ -1,17 +1,22 @@
-//! `backorderd messages`: what went out, waits, failed or may have gone out.
+//! `backorderd messages`: what went out, waits, failed or may have gone out,
+//! and what a person can do about it.
 
+mod acts;
+mod selection;
+mod settle;
+
+use self::selection::Filter;
 use crate::app::Viewer;
-use crate::app::explain::Found;
+use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::present::{self, Tone, cell, say_line};
-use crate::cli::{Ended, Usage};
-use crate::domain::ids::{MessageNo, OrderId, RunNo};
+use crate::domain::ids::{MessageNo, RunNo};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::MessageState;
 use crate::domain::notice_key::Mode;
 use crate::domain::statement::MessageFacts;
 use crate::store::read::lists::MessageFilter;
-use crate::store::types::{AttemptRow, MessageRow};
+use crate::store::types::{ActRow, AttemptRow, MessageRow};
 use serde_json::json;
 
 #[derive(Debug, clap::Subcommand)]
@@ -21,18 +26,8 @@ pub enum Command {
         States: queued, leased, submitting, in_doubt, sent, delivered, bounced, failed, \
         superseded, suppressed, expired, withdrawn.")]
     List {
-        /// Only about this order (number, shop's id or customer's address)
-        #[arg(long, value_name = "ORDER")]
-        order: Option<String>,
-        /// Only in this state
-        #[arg(long, value_name = "STATE", value_parser = parse_state)]
-        state: Option<MessageState>,
-        /// Only of this run
-        #[arg(long, value_name = "RUN", value_parser = parse_run)]
-        run: Option<RunNo>,
-        /// Only of this kind: confirmation, delay, update ...
-        #[arg(long, value_name = "KIND", value_parser = parse_kind)]
-        kind: Option<Kind>,
+        #[command(flatten)]
+        filter: Filter,
         /// At most so many
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
@@ -47,6 +42,32 @@ pub enum Command {
         #[arg(long)]
         words: bool,
     },
+    /// Say it again, as it stands today, to the present address
+    #[command(
+        after_help = "Example: backorderd messages resend m71 --why \"lost in their spam\"\n\
+        A new message with the facts of today; refused where it would be untrue by now. Brake, \
+        holds and the do-not-write list are for it as for all."
+    )]
+    Resend(acts::Args),
+    /// Take messages back that wait in the queue, for good
+    #[command(
+        after_help = "Example: backorderd messages withdraw --run r12 --dry-run\n\
+        What is being sent at this moment, or has left, cannot be called back."
+    )]
+    Withdraw(acts::Args),
+    /// Queue failed messages again: the template or the relay is mended
+    #[command(
+        after_help = "Example: backorderd messages retry --kind delay --since 3d --dry-run\n\
+        Only what is still true, and not to an address that came back."
+    )]
+    Retry(acts::Args),
+    /// Say what became of messages in doubt, by what you know or by the relay's log
+    #[command(after_help = "Examples:\n  \
+        backorderd messages settle m71 --arrived --why \"customer has read it\"\n  \
+        backorderd messages settle --from-log /var/log/mail.log --dry-run\n\
+        What arrived is told. What did not goes once more if it must arrive and is still true; \
+        else its order is planned again.")]
+    Settle(settle::Args),
 }
 
 fn parse_state(text: &str) -> Result<MessageState, String> {
@@ -69,61 +90,21 @@ fn parse_message(text: &str) -> Result<MessageNo, String> {
 }
 
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ended> {
-    let viewer = context.viewer().await?;
     match command {
-        Command::List {
-            order,
-            state,
-            run,
-            kind,
-            limit,
-        } => {
-            let orders = match &order {
-                Some(text) => Some(orders(&viewer, text).await?),
-                None => None,
-            };
-            let filter = MessageFilter {
-                state,
-                run,
-                kind,
-                ..MessageFilter::default()
-            };
-            list(context, &viewer, filter, orders, limit).await
+        Command::List { filter, limit } => list(context, &filter, limit).await,
+        Command::Show { message, words } => {
+            show(context, &context.viewer().await?, message, words).await
         }
-        Command::Show { message, words } => show(context, &viewer, message, words).await,
+        Command::Resend(args) => acts::resend(context, args).await,
+        Command::Withdraw(args) => acts::withdraw(context, args).await,
+        Command::Retry(args) => acts::retry(context, args).await,
+        Command::Settle(args) => settle::run(context, args).await,
     }
 }
 
-async fn orders(viewer: &Viewer, text: &str) -> anyhow::Result<Vec<OrderId>> {
-    match viewer.find(text).await? {
-        Found::Orders(ids) => Ok(ids),
-        Found::Rejected(_) | Found::Nothing => Err(Usage(format!(
-            "there is no order {text}; `backorderd orders show {text}` says more"
-        ))
-        .into()),
-    }
-}
-
-async fn list(
-    context: &Context,
-    viewer: &Viewer,
-    mut filter: MessageFilter,
-    orders: Option<Vec<OrderId>>,
-    limit: u32,
-) -> anyhow::Result<Ended> {
-    let ask = limit.saturating_add(1);
-    let mut rows = Vec::new();
-    match orders {
-        None => rows = viewer.read.messages(&filter, ask).await?,
-        Some(ids) => {
-            for id in ids {
-                filter.order = Some(id);
-                rows.extend(viewer.read.messages(&filter, ask).await?);
-            }
-            rows.sort_by_key(|row| std::cmp::Reverse(row.no));
-            rows.dedup_by_key(|row| row.no);
-        }
-    }
+async fn list(context: &Context, filter: &Filter, limit: u32) -> anyhow::Result<Ended> {
+    let viewer = context.viewer().await?;
+    let mut rows = filter.rows(&viewer, limit.saturating_add(1)).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     if context.json {
@@ -134,7 +115,7 @@ async fn list(
         say_line!("There is no such message.");
         return Ok(Ended::Done);
     }
-    print_rows(viewer, &rows);
+    print_rows(&viewer, &rows);
     if more {
         say_line!("\nThere are more: --limit {}", limit.saturating_mul(4));
     }
@@ -189,6 +170,8 @@ async fn show(
         anyhow::bail!("there is no message {no}");
     };
     let attempts = viewer.read.attempts(no).await?;
+    let acts = viewer.read.acts_on(no).await?;
+    let resends = viewer.read.resends(no).await?;
     let rendered = if words {
         Some(render(viewer, &row, &facts)?)
     } else {
@@ -199,12 +182,15 @@ async fn show(
             "message": row,
             "says": facts.orders.iter().map(present::statement_json).collect::<Vec<_>>(),
             "attempts": attempts,
+            "acts": acts,
+            "resends": resends,
             "words": rendered.map(|r| json!({ "subject": r.subject, "text": r.text })),
         }))?;
         return Ok(Ended::Done);
     }
     head(viewer, &row, &facts);
     tries(viewer, &attempts);
+    by_people(viewer, &row, &acts, &resends);
     if let Some(rendered) = rendered {
         say_line!();
         say_line!("{}", present::styled(present::HEAD, "THE WORDS"));
@@ -295,6 +281,28 @@ fn head(viewer: &Viewer, row: &MessageRow, facts: &MessageFacts) {
         }
     }
     present::print_facts(&rows);
+}
+
+/// What people did to it, and what became of that.
+fn by_people(viewer: &Viewer, row: &MessageRow, acts: &[ActRow], resends: &[MessageNo]) {
+    let (zone, today) = (viewer.settings.shop.zone, viewer.today());
+    for act in acts {
+        let at = present::moment(act.at, zone, today);
+        let why = act.why.as_ref().map(|why| format!(": \"{why}\""));
+        say_line!(
+            "{at}  {} by {}{}",
+            act.verb,
+            act.by,
+            why.unwrap_or_default()
+        );
+    }
+    if let Some(first) = row.resend_of {
+        say_line!("It says again what {first} said.");
+    }
+    if !resends.is_empty() {
+        let numbers: Vec<String> = resends.iter().map(MessageNo::to_string).collect();
+        say_line!("Said again by: {}", numbers.join(", "));
+    }
 }
 
 fn tries(viewer: &Viewer, attempts: &[AttemptRow]) {
