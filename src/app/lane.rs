@@ -338,17 +338,19 @@ async fn record(app: &App, worker: WorkerId, claimed: Claimed, outcome: Outcome)
         app.ids.sample(),
         now,
     );
+    // Swept by somebody else meanwhile: in doubt there, and settled there.
+    let mut done = report(&claimed, End::NotSent);
     let record = Record {
         no: claimed.no,
         epoch: claimed.epoch,
         outcome: outcome.clone(),
         landing: landing.clone(),
-        facts: claimed.facts.clone(),
+        facts: claimed.facts,
     };
     match app.store.record(worker, record, now).await {
-        Ok(true) => report(&claimed, End::Recorded { outcome, landing }),
-        // Swept by somebody else meanwhile: in doubt there, and settled there.
-        Ok(false) => report(&claimed, End::NotSent),
-        Err(error) => report(&claimed, End::Failed(error.into())),
+        Ok(true) => done.end = End::Recorded { outcome, landing },
+        Ok(false) => {}
+        Err(error) => done.end = End::Failed(error.into()),
     }
+    done
 }

@@ -204,21 +204,35 @@ fn part(content_type: ContentType, text: &str) -> Result<SinglePart, Uncomposabl
 
 /// Every line end becomes CRLF; other controls but the tab are dropped.
 fn to_crlf(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 40);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\r' => {
-                chars.next_if_eq(&'\n');
+    let mut out = String::with_capacity(text.len() + text.len() / 16);
+    let mut rest = text;
+    // Runs of plain characters go over as they are: they are nearly all of it.
+    while let Some(at) = rest.bytes().position(may_be_control) {
+        let (plain, from) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = from.chars();
+        match chars.next() {
+            Some('\r') => {
                 out.push_str("\r\n");
+                if from[1..].starts_with('\n') {
+                    chars.next();
+                }
             }
-            '\n' => out.push_str("\r\n"),
-            '\t' => out.push('\t'),
-            c if c.is_control() => {}
-            c => out.push(c),
+            Some('\n') => out.push_str("\r\n"),
+            Some(c) if c == '\t' || !c.is_control() => out.push(c),
+            _ => {}
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
     out
+}
+
+/// The first byte of a control character, or of some others (the second half
+/// of Latin-1 begins like the controls there). Always the first of a
+/// character: those that follow are no such bytes.
+fn may_be_control(byte: u8) -> bool {
+    byte < b' ' || byte == 0x7f || byte == 0xc2
 }
 
 #[cfg(test)]

@@ -81,14 +81,17 @@ impl fmt::Display for Group<'_> {
 /// which one mail smuggles another past relays that disagree about it. The
 /// library stuffs dots only after a real CRLF, so it must not get such bytes.
 fn has_bare_line_end(bytes: &[u8]) -> bool {
-    let mut before = 0;
-    for &byte in bytes {
-        if (byte == b'\n') != (before == b'\r') {
-            return true;
-        }
-        before = byte;
-    }
-    before == b'\r'
+    // Each CR and each LF belongs to one pair at most: none is left over where
+    // there are as many of each as pairs. Three counts, because the compiler
+    // makes them many bytes at a time.
+    let count = |wanted: u8| bytes.iter().filter(|byte| **byte == wanted).count();
+    let behind = bytes.get(1..).unwrap_or_default();
+    let n_pairs = bytes
+        .iter()
+        .zip(behind)
+        .filter(|(cr, lf)| **cr == b'\r' && **lf == b'\n')
+        .count();
+    count(b'\r') != n_pairs || count(b'\n') != n_pairs
 }
 
 fn of_recipient(keyword: &str, value: &str) -> RcptParameter {
