@@ -32,6 +32,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +45,9 @@ const LATEST: usize = 20;
 const COLD_AFTER: Length = Length::mins(1);
 /// Failures to reach a relay in a row before it is left alone.
 const AWAY_MAX: u32 = 5;
+/// How often doubts, ends of holds and what grew old are looked for while a
+/// long queue is worked off, and new work for every channel.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a drain did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,6 +111,7 @@ struct Outlet {
     away: u32,
     /// Latest outcomes, `true` for a refusal.
     latest: VecDeque<bool>,
+    last_sent_at: Option<Instant>,
 }
 
 impl Outlet {
@@ -120,6 +125,12 @@ impl Outlet {
             && !self.exhausted
             && self.n_out < self.n_out_max()
             && self.parked_until.is_none_or(|until| until <= now)
+            && !(self.is_cold(now) && self.n_out > 0)
+    }
+    /// The first messages after a pause go alone.
+    fn is_cold(&self, now: Instant) -> bool {
+        self.last_sent_at
+            .is_none_or(|at| now.since(at) > COLD_AFTER)
     }
 }
 
@@ -132,7 +143,6 @@ pub struct Delivery {
     done: mpsc::UnboundedReceiver<Result<Done, LaneBroke>>,
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
-    last_sent_at: Option<Instant>,
     guard: RestoreGuard,
     _lock: DeliveryLock,
 }
@@ -199,6 +209,7 @@ impl Delivery {
                 parked_until: None,
                 away: 0,
                 latest: VecDeque::with_capacity(LATEST),
+                last_sent_at: None,
             };
             outlets.insert(*name, outlet);
         }
@@ -212,7 +223,6 @@ impl Delivery {
             done,
             lanes,
             pace,
-            last_sent_at: None,
             guard,
             _lock: lock,
         };
@@ -237,19 +247,14 @@ impl Delivery {
         mut progress: impl FnMut(&Done),
     ) -> Result<DeliveryReport, AppError> {
         let mut report = DeliveryReport::default();
-        self.app.store.settle_doubts(self.app.now()).await?;
-        crash_point("doubts-settled");
-        self.app
-            .store
-            .tidy(self.app.now(), self.app.policy().brake.lapse)
-            .await?;
-        crash_point("tidied");
-        for outlet in self.outlets.values_mut() {
-            outlet.exhausted = false;
-        }
         let mut ended_since_claim = false;
+        let mut next_look = tokio::time::Instant::now();
         loop {
             let stopping = stop.is_cancelled();
+            if !stopping && tokio::time::Instant::now() >= next_look {
+                self.look_around().await?;
+                next_look = tokio::time::Instant::now() + LOOK_EVERY;
+            }
             // What waits for a relay that was just found away is not thrown
             // after it: each try could take its whole time limit.
             self.return_leases(stopping).await?;
@@ -314,29 +319,34 @@ impl Delivery {
                         outlet.n_out += 1;
                     }
                 }
+                () = tokio::time::sleep_until(next_look) => {}
             }
         }
         Ok(report)
     }
 
-    /// The first messages after a pause go alone.
-    fn is_cold(&self) -> bool {
-        self.last_sent_at
-            .is_none_or(|at| self.app.now().since(at) > COLD_AFTER)
+    /// What time alone brings about: ends of doubts and holds, messages that
+    /// grew too old, new ones for channels that had nothing to do.
+    async fn look_around(&mut self) -> Result<(), AppError> {
+        self.app.store.settle_doubts(self.app.now()).await?;
+        crash_point("doubts-settled");
+        self.app
+            .store
+            .tidy(self.app.now(), self.app.policy().brake.lapse)
+            .await?;
+        crash_point("tidied");
+        for outlet in self.outlets.values_mut() {
+            outlet.exhausted = false;
+        }
+        Ok(())
     }
 
     /// Claims for the channels that have nothing left to hand out; `true`
     /// when it got something.
     async fn claim(&mut self, run: Option<RunNo>) -> Result<bool, AppError> {
         let now = self.app.now();
-        let cold = self.is_cold();
-        let n_busy: usize = self
-            .outlets
-            .values()
-            .map(|o| o.n_out + o.waiting.len())
-            .sum();
         let held = hold_file::is_held(&self.app.settings().state_dir);
-        if (cold && n_busy > 0) || held || !self.fence.holds() {
+        if held || !self.fence.holds() {
             return Ok(false);
         }
         let mut channels: Vec<ChannelName> = self
@@ -357,13 +367,24 @@ impl Delivery {
                 channels.retain(|c| *c != ChannelName::Sms);
             }
         }
-        if channels.is_empty() {
-            return Ok(false);
+        let mut any = false;
+        for name in channels {
+            any |= self.claim_for(name, run).await?;
         }
-        let limit = if cold {
+        Ok(any)
+    }
+
+    /// Claims for one channel: a long queue of one must not use up what another
+    /// may take.
+    async fn claim_for(&mut self, name: ChannelName, run: Option<RunNo>) -> Result<bool, AppError> {
+        let now = self.app.now();
+        let Some(outlet) = self.outlets.get(&name) else {
+            return Ok(false);
+        };
+        let limit = if outlet.is_cold(now) {
             self.app.settings().pace.first.max(1)
         } else {
-            self.room(&channels)
+            self.room(outlet)
         };
         let ask = Claim {
             by: self.worker,
@@ -372,36 +393,23 @@ impl Delivery {
             lease_until: now.plus(LEASE),
             limit,
             run,
-            channels: channels.clone(),
+            channels: vec![name],
         };
         let claimed = self.app.store.claim(ask).await?;
         let any = !claimed.is_empty();
-        if any {
-            crash_point("claimed");
-        }
-        for claimed in claimed {
-            if let Some(outlet) = self.outlets.get_mut(&claimed.channel) {
-                outlet.waiting.push_back(claimed);
-            }
-        }
-        for name in channels {
-            if let Some(outlet) = self.outlets.get_mut(&name) {
-                outlet.exhausted = outlet.waiting.is_empty();
-            }
+        if let Some(outlet) = self.outlets.get_mut(&name) {
+            outlet.waiting.extend(claimed);
+            outlet.exhausted = !any;
         }
         Ok(any)
     }
 
     /// Enough that no lane waits for a claim, little enough that a lease is
     /// used long before it is over.
-    fn room(&self, channels: &[ChannelName]) -> u32 {
-        let asked = || channels.iter().filter_map(|name| self.outlets.get(name));
-        let lanes: usize = asked().map(|outlet| outlet.sessions).sum();
-        let lanes = u32::try_from(lanes).unwrap_or(u32::MAX).saturating_mul(16);
-        // All of them may be for the slowest channel.
-        let slowest = asked().map(|outlet| outlet.per_minute).min();
-        let paced = self.app.settings().pace.per_minute;
-        lanes.min(slowest.unwrap_or(paced).min(paced) / 2).max(1)
+    fn room(&self, outlet: &Outlet) -> u32 {
+        let lanes = u32::try_from(outlet.sessions).unwrap_or(u32::MAX);
+        let paced = outlet.per_minute.min(self.app.settings().pace.per_minute);
+        lanes.saturating_mul(16).min(paced / 2).max(1)
     }
 
     /// Gives back what was claimed for parked channels, or for all.
@@ -478,9 +486,13 @@ impl Delivery {
                 }
                 return Ok(());
             }
+            Outcome::Deferred {
+                why: Deferral::NotBegun,
+                ..
+            } => return Ok(()),
             _ => outlet.away = 0,
         }
-        self.last_sent_at = Some(now);
+        outlet.last_sent_at = Some(now);
         if outlet.latest.len() == LATEST {
             outlet.latest.pop_front();
         }

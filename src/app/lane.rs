@@ -126,16 +126,9 @@ pub async fn run(
         let ((), marked) = tokio::join!(record, mark);
         match marked {
             Ok(Some((claimed, envelope))) => {
-                // The mark may have taken long, or the process was stopped
-                // since: others may have taken the message over.
-                let outcome = if fence.holds() {
-                    session.send(&envelope).await
-                } else {
-                    Outcome::Deferred {
-                        why: Deferral::Relay,
-                        wait: None,
-                        evidence: Evidence::new(Phase::Connect, "stopped before it was sent"),
-                    }
+                let outcome = match second_thoughts(&app, &fence, &claimed) {
+                    None => session.send(&envelope).await,
+                    Some(outcome) => outcome,
                 };
                 crash_point("outcome-known");
                 unrecorded = Some((claimed, outcome));
@@ -319,6 +312,31 @@ async fn mark(
         Ok(false) => unsent(claimed, GiveBack::Unused, End::NotSent).await,
         Err(error) => Err(Box::new(report(&claimed, End::Failed(error.into())))),
     }
+}
+
+/// What came between the mark and the first byte, if anything did: the mark may
+/// have waited long behind other writers, and the process may have been
+/// stopped since. The database was asked by the mark itself; this asks for all
+/// that is not in it.
+fn second_thoughts(app: &App, fence: &Fence, claimed: &Claimed) -> Option<Outcome> {
+    let now = app.now();
+    let opens = earliest_send(claimed.channel, &app.policy().sms.hours, claimed.zone, now);
+    let what = if !fence.holds() {
+        "stopped before it was sent"
+    } else if hold_file::is_held(&app.settings().state_dir) {
+        "held before it was sent"
+    } else if now > claimed.not_after {
+        "too old before it was sent"
+    } else if opens > now {
+        "the decent hours ended before it was sent"
+    } else {
+        return None;
+    };
+    Some(Outcome::Deferred {
+        why: Deferral::NotBegun,
+        wait: Some(opens.since(now)),
+        evidence: Evidence::new(Phase::Connect, what),
+    })
 }
 
 /// Records what became of it.

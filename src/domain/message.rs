@@ -185,6 +185,7 @@ pub fn land(
                 Deferral::Recipient => retry.delay(flight.attempts, sample),
                 Deferral::Relay => retry.relay_delay(sample),
                 Deferral::Configuration => retry.configuration_delay,
+                Deferral::NotBegun => Length::ZERO,
             };
             let due_at = now.plus(delay.max(wait.unwrap_or_default()));
             if counts && flight.attempts >= retry.attempts_max {

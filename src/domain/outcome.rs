@@ -42,6 +42,9 @@ pub enum Deferral {
     /// Credentials, TLS or the sender address are wrong: everything for this
     /// relay waits until a person repairs it.
     Configuration,
+    /// We did not begin: a hold, the hour or our own standing changed between
+    /// the record of the intent and the first byte.
+    NotBegun,
 }
 
 /// Why a message was refused for good.

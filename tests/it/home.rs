@@ -346,6 +346,24 @@ impl Home {
         (db, runtime)
     }
 
+    /// Somebody who writes, and is not done for as long as the answer lives.
+    pub fn write_on(&self) -> impl Sized {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let db = runtime.block_on(async {
+            let mut db = self.database().connect().await.expect("a connection");
+            sqlx::query("BEGIN IMMEDIATE")
+                .execute(&mut db)
+                .await
+                .expect("a transaction");
+            db
+        });
+        (db, runtime)
+    }
+
     /// Brings everything committed into the one file, as the last process to
     /// close it in order would.
     pub fn tidy(&self) {

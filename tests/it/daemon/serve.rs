@@ -5,13 +5,21 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 
+use backorderd::clock::Clock;
+use backorderd::clock::SystemClock;
+use backorderd::domain::time::Length;
+use backorderd::store::write::operate::NewHold;
+use backorderd::wiring;
+
 use crate::home::Home;
 use crate::home::Running;
+use crate::home::block_on;
 use crate::home::in_days;
 use crate::home::orders_of_teapots;
 use crate::home::teapots;
 use crate::support::ledger_smtp::LedgerSmtp;
 use crate::support::ledger_smtp::Manners;
+use crate::support::patience::moment;
 use crate::support::patience::until;
 use std::time::Duration;
 
@@ -193,4 +201,68 @@ fn asked_to_stop_in_the_middle_it_leaves_no_message_half_way() {
     home.wait_for_final(60);
     assert_eq!(running.stop().code(), Some(0));
     assert_eq!(relay.accepted().len(), 60);
+}
+
+#[test]
+fn nothing_starts_once_the_hold_file_is_there_however_long_the_mark_took() {
+    let relay = LedgerSmtp::start(Manners {
+        thinks: Duration::from_secs(1),
+        ..Manners::default()
+    });
+    let mut home = Home::live(relay.port(), "");
+    home.set("EMAIL__SESSIONS", "1");
+    home.import(&orders_of_teapots(3, in_days(20)));
+    home.import(&orders_of_teapots(3, in_days(31)));
+    let daemon = home.serve();
+    until("one on its way and one claimed", || {
+        let states = home.states();
+        (states.contains_key("submitting") && states.contains_key("leased")).then_some(())
+    });
+    // Another process writes for long, and a person has had enough.
+    let writing = home.write_on();
+    until("the first to be accepted", || {
+        (!relay.accepted().is_empty()).then_some(())
+    });
+    moment(Duration::from_secs(2));
+    home.ok(&["hold", "--file", "--why", "stop"]);
+    drop(writing);
+    until("the others to wait", || {
+        (home.states().get("queued") == Some(&2)).then_some(())
+    });
+    assert_eq!(relay.accepted().len(), 1);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_hold_ends_in_time_also_while_much_is_sent() {
+    let relay = LedgerSmtp::start(Manners {
+        delay: Duration::from_millis(60),
+        ..Manners::default()
+    });
+    let mut home = Home::live(relay.port(), "");
+    home.set("EMAIL__SESSIONS", "1");
+    home.import(&orders_of_teapots(60, in_days(20)));
+    home.import(&orders_of_teapots(60, in_days(31)));
+    let daemon = home.serve();
+    until("the first mail", || {
+        (!relay.accepted().is_empty()).then_some(())
+    });
+    let now = SystemClock.now();
+    let hold = NewHold {
+        scope: "sku",
+        key: "OTHER".to_owned(),
+        by: "mira".to_owned(),
+        why: "for a second".to_owned(),
+        until: Some(now.plus(Length::secs(1))),
+    };
+    block_on(async {
+        let app = wiring::app(&home.config()).await.expect("a wired program");
+        app.store.hold(hold, now).await.expect("a hold");
+    });
+    until("the end of the hold", || {
+        (home.number("SELECT count(*) FROM holds") == 0).then_some(())
+    });
+    let n_mails = relay.accepted().len();
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert!(n_mails < 60, "it ended only after all was sent");
 }

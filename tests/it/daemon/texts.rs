@@ -13,12 +13,14 @@ use serde_json::json;
 use crate::home::Home;
 use crate::home::but;
 use crate::home::in_days;
+use crate::home::orders_of_teapots;
 use crate::home::teapots;
 use crate::home::today;
 use crate::support::http_gateway::Answer;
 use crate::support::http_gateway::HttpGateway;
 use crate::support::ledger_smtp::LedgerSmtp;
 use crate::support::ledger_smtp::Manners;
+use crate::support::patience::until;
 
 /// A shop that texts through this gateway, at any hour.
 pub fn settings(gateway: &HttpGateway) -> String {
@@ -189,4 +191,29 @@ fn a_limited_run_takes_an_order_whole_or_leaves_it_for_later() {
     assert_eq!((relay.accepted().len(), gateway.requests().len()), (0, 0));
     home.ok(&["run", "--yes"]);
     assert_eq!((relay.accepted().len(), gateway.requests().len()), (1, 1));
+}
+
+#[test]
+fn a_long_queue_of_mails_does_not_keep_a_text_waiting() {
+    let gateway = HttpGateway::start(|_| Answer::json(201, &json!({"id": "g-1"})));
+    let relay = LedgerSmtp::start(Manners {
+        delay: Duration::from_millis(60),
+        ..Manners::default()
+    });
+    let mut home = Home::live(relay.port(), &settings(&gateway));
+    home.set("EMAIL__SESSIONS", "1");
+    let rows = |days| {
+        let mut rows = orders_of_teapots(40, in_days(days));
+        rows.push(texted(teapots("9042", in_days(days))));
+        rows
+    };
+    home.import(&rows(20));
+    home.import(&rows(31));
+    let daemon = home.serve();
+    until("the text", || {
+        (!gateway.requests().is_empty()).then_some(())
+    });
+    let n_mails = relay.accepted().len();
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert!(n_mails < 30, "the text left after {n_mails} of 40 mails");
 }
