@@ -4,8 +4,8 @@
 //! first. Days are UTC's, as those of bounces are. Texts have no such answers;
 //! the channel is kept all the same, as the do-not-write list does.
 //!
-//! Whoever calls [`judge`] has said before that it may suppress
-//! ([`may_suppress`]).
+//! Whoever calls `judge` has said before that it may suppress
+//! (`may_suppress`).
 
 use super::record::RecordRow;
 use crate::domain::ids::WorkerId;
