@@ -275,9 +275,14 @@ pub fn number(text: &str) -> Option<PhoneNumber> {
     PhoneNumber::parse(&format!("+{bare}"), None).ok()
 }
 
-/// The words of a person, cut to what can matter.
+/// The words of a person, cut to what can matter. Control characters say
+/// nothing, and a database may refuse a text that holds one; line ends stay,
+/// since they part words.
 pub fn words(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).collect()
+    text.chars()
+        .filter(|c| c.is_whitespace() || !c.is_control())
+        .take(TEXT_CHARS_MAX)
+        .collect()
 }
 
 /// An id for a text whose gateway gives none: the same words from the same
@@ -291,6 +296,15 @@ pub fn made_id(parts: &[&str]) -> String {
 mod tests {
     use super::*;
     use SmsStatus::{Sent, Undelivered};
+
+    #[test]
+    fn a_stop_with_a_nul_in_it_is_a_stop() {
+        for sent in ["STOP\0", "\0STOP", "S\0T\u{7f}OP\u{1b}"] {
+            assert_eq!(words(sent), "STOP");
+        }
+        assert_eq!(words("STOP\r\nplease\u{b}now"), "STOP\r\nplease\u{b}now");
+        assert_eq!(words(&"\0".repeat(TEXT_CHARS_MAX + 1)), "");
+    }
 
     #[test]
     fn forms_are_decoded_to_bytes() {

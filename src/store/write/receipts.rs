@@ -174,6 +174,12 @@ WHERE id IN (SELECT t.line_id FROM told t WHERE t.message_no = $1 AND t.basis = 
   AND EXISTS (SELECT 1 FROM told t
     WHERE t.line_id = order_lines.id AND t.seq = order_lines.told_seq + 1)";
 
+/// A message of the rehearsal after the shop went live: what it told was
+/// forgotten then, and what counts as told since has nothing to do with it.
+const IS_OF_THE_REHEARSAL: &str = "
+SELECT EXISTS (SELECT 1 FROM messages m CROSS JOIN meta present
+  WHERE m.no = $1 AND present.name = 'mode' AND present.value <> m.mode)";
+
 /// Only as far as this message had raised them.
 const UNTELL: &str = "
 UPDATE order_lines AS l SET
@@ -222,6 +228,7 @@ statements![
     STILL_SAID,
     RETRACT,
     COUNT_RETRACTED,
+    IS_OF_THE_REHEARSAL,
     UNTELL,
     PARCELS_TOLD,
     UNTELL_PARCEL,
@@ -524,6 +531,10 @@ struct UntoldRow {
 pub(super) async fn retract(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt> {
     run!(c, RETRACT, no, now.0)?;
     run!(c, COUNT_RETRACTED, no)?;
+    let rehearsed: bool = value!(c, IS_OF_THE_REHEARSAL, no)?;
+    if rehearsed {
+        return Ok(());
+    }
     let Some(facts) = facts_of(c, no).await? else {
         return Ok(());
     };

@@ -4,7 +4,8 @@ use super::props::{
     GIVEN_UP, MONDAY, accepted, at, doubt, email_hash, eta, mark_of, teapots, worker,
 };
 use super::stage::Stage;
-use backorderd::domain::kinds::ChannelName;
+use backorderd::domain::contact::{PhoneNumber, Preference};
+use backorderd::domain::kinds::{ChannelName, Kind};
 use backorderd::domain::message::MessageState;
 use backorderd::domain::row::Row;
 use backorderd::domain::time::Length;
@@ -38,6 +39,7 @@ promises![
     a_message_is_marked_once,
     a_hold_placed_after_the_claim_is_obeyed,
     facts_that_moved_after_the_claim_are_not_sent,
+    no_text_is_marked_after_consent_was_taken_back,
     an_address_suppressed_after_the_claim_is_not_written_to,
     a_lease_that_is_anothers_or_older_marks_nothing,
     a_lease_that_has_passed_marks_nothing,
@@ -117,6 +119,30 @@ async fn facts_that_moved_after_the_claim_are_not_sent(stage: Stage) {
         )
         .await;
     refused(&stage, &message).await;
+}
+
+/// Consent is taken back with a row of another order; nobody has planned since.
+async fn no_text_is_marked_after_consent_was_taken_back(mut stage: Stage) {
+    stage.policy.sms.enabled = true;
+    stage.policy.sms.kinds = vec![Kind::Confirmation].into_iter().collect();
+    let row = |line: &str, order: &str, consent: bool| Row {
+        email: teapots("L", "1042").email,
+        phone: Some(PhoneNumber::parse("+447911123456", None).unwrap()),
+        sms_consent: Some(consent),
+        preferred: Some(Preference::Sms),
+        ..teapots(line, order)
+    };
+    let orders = [row("L1", "1042", true), row("L2", "1043", true)];
+    stage.announce(&orders, MONDAY).await;
+    assert_eq!(stage.review(MONDAY).await.messages.len(), 2);
+    let claimed = stage.claim(1, MONDAY).await;
+    assert!(!claimed.is_empty());
+    stage.announce(&[row("L2", "1043", false)], MONDAY).await;
+    for message in &claimed {
+        assert_eq!(message.channel, ChannelName::Sms);
+        assert!(!stage.mark(1, message, MONDAY).await);
+    }
+    assert!(stage.claim(2, MONDAY).await.is_empty());
 }
 
 async fn an_address_suppressed_after_the_claim_is_not_written_to(stage: Stage) {

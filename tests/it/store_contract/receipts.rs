@@ -63,6 +63,8 @@ promises![
     after_a_complaint_what_must_arrive_goes_the_other_way,
     a_ship_notice_that_came_back_was_not_told,
     what_a_newer_message_told_stays_told,
+    a_bounce_from_the_sandbox_untells_nothing_in_live_mode,
+    a_sandbox_message_that_lands_after_going_live_tells_nothing,
     nobody_is_suppressed_by_what_the_sandbox_returns,
     mails_nobody_can_read_are_kept_once_and_for_a_while,
 ];
@@ -378,6 +380,53 @@ async fn ship(stage: &Stage, pieces: i64, from: &str, at: &str) -> Claimed {
     stage.announce(&[shipped(pieces)], from).await;
     stage.review(at).await;
     stage.land(1, accepted(), at).await.remove(0)
+}
+
+/// The sandbox's mailbox returns a ship notice after the shop went live.
+async fn a_bounce_from_the_sandbox_untells_nothing_in_live_mode(mut stage: Stage) {
+    stage.mode = Mode::Sandbox;
+    stage.announce(&[shipped(0)], MONDAY).await;
+    assert_eq!(stage.write(MONDAY).await, 1);
+    let sent = ship(&stage, 1, "2026-02-17 10:00", "2026-02-17 10:30").await;
+    assert_eq!(sent.kind, Kind::Shipped);
+    let noon = "2026-02-17 12:00";
+    stage.store.go_live("mira", at(noon)).await.unwrap();
+    stage.mode = Mode::Live;
+    stage.review(noon).await;
+    assert!(stage.claim(1, noon).await.is_empty());
+    take(&stage, "e1", sent.uid, SOFT).await;
+    for later in ["2026-02-17 13:00", "2026-02-17 15:00"] {
+        stage.review(later).await;
+        assert!(stage.claim(1, later).await.is_empty(), "{later}");
+    }
+    let line = &stage.situation("1042", noon).await.lines[0];
+    assert_eq!(line.shipped_told, Quantity::pieces(1));
+}
+
+/// It was in doubt when the shop went live; then the mailbox reports it.
+async fn a_sandbox_message_that_lands_after_going_live_tells_nothing(mut stage: Stage) {
+    stage.mode = Mode::Sandbox;
+    stage.announce(&[shipped(0)], MONDAY).await;
+    assert_eq!(stage.write(MONDAY).await, 1);
+    stage.announce(&[shipped(1)], "2026-02-17 10:00").await;
+    stage.review("2026-02-17 10:30").await;
+    let sent = stage.land(1, doubt(), "2026-02-17 10:30").await.remove(0);
+    let noon = "2026-02-17 12:00";
+    stage.store.go_live("mira", at(noon)).await.unwrap();
+    stage.mode = Mode::Live;
+    stage
+        .force("UPDATE order_lines SET qty_shipped_told = 0")
+        .await
+        .unwrap();
+    stage
+        .force("UPDATE shipments SET told_message = NULL")
+        .await
+        .unwrap();
+    take(&stage, "e1", sent.uid, ReceiptKind::Delivered).await;
+    let line = &stage.situation("1042", noon).await.lines[0];
+    assert_eq!(line.shipped_told, Quantity::pieces(0));
+    let told = "SELECT count(*) FROM shipments WHERE told_message IS NOT NULL";
+    assert_eq!(stage.number(told).await, 0);
 }
 
 async fn a_ship_notice_that_came_back_was_not_told(stage: Stage) {

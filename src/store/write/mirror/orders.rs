@@ -29,9 +29,17 @@ ON CONFLICT (shop_id, contact_hash) DO UPDATE SET
   sms_consent = excluded.sms_consent, preferred = excluded.preferred";
 
 /// Open orders of a customer about whom something is new, whatever order said
-/// it. Run before the contacts are written.
+/// it. Run before the contacts are written. What decides whom a message goes to,
+/// and whether it may, is a fact: a message planned before is not sent.
 const WAKE_CONTACTS: &str = "
-UPDATE orders SET review_version = review_version + 1, next_review_at = $3
+UPDATE orders SET review_version = review_version + 1, next_review_at = $3,
+  fact_version = fact_version + CASE WHEN EXISTS (
+    SELECT 1 FROM json_each($1) AS j CROSS JOIN contacts k
+    WHERE k.id = orders.contact_id AND k.contact_hash = j.value ->> 'contact_hash'
+      AND (k.email IS DISTINCT FROM coalesce(j.value ->> 'email', k.email)
+        OR k.phone IS DISTINCT FROM coalesce(j.value ->> 'phone', k.phone)
+        OR k.sms_consent <> CAST(j.value ->> 'sms_consent' AS BOOLEAN)
+        OR k.preferred <> j.value ->> 'preferred')) THEN 1 ELSE 0 END
 WHERE closed_at IS NULL AND contact_id IN (
   SELECT k.id FROM json_each($1) AS j CROSS JOIN contacts k
   WHERE k.shop_id = $2 AND k.contact_hash = j.value ->> 'contact_hash'
