@@ -127,7 +127,7 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
     }
     if !is_drafted && queued().next().is_some() {
         let current = state(s, &views, Kind::Update, None, policy, now);
-        retain_companions(s, &current, &mut out);
+        retain_companions(s, policy, &current, &mut out);
     }
     if out.verdicts.is_empty() {
         let reason = if waits {

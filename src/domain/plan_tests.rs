@@ -217,6 +217,9 @@ fn the_text_outlives_the_acceptance_of_its_e_mail_while_it_is_true() {
     let planned = story.plan_at("2026-02-17 10:03");
     assert_eq!((said(&planned), &planned.keep), (vec![], &vec![text]));
     assert_eq!(quiet(&planned), ["queued"]);
+    let mut taken_back = story.clone();
+    taken_back.s.order.contact.sms_consent = false;
+    assert_eq!(taken_back.plan_at("2026-02-17 10:03").supersede, [text]);
     story.moves(0, "2026-03-21", "2026-02-17 10:04");
     let planned = story.plan_at("2026-02-17 11:00");
     assert_eq!((said(&planned), planned.supersede), (vec![], vec![text]));

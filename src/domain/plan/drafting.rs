@@ -174,7 +174,8 @@ pub(super) fn draft(
     let drafted: Vec<ChannelName> = out.drafts.iter().map(|d| d.channel).collect();
     for notice in s.notices.iter().filter(|n| n.in_queue && n.again) {
         let is_new = !out.keep.contains(&notice.message);
-        if is_new && !drafted.contains(&notice.channel) && stays_true(notice, s, statement) {
+        if is_new && !drafted.contains(&notice.channel) && stays_true(notice, s, policy, statement)
+        {
             out.keep.push(notice.message);
         }
     }
@@ -215,7 +216,12 @@ fn news(discriminator: &str) -> Vec<(&str, &str)> {
 /// one that was accepted: the text that waits for morning after the e-mail
 /// went out; or as what is said again, by a person's wish or because of a doubt.
 /// Either only as long as it is still true.
-pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut OrderPlan) {
+pub(super) fn retain_companions(
+    s: &Situation,
+    policy: &Policy,
+    current: &Statement,
+    out: &mut OrderPlan,
+) {
     for notice in s.notices.iter().filter(|n| n.in_queue) {
         let sibling = s.notices.iter().any(|other| {
             other.message != notice.message
@@ -224,7 +230,7 @@ pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut Or
                 && other.channel != notice.channel
                 && (other.state.is_sent() || other.in_flight)
         });
-        if (sibling || notice.again) && stays_true(notice, s, current) {
+        if (sibling || notice.again) && stays_true(notice, s, policy, current) {
             out.keep.push(notice.message);
             let reason = Reason::Queued {
                 message: notice.message,
@@ -240,8 +246,9 @@ pub(super) fn retain_companions(s: &Situation, current: &Statement, out: &mut Or
     }
 }
 
-fn stays_true(notice: &PastNotice, s: &Situation, current: &Statement) -> bool {
-    !notice.elsewhere && (notice.facts_hash == current.facts_hash() || covers(notice, s, current))
+fn stays_true(notice: &PastNotice, s: &Situation, policy: &Policy, current: &Statement) -> bool {
+    let reaches = !notice.elsewhere && reachable_channels(s, policy).contains(&notice.channel);
+    reaches && (notice.facts_hash == current.facts_hash() || covers(notice, s, current))
 }
 
 /// A ship or cancel notice's own lines leave the statement once its sibling
