@@ -65,8 +65,9 @@ impl LocaleFormat {
         plain_blanks(text)
     }
 
-    /// `Fri 20 Mar`, for texts: no comma and no dot after the weekday; the year
-    /// only where the day is far away.
+    /// `Fri 20 Mar`, for texts: no comma and no dot after the weekday or at the
+    /// end, where the sentence has its own; the year only where the day is far
+    /// away.
     pub fn short(&self, day: NaiveDate, today: NaiveDate) -> String {
         let Some(date) = to_icu(day) else {
             return day.to_string();
@@ -76,7 +77,7 @@ impl LocaleFormat {
         if is_far(day, today) {
             format!("{text} {}", day.year())
         } else {
-            text
+            text.trim_end_matches('.').to_owned()
         }
     }
 
@@ -84,7 +85,10 @@ impl LocaleFormat {
     pub fn short_without_weekday(&self, day: NaiveDate) -> String {
         to_icu(day).map_or_else(
             || day.to_string(),
-            |date| plain_blanks(self.short_without_weekday.format(&date).to_string()),
+            |date| {
+                let text = plain_blanks(self.short_without_weekday.format(&date).to_string());
+                text.trim_end_matches('.').to_owned()
+            },
         )
     }
 
@@ -154,7 +158,7 @@ mod tests {
             ("en-GB", "2026-03-20", "Friday 20 March", "Fri 20 Mar"),
             ("en-US", "2026-03-20", "Friday, March 20", "Fri Mar 20"),
             ("de", "2026-03-20", "Freitag, 20. März", "Fr 20. März"),
-            ("de-AT", "2026-01-20", "Dienstag, 20. Jänner", "Di 20. Jän."),
+            ("de-AT", "2026-01-20", "Dienstag, 20. Jänner", "Di 20. Jän"),
             (
                 "en-GB",
                 "2027-01-08",
