@@ -17,6 +17,7 @@ use crate::app::manual::{Describe, Preview, RunReport};
 use crate::app::review::Selection;
 use crate::app::{App, Viewer};
 use crate::cli::context::Context;
+use crate::cli::present::{count, say_line};
 use crate::cli::{Ended, Usage};
 use crate::domain::ids::OrderId;
 use crate::domain::kinds::Kind;
@@ -92,6 +93,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
             }
             None => {
                 print_preview(&viewer, &preview, true, args.rows).await?;
+                say_waiting(waiting(&viewer, &selection).await?);
                 Ok(Ended::Done)
             }
         };
@@ -100,10 +102,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     app.require_live_act().await?;
     let selection = selection(&app.viewer, &args, kinds).await?;
     let preview = preview(&app.viewer, &selection, false).await?;
+    let waiting = waiting(&app.viewer, &selection).await?;
     if !context.json {
         print_preview(&app.viewer, &preview, false, args.rows).await?;
+        say_waiting(waiting);
     }
-    if !args.yes && !preview.messages.is_empty() && !agreed(context, preview.messages.len())? {
+    let n = preview.messages.len() + waiting;
+    if !args.yes && n > 0 && !agreed(context, n)? {
         eprintln!("Nothing was sent.");
         return Ok(Ended::Failed);
     }
@@ -115,6 +120,27 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     }
     let failed = report.delivery.failed > 0 || !report.failed.is_empty();
     Ok(if failed { Ended::Failed } else { Ended::Done })
+}
+
+/// Messages that were written earlier and that a run of everything sends, too.
+async fn waiting(viewer: &Viewer, selection: &Selection) -> anyhow::Result<usize> {
+    let is_whole =
+        selection.kinds.is_empty() && selection.orders.is_none() && selection.limit.is_none();
+    if !is_whole {
+        return Ok(0);
+    }
+    let mode = viewer.read.mode().await?;
+    let n = viewer.read.count_queued(mode, None, None).await?;
+    Ok(usize::try_from(n).unwrap_or(usize::MAX))
+}
+
+fn say_waiting(n: usize) {
+    if n > 0 {
+        say_line!(
+            "{} in the queue from earlier; what is due and still true goes out with it.",
+            count(n, "message waits", "messages wait")
+        );
+    }
 }
 
 async fn selection(viewer: &Viewer, args: &Args, kinds: Vec<Kind>) -> anyhow::Result<Selection> {

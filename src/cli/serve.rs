@@ -59,6 +59,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     // First of all: a stop asked for during the start is a stop, not a death.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A closed terminal; what is read at the start is read by a restart only.
+    let mut hang_up = signal(SignalKind::hangup())?;
     let config = context.config(SecretUse::Load)?;
     let post = args.post(&config)?;
     let lines = match config.log.format {
@@ -81,6 +83,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hang_up.recv() => {}
         }
         tracing::info!("asked to stop");
         asked.cancel();

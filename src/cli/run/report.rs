@@ -2,16 +2,17 @@
 
 use crate::app::manual::{Preview, RunReport, SentBy};
 use crate::app::{App, Viewer};
+use crate::cli::present::say_line;
 use crate::cli::present::{self, count};
 use serde_json::json;
 
 pub(super) fn print_report(app: &App, report: &RunReport) {
     if report.review.messages == 0 {
-        println!("Run {}: nothing to send.", report.run);
+        say_line!("Run {}: nothing to send.", report.run);
         return;
     }
     if report.held {
-        anstream::println!(
+        say_line!(
             "{} run {}: {} for your approval.\nLook: backorderd runs show {run}   Send: backorderd \
              runs approve {run}",
             present::styled(present::WAITS, "HELD"),
@@ -38,7 +39,7 @@ pub(super) fn print_report(app: &App, report: &RunReport) {
     } else {
         present::GOOD
     };
-    anstream::println!(
+    say_line!(
         "{} run {}: {}.",
         present::styled(style, if d.failed > 0 { "FAILED" } else { "DONE" }),
         report.run,
@@ -48,10 +49,10 @@ pub(super) fn print_report(app: &App, report: &RunReport) {
         let pid = pid
             .map(|pid| format!(" (process {pid})"))
             .unwrap_or_default();
-        println!("Sent by the daemon{pid}.");
+        say_line!("Sent by the daemon{pid}.");
     }
     for m in &report.failed {
-        println!(
+        say_line!(
             "  {} order {}: {}",
             m.no,
             m.orders.join(", "),
@@ -62,7 +63,7 @@ pub(super) fn print_report(app: &App, report: &RunReport) {
         );
     }
     if app.settings().reach.as_str() == "sandbox" {
-        println!("Mode: sandbox. No customer was written to.");
+        say_line!("Mode: sandbox. No customer was written to.");
     }
 }
 

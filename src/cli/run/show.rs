@@ -4,6 +4,7 @@ use super::words::notice;
 use crate::app::Viewer;
 use crate::app::manual::Preview;
 use crate::cli::Ended;
+use crate::cli::present::say_line;
 use crate::cli::present::{self, count};
 use crate::domain::kinds::ChannelName;
 
@@ -20,17 +21,17 @@ pub(super) fn show(viewer: &Viewer, preview: &Preview, number: &str) -> anyhow::
         }
         shown += 1;
         let Some(facts) = &p.facts else { continue };
-        println!("--- {} by {} to {} ---", notice(p), p.channel, p.to);
+        say_line!("--- {} by {} to {} ---", notice(p), p.channel, p.to);
         match p.channel {
             ChannelName::Email => {
                 let mail = viewer.templates.render_email(facts, viewer.today())?;
-                println!("Subject:   {}", mail.subject);
-                println!("Preheader: {}\n", mail.preheader);
-                println!("{}", mail.text);
+                say_line!("Subject:   {}", mail.subject);
+                say_line!("Preheader: {}\n", mail.preheader);
+                say_line!("{}", mail.text);
             }
             ChannelName::Sms => {
                 let sms = viewer.templates.render_sms(facts, viewer.today())?;
-                println!(
+                say_line!(
                     "{}\n({})",
                     sms.text,
                     count(sms.size.segments, "segment", "segments")
@@ -46,9 +47,9 @@ pub(super) fn show(viewer: &Viewer, preview: &Preview, number: &str) -> anyhow::
         match quiet {
             Some((_, verdicts)) => {
                 let (zone, today) = (viewer.settings.shop.zone, viewer.today());
-                println!("Order {number} stays quiet:");
+                say_line!("Order {number} stays quiet:");
                 for verdict in verdicts {
-                    println!("  {}", present::reason(&verdict.reason, zone, today));
+                    say_line!("  {}", present::reason(&verdict.reason, zone, today));
                 }
             }
             None => {

@@ -5,6 +5,7 @@ use super::words::notice;
 use crate::app::Viewer;
 use crate::app::hold_file;
 use crate::app::manual::{Preview, PreviewMessage};
+use crate::cli::present::say_line;
 use crate::cli::present::{self, count};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::time::Instant;
@@ -29,27 +30,27 @@ pub(super) async fn print_preview(
     } else {
         "RUN"
     };
-    anstream::println!(
+    say_line!(
         "{}    mode: {}    {} {}",
         present::styled(present::HEAD, head),
         settings.reach.as_str(),
         present::moment(now, zone, today),
         zone.name()
     );
-    println!("{}", circumstances(viewer, preview).await?);
-    println!();
+    say_line!("{}", circumstances(viewer, preview).await?);
+    say_line!();
     if !preview.messages.is_empty() {
         if preview.messages.len() > ROWS_MAX && !all_rows {
             print_causes(preview);
         } else {
             print_rows(viewer, preview);
         }
-        println!();
+        say_line!();
     }
     print_totals(viewer, preview);
     if dry && let Some(first) = preview.messages.first() {
-        println!();
-        println!(
+        say_line!();
+        say_line!(
             "Read one: backorderd run --dry-run --show {}      Send: backorderd run  (it will ask \
              you to type {})",
             first.order_numbers.join(","),
@@ -184,7 +185,7 @@ fn print_causes(preview: &Preview) {
         ]);
     }
     present::print_table(&table);
-    println!("All of them: --rows");
+    say_line!("All of them: --rows");
 }
 
 fn print_totals(viewer: &Viewer, preview: &Preview) {
@@ -204,12 +205,12 @@ fn print_totals(viewer: &Viewer, preview: &Preview) {
         .collect();
     let quiet = count(preview.n_quiet(), "order stays quiet", "orders stay quiet");
     if n == 0 {
-        println!(
+        say_line!(
             "Nothing to send. {quiet}{}",
             if preview.quiet.is_empty() { "." } else { ":" }
         );
     } else {
-        println!(
+        say_line!(
             "{} about {}: {}, {}. {quiet}{}",
             count(n, "message", "messages"),
             count(orders.len(), "order", "orders"),
@@ -224,9 +225,9 @@ fn print_totals(viewer: &Viewer, preview: &Preview) {
         match n {
             1 => {
                 let particulars = present::reason(&first.reason, zone, today);
-                println!("  {n:>4}  {number}: {particulars}");
+                say_line!("  {n:>4}  {number}: {particulars}");
             }
-            n => println!("  {n:>4}  {}", first.reason.words()),
+            n => say_line!("  {n:>4}  {}", first.reason.words()),
         }
     }
 }
