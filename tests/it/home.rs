@@ -287,8 +287,11 @@ impl Home {
         });
     }
 
-    /// Changes what no command changes, in the folder's own database.
+    /// Changes what no command changes.
     pub fn force(&self, sql: &'static str) {
+        if self.server.is_some() {
+            return self.execute(sql);
+        }
         block_on(async {
             let mut db = self.database().connect().await.expect("a connection");
             let done = sqlx::query(sql).execute(&mut db).await;
