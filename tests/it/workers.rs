@@ -322,7 +322,12 @@ fn of_eight_first_processes_in_one_folder_one_makes_the_address_key() {
     let relay = relay(0);
     let mut home = Home::unlaunched(relay.port(), "");
     home.set("DATABASE__URL", &database.url());
-    let mut all: Vec<Running> = (0..8).map(|_| home.start(&["run", "--yes"])).collect();
+    let mut all: Vec<Running> = (0..8)
+        .map(|n| {
+            let address = format!("c{n}@mail.example");
+            home.start(&["suppressions", "add", &address, "--why", "asked"])
+        })
+        .collect();
     for process in &mut all {
         let ended = process.wait();
         assert_eq!(ended.code(), Some(0), "{}", process.words());
