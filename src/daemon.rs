@@ -257,6 +257,14 @@ async fn wait_for_lock(
     }
 }
 
+/// Says that the database is away and waits a little; `true` when it is time
+/// to stop.
+pub async fn wait_for_database(why: &anyhow::Error, stop: &CancellationToken) -> bool {
+    tracing::error!("nothing is sent, the database is away: {why:#}");
+    tell(&[NotifyState::Status("not sending: the database is away")]);
+    wait(RETRY_AFTER, stop).await
+}
+
 /// Waits until the disk takes a commit: with a full disk the daemon stays up,
 /// sends nothing and says why.
 async fn wait_for_disk(app: &App, stop: &CancellationToken) -> bool {

@@ -1,12 +1,13 @@
 //! `backorderd serve`: the daemon.
 
+use crate::app::App;
 use crate::cli::context::Context;
 use crate::cli::{Ended, Usage};
 use crate::config::{Config, LogFormat, SecretUse};
 use crate::daemon::{self, Job, Post};
 use crate::domain::worker::Role;
 use crate::telemetry::{self, Lines};
-use crate::wiring;
+use crate::wiring::{self, WiringError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -68,15 +69,6 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         LogFormat::Json => Lines::Json,
     };
     telemetry::start(lines, config.log.level.as_str(), under_journal());
-    let app = wiring::app(&config).await?;
-    let jobs = config
-        .jobs
-        .iter()
-        .map(|job| Job {
-            name: job.name.as_str().to_owned(),
-            plan: job.plan.clone(),
-        })
-        .collect();
     let stop = CancellationToken::new();
     let asked = stop.clone();
     tokio::spawn(async move {
@@ -94,6 +86,17 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         tracing::warn!("asked again: ending at once; what is unanswered is in doubt");
         std::process::exit(1);
     });
+    let Some(app) = open(&config, &stop).await? else {
+        return Ok(Ended::Done);
+    };
+    let jobs = config
+        .jobs
+        .iter()
+        .map(|job| Job {
+            name: job.name.as_str().to_owned(),
+            plan: job.plan.clone(),
+        })
+        .collect();
     let front = wiring::front(&config, &app).await?;
     let front = front.map(|front| {
         let stop = stop.clone();
@@ -110,6 +113,22 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     }
     ended?;
     Ok(Ended::Done)
+}
+
+/// Opens the program. A database that is away for now is waited for: a daemon
+/// that gave up would be given up by systemd, too, after a few tries.
+async fn open(config: &Config, stop: &CancellationToken) -> anyhow::Result<Option<App>> {
+    loop {
+        match wiring::app(config).await {
+            Ok(app) => return Ok(Some(app)),
+            Err(WiringError::Store(error)) if error.may_pass() => {
+                if daemon::wait_for_database(&error.into(), stop).await {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// systemd says which stream is the journal's; it writes the time itself.

@@ -81,6 +81,32 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The database may be there in a moment: its server is down or starting,
+    /// or the disk is full, busy or failing. A wrong name or password is not
+    /// of that kind.
+    pub fn may_pass(&self) -> bool {
+        let StoreError::Open { source, .. } = self else {
+            return false;
+        };
+        match source {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                let code: &str = &code;
+                if code.len() == 5 {
+                    // PostgreSQL, appendix A: connection exceptions, too many
+                    // connections, shutting down, starting up.
+                    code.starts_with("08") || ["53300", "57P01", "57P02", "57P03"].contains(&code)
+                } else {
+                    // SQLite's result codes, the low byte: busy, locked, I/O
+                    // error, full.
+                    let code: u32 = code.parse().unwrap_or(0);
+                    [5, 6, 10, 13].contains(&(code & 0xff))
+                }
+            }),
+            _ => false,
+        }
+    }
+
     /// The process must not go on.
     pub fn is_fatal(&self) -> bool {
         matches!(self, StoreError::CommitFailed { .. } | StoreError::Closed)

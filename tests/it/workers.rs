@@ -376,3 +376,18 @@ fn of_eight_first_machines_one_keeps_its_address_key_and_the_others_hear_why_not
     assert_eq!(n_kept, 1);
     block_on(database.drop());
 }
+
+#[test]
+fn a_server_that_is_not_up_yet_is_waited_for() {
+    let relay = relay(0);
+    let mut home = Home::live_on_postgres(relay.port(), "");
+    // Nobody listens at port 1.
+    home.set("DATABASE__URL", "postgres://nobody@127.0.0.1:1/shop");
+    let mut daemon = home.serve();
+    daemon.wait_for_words("nothing is sent, the database is away");
+    assert!(!daemon.has_ended());
+    assert_eq!(daemon.stop().code(), Some(0));
+    // Who asks by hand is answered at once.
+    let (said, ok) = home.run(&["run", "--dry-run"]);
+    assert!(!ok && said.contains("cannot open the database"), "{said}");
+}
