@@ -326,6 +326,9 @@ async fn transact<E: Engine, A, T>(
                         }
                         Committed::No(source) => Halt::from(source),
                         Committed::Unknown(source) => {
+                            // Whoever asks next only hears that nobody writes
+                            // any more.
+                            tracing::error!("a commit failed while trying to {doing}: {source}");
                             let source = Arc::new(source);
                             return Err(Failed::Unknown(StoreError::CommitFailed {
                                 doing,
