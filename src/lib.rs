@@ -38,7 +38,14 @@
 //! Then, as needed: how rows come in ([`source`], [`domain::mirror`],
 //! [`app::sync`]), how facts become words ([`template`]), how words leave
 //! ([`channel`]), what comes back ([`receipt`], [`domain::receipt`]), what a
-//! person can ask ([`app::explain`], [`app::todo`]).
+//! person can ask ([`app::explain`], [`app::evidence`], [`app::todo`]) and do: to
+//! everything that is due ([`app::manual`]), to single messages
+//! ([`app::by_hand`], [`app::by_log`]), to a hold ([`app::releasing`]).
+//!
+//! What tries to break all this stands beside it: `tests/campaign` ends the
+//! program at every [`crash_point`], `tests/auditor` judges what is left with
+//! SQL of its own, `tests/faults.toml` lists thirty faults with the test that
+//! catches each.
 //!
 //! # Words
 //!
@@ -85,7 +92,7 @@
 //! | nobody goes live by accident | live needs the configuration *and* the act | [`app::live`], [`app::App::require_live_act`] | contract `operate`, `scripts/play-main-job` |
 //! | receipts in any order | what became of a message depends on the set of its receipts, not on their order or number | [`domain::receipt`] | `domain::receipt`, contract `receipts` |
 //! | only our own bounces | a mail without a token made with our key says nothing about a message | [`domain::verp`], [`receipt`] | `receipt` |
-//! | hold holds | nothing is claimed or marked under a hold, or while a file named `hold` exists | [`app::hold_file`], [`store::write::deliver`] | contract `claim`, `mark` |
+//! | hold holds | nothing is claimed, marked or begun under a hold, or while a file named `hold` exists | [`app::hold_file`], [`app::lane`], [`store::write::deliver`] | contract `claim`, `mark`; `daemon::serve` |
 //! | no write is cancelled | dropping a caller drops only its wait; a failed commit ends the process | [`store::Store`] | contract `group` |
 //! | templates cannot break sending | a set exists only if every sample of every kind rendered | [`template`] | `template::tests`, `template::check` |
 //! | no personal data in logs | addresses and numbers print masked; errors and evidence carry none | [`domain::contact`], [`channel`] | `domain::contact`, `channel` |
