@@ -254,8 +254,7 @@ impl App {
         let held = self.is_held(run).await?;
         // A whole run also sees out what an earlier one, ended half-way, or an
         // approval left due: without a daemon nobody else would.
-        let is_whole =
-            selection.kinds.is_empty() && selection.orders.is_none() && selection.limit.is_none();
+        let is_whole = selection.is_whole();
         let scope = (!is_whole).then_some(run);
         if is_whole {
             self.settings_have_spoken().await?;

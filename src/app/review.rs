@@ -9,7 +9,7 @@
 
 use crate::app::{App, AppError, Reach, Settings, Viewer};
 use crate::crash_point::crash_point;
-use crate::domain::bundle::{PlannedMessage, bundle};
+use crate::domain::bundle::{PlannedMessage, bundle, whole_orders};
 use crate::domain::ids::{OrderId, RunNo};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::notice_key::Mode;
@@ -103,45 +103,14 @@ impl Selection {
     fn is_everything(&self) -> bool {
         self.kinds.is_empty() && self.limit.is_none()
     }
+    /// Nothing of what is due is left out: such a run also sees out what an
+    /// earlier one left.
+    pub fn is_whole(&self) -> bool {
+        self.is_everything() && self.orders.is_none()
+    }
     pub fn wants(&self, message: &PlannedMessage) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&message.kind)
     }
-}
-
-/// The first messages that fit into `room`, and never a part of what an order
-/// has to say: once the e-mail is out, nobody would plan its text again.
-fn whole_orders(messages: Vec<PlannedMessage>, mut room: usize) -> Vec<PlannedMessage> {
-    if messages.len() <= room {
-        return messages;
-    }
-    let orders =
-        |m: &PlannedMessage| -> Vec<OrderId> { m.notices.iter().map(|n| n.order).collect() };
-    // `None`: not decided yet.
-    let mut taken: Vec<Option<bool>> = vec![None; messages.len()];
-    for first in 0..messages.len() {
-        if taken[first].is_some() {
-            continue;
-        }
-        let mut group = vec![first];
-        let mut about = orders(&messages[first]);
-        // Messages that share an order, directly or through another one.
-        while let Some(next) = (first..messages.len())
-            .find(|n| !group.contains(n) && orders(&messages[*n]).iter().any(|o| about.contains(o)))
-        {
-            group.push(next);
-            about.extend(orders(&messages[next]));
-        }
-        let fits = group.len() <= room;
-        room -= if fits { group.len() } else { 0 };
-        for n in group {
-            taken[n] = Some(fits);
-        }
-    }
-    let mut taken = taken.into_iter();
-    messages
-        .into_iter()
-        .filter(|_| taken.next().flatten() == Some(true))
-        .collect()
 }
 
 impl App {

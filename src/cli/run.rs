@@ -124,9 +124,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
 
 /// Messages that were written earlier and that a run of everything sends, too.
 async fn waiting(viewer: &Viewer, selection: &Selection) -> anyhow::Result<usize> {
-    let is_whole =
-        selection.kinds.is_empty() && selection.orders.is_none() && selection.limit.is_none();
-    if !is_whole {
+    if !selection.is_whole() {
         return Ok(0);
     }
     let mode = viewer.read.mode().await?;

@@ -3,7 +3,8 @@
 //! Courtesy notices keep a gap and a weekly cap per contact, whatever order
 //! they are about; updates, new dates and delays to one contact in one
 //! language that are due at the same time share one e-mail. Everything else
-//! passes through unchanged.
+//! passes through unchanged. [`whole_orders`] picks the first ones for a run
+//! with a limit.
 
 use super::contact::Locale;
 use super::ids::{ContactId, OrderId};
@@ -34,7 +35,8 @@ pub struct PlannedNotice {
     pub order: OrderId,
     pub discriminator: String,
     pub key: String,
-    /// 0: the planner's; else a person's resend.
+    /// 0, unless it says something once more: a person's resend, or what an
+    /// address repaired since did not get.
     pub take: u32,
     pub fact_version: i64,
     pub facts_hash: String,
@@ -214,6 +216,42 @@ fn merge(host: &mut PlannedMessage, other: PlannedMessage) {
         .sort_by(|a: &Statement, b: &Statement| a.order_number.cmp(&b.order_number));
     host.notices.extend(other.notices);
     host.not_after = host.not_after.min(other.not_after);
+}
+
+/// The first messages that fit into `room`, and never a part of what an order
+/// has to say: once the e-mail is out, nobody would plan its text again.
+pub fn whole_orders(messages: Vec<PlannedMessage>, mut room: usize) -> Vec<PlannedMessage> {
+    if messages.len() <= room {
+        return messages;
+    }
+    let orders =
+        |m: &PlannedMessage| -> Vec<OrderId> { m.notices.iter().map(|n| n.order).collect() };
+    // `None`: not decided yet.
+    let mut taken: Vec<Option<bool>> = vec![None; messages.len()];
+    for first in 0..messages.len() {
+        if taken[first].is_some() {
+            continue;
+        }
+        let mut group = vec![first];
+        let mut about = orders(&messages[first]);
+        // Messages that share an order, directly or through another one.
+        while let Some(next) = (first..messages.len())
+            .find(|n| !group.contains(n) && orders(&messages[*n]).iter().any(|o| about.contains(o)))
+        {
+            group.push(next);
+            about.extend(orders(&messages[next]));
+        }
+        let fits = group.len() <= room;
+        room -= if fits { group.len() } else { 0 };
+        for n in group {
+            taken[n] = Some(fits);
+        }
+    }
+    let mut taken = taken.into_iter();
+    messages
+        .into_iter()
+        .filter(|_| taken.next().flatten() == Some(true))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Several orders of one customer: gap, cap, and what shares an e-mail.
 
-use super::{PlannedMessage, bundle};
-use crate::domain::contact::Locale;
+use super::{PlannedMessage, bundle, whole_orders};
+use crate::domain::contact::{Locale, Preference};
 use crate::domain::fixtures::{Story, at, quiet};
 use crate::domain::ids::{ContactId, OrderId};
 use crate::domain::kinds::Kind;
@@ -165,4 +165,21 @@ fn a_held_back_draft_is_replaced_by_its_reason_and_wakes_no_later() {
     assert!(plan.verdicts.iter().all(|v| !v.is_said()), "{plan:?}");
     wakes_by(plan, "2026-02-24 10:00");
     assert_eq!(plan.verdicts[0].kind, Some(Kind::Update));
+}
+
+#[test]
+fn a_limit_takes_orders_whole_or_not_at_all() {
+    let mut both = delay(1001).texting(Preference::Both);
+    both.s.order.contact_id = ContactId(0);
+    let stories = [both, update(1002), update(1003), delay(1004)];
+    let (messages, _) = bundled(&stories, at(MONDAY));
+    let (twice, shared, single) = ("delay 1001", "update 1002+1003", "delay 1004");
+    assert_eq!(shapes(&messages), [twice, twice, shared, single]);
+    let first = |room| shapes(&whole_orders(messages.clone(), room));
+    assert_eq!(first(0), [""; 0]);
+    // No room for the mail and the text of 1001: the next that fits.
+    assert_eq!(first(1), [shared]);
+    assert_eq!(first(2), [twice, twice]);
+    assert_eq!(first(3), [twice, twice, shared]);
+    assert_eq!(first(4), [twice, twice, shared, single]);
 }
