@@ -24,7 +24,9 @@ use crate::store::types::{Mark, Record};
 use crate::store::write::locks;
 use std::collections::{HashMap, HashSet};
 
-/// Who passes: whether it was a record, its message, and whether the message is
+/// Who passes (both look messages up by their number; `coalesce` hides the short
+/// lists of what is leased and submitting, each of which PostgreSQL would hold
+/// against each row it was given): whether it was a record, its message, and whether the message is
 /// of the database's present mode (what a rehearsal told counts for nothing in a
 /// shop that went live meanwhile).
 const PASS: &str = in_turn![

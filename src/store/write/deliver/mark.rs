@@ -18,7 +18,7 @@ FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'now' AS BIGINT) AS now, e.value ->> 'template' AS template,
         e.value ->> 'content' AS content
       FROM json_each($2) AS e) AS j
-WHERE m.no = j.message_no AND m.state = 'leased' AND m.epoch = j.epoch AND m.owner = j.worker
+WHERE m.no = j.message_no AND coalesce(m.state, '') = 'leased' AND m.epoch = j.epoch AND m.owner = j.worker
   AND m.lease_until > j.now AND m.not_after >= j.now AND m.held = FALSE
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global'
     OR (h.scope = 'channel' AND h.key = m.channel)

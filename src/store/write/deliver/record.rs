@@ -31,7 +31,7 @@ FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'sent_at' AS BIGINT) AS sent_at,
         CAST(e.value ->> 'ended_at' AS BIGINT) AS ended_at
       FROM json_each($1) AS e) AS j
-WHERE m.no = j.message_no AND m.state = 'submitting' AND m.epoch = j.epoch AND m.owner = j.worker"
+WHERE m.no = j.message_no AND coalesce(m.state, '') = 'submitting' AND m.epoch = j.epoch AND m.owner = j.worker"
     };
 }
 pub(super) use record;
