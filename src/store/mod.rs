@@ -112,5 +112,6 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("write/templates.rs", write::templates::STATEMENTS),
     ("write/texts.rs", write::texts::STATEMENTS),
     ("write/ticks.rs", write::ticks::STATEMENTS),
+    ("write/untell.rs", write::untell::STATEMENTS),
     ("write/workers.rs", write::workers::STATEMENTS),
 ];

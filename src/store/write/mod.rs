@@ -15,6 +15,7 @@ pub mod sweep;
 pub mod templates;
 pub mod texts;
 pub mod ticks;
+pub mod untell;
 pub mod workers;
 
 use crate::domain::ids::{MessageNo, OrderId, RunNo, WorkerId};
