@@ -168,8 +168,13 @@ impl App {
         Ok(())
     }
 
-    /// Reviews everything that is due, batch by batch, as one run of `job`.
-    /// Messages of the run are committed as they are found.
+    /// Reviews everything that is due when it begins, batch by batch, as one
+    /// run of `job`. Messages of the run are committed as they are found.
+    ///
+    /// What falls due meanwhile is left to the next review: every message that
+    /// goes out gives its orders back to be looked at, and a review that took
+    /// them as they come would end with the sending, a handful and a commit at
+    /// a time in the way of the next mark.
     ///
     /// # Errors
     /// The database cannot be read or written, or nobody has gone live.
@@ -183,14 +188,15 @@ impl App {
         let mut report = ReviewReport::default();
         let mut run = None;
         let mut all_done = false;
+        let begun = self.now();
         loop {
-            let now = self.now();
-            let due = self.store.take_due(self.worker, now, BATCH).await?;
+            let due = self.store.take_due(self.worker, begun, BATCH).await?;
             if due.is_empty() {
                 // What others are planning at this moment is still due.
-                all_done = self.viewer.read.due_orders(now, 1).await?.is_empty();
+                all_done = self.viewer.read.due_orders(begun, 1).await?.is_empty();
                 break;
             }
+            let now = self.now();
             let run = match run {
                 Some(run) => run,
                 None => *run.insert(self.begin_run(job, by, tick, now).await?),

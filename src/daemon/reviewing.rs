@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a tick is asked for that another worker has.
 const ASK_FOR_TICK_EVERY: Duration = Duration::from_secs(5);
+/// From the beginning of a review without a tick to that of the next. While
+/// thousands of messages go out, each gives its orders back to be looked at:
+/// gathered, they are one reading and one commit.
+const GATHER: Duration = Duration::from_secs(1);
 
 /// Starts the timers of the jobs; ticks arrive at `to`.
 ///
@@ -80,16 +84,25 @@ impl Owed {
 }
 
 /// Waits for the next turn of the review: a job's tick, or `None` where there
-/// is [`news`]. Without jobs nobody holds the other end of `ticks`; that is a
-/// reason to wait for news alone, not to turn without end.
+/// is [`news`], which is not heard before `gathered`. Without jobs nobody holds
+/// the other end of `ticks`; that is a reason to wait for news alone, not to
+/// turn without end.
 async fn next_turn(
     ticks: &mut mpsc::Receiver<Tick>,
     commits: &mut watch::Receiver<()>,
+    gathered: Moment,
     stop: &CancellationToken,
 ) -> Option<Tick> {
+    let gathering = async {
+        tokio::select! {
+            () = tokio::time::sleep_until(gathered) => {}
+            () = stop.cancelled() => {}
+        }
+        news(commits, stop).await;
+    };
     tokio::select! {
         Some(tick) = ticks.recv() => Some(tick),
-        () = news(commits, stop) => None,
+        () = gathering => None,
     }
 }
 
@@ -105,13 +118,15 @@ pub(super) async fn review_loop(
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let mut owed = Owed::default();
+    let mut gathered = Moment::now();
     loop {
-        if let Some(tick) = next_turn(&mut ticks, &mut commits, &stop).await {
+        if let Some(tick) = next_turn(&mut ticks, &mut commits, gathered, &stop).await {
             owed.add(tick);
         }
         if stop.is_cancelled() {
             return Ok(());
         }
+        gathered = Moment::now() + GATHER;
         match turn(&app, &mut owed).await {
             Err(error) if error.is_fatal() => return Err(error),
             Err(error) => {
@@ -260,7 +275,8 @@ mod tests {
             if stopped {
                 stop.cancel();
             }
-            let mut turn = pin!(next_turn(&mut ticks, &mut seen, &stop));
+            let gathered = Moment::now();
+            let mut turn = pin!(next_turn(&mut ticks, &mut seen, gathered, &stop));
             let look = poll_fn(|cx| {
                 Poll::Ready(match turn.as_mut().poll(cx) {
                     Poll::Ready(found) => Some(found),

@@ -77,7 +77,10 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
         "write/deliver/give_back.rs",
         write::deliver::give_back::STATEMENTS,
     ),
-    ("write/deliver/mark.rs", write::deliver::mark::STATEMENTS),
+    (
+        "write/deliver/breath.rs",
+        write::deliver::breath::STATEMENTS,
+    ),
     ("write/deliver/mod.rs", write::deliver::STATEMENTS),
     (
         "write/deliver/record.rs",
