@@ -109,6 +109,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
         "write/review/take_back.rs",
         write::review::take_back::STATEMENTS,
     ),
+    ("write/settings.rs", write::settings::STATEMENTS),
     ("write/settle.rs", write::settle::STATEMENTS),
     ("write/suppressions.rs", write::suppressions::STATEMENTS),
     ("write/sweep.rs", write::sweep::STATEMENTS),

@@ -9,6 +9,7 @@ pub mod operate;
 mod operators;
 pub mod receipts;
 pub mod review;
+pub mod settings;
 pub mod settle;
 pub mod suppressions;
 pub mod sweep;
