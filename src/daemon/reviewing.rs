@@ -11,8 +11,6 @@ use crate::app::{App, AppError};
 use crate::daemon::{Job, NIGHTLY};
 use crate::domain::time::Instant;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant as Moment;
@@ -25,7 +23,8 @@ const ASK_FOR_TICK_EVERY: Duration = Duration::from_secs(5);
 /// gathered, they are one reading and one commit.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// Starts the timers of the jobs; ticks arrive at `to`.
+/// Starts the timers of the jobs; ticks arrive at `to`, and `beat` is called
+/// as long as they look at the time.
 ///
 /// # Errors
 /// The database cannot be read, or the library refuses a job.
@@ -33,6 +32,7 @@ pub(super) async fn start_timers(
     app: &App,
     jobs: Vec<Job>,
     to: mpsc::Sender<Tick>,
+    beat: impl Fn() + Send + Sync + 'static,
 ) -> Result<Timers, AppError> {
     let mut timed = Vec::with_capacity(jobs.len());
     for job in jobs {
@@ -43,7 +43,7 @@ pub(super) async fn start_timers(
             last_done,
         });
     }
-    Timers::start(timed, app.viewer.clock.clone(), to)
+    Timers::start(timed, app.viewer.clock.clone(), to, beat)
         .await
         .map_err(|error| AppError::Refused(format!("the timers cannot start: {error}")))
 }
@@ -114,7 +114,6 @@ pub(super) async fn review_loop(
     app: App,
     mut ticks: mpsc::Receiver<Tick>,
     mut commits: watch::Receiver<()>,
-    beat: Arc<AtomicU64>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let mut owed = Owed::default();
@@ -137,7 +136,6 @@ pub(super) async fn review_loop(
             }
             Ok(()) => {}
         }
-        beat.fetch_add(1, Ordering::Relaxed);
     }
 }
 

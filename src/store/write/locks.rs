@@ -6,6 +6,7 @@
 //! pass meet at a lock, and whoever comes second looks again in a statement of
 //! its own. The rules, in the order in which locks are taken:
 //!
+//! 0. *The settings' digest*, by who notices changed ones or ends their say.
 //! 1. *The mirror's revision*, by importers only: one import at a time.
 //! 2. *Orders*, by everybody who changes an order, its lines, its ledger or its
 //!    messages, all of a transaction's in one statement and in the order of
