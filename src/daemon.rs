@@ -12,6 +12,7 @@
 //! error ends the process: nobody knows what is on disk, and the re-read
 //! database is the truth.
 
+mod feeds;
 mod manager;
 mod receiving;
 mod reviewing;
@@ -125,6 +126,7 @@ async fn work(
         timers = Some(start_timers(app, jobs, ticks_in).await?);
         let (beat, stop) = (beat.clone(), stop.clone());
         loops.spawn(review_loop(app.clone(), ticks, commits, beat, stop.clone()));
+        tokio::spawn(feeds::watch_feeds(app.clone(), stop.clone()));
         loops.spawn(receipt_loop(app.clone(), stop));
     }
     if matches!(app.store.place(), Place::Postgres(_)) {

@@ -153,6 +153,7 @@ pub fn settings(config: &Config) -> Settings {
         sender: config.sender.clone(),
         state_dir: config.state_dir.clone(),
         bounce_maildir: config.bounce_maildir.clone(),
+        feeds: config.feeds.clone(),
         pace: Pace {
             per_minute: config.pace.per_minute,
             first: config.pace.first,

@@ -5,7 +5,7 @@
 //! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
 //! by hand, [`by_hand`] what people do to single messages, [`by_log`] what a
 //! relay's log says of them, [`releasing`] what lifting a hold lets go,
-//! [`explain`] answers why, [`evidence`] shows all there is about one message,
+//! [`explain`] answers why, [`feeds`] says whether the shop's exports still come, [`evidence`] shows all there is about one message,
 //! [`mod@todo`] lists what waits for a person,
 //! [`receipts`] takes in mails that came back, handed over or from a
 //! [`maildir`], [`texts`] what gateways report and what people text,
@@ -22,6 +22,7 @@ pub mod by_log;
 pub mod deliver;
 pub mod evidence;
 pub mod explain;
+pub mod feeds;
 pub mod hold_file;
 pub mod lane;
 pub mod live;
@@ -42,6 +43,7 @@ use crate::channel::Channel;
 use crate::channel::settings::SenderIdentity;
 use crate::clock::{Clock, Ids};
 use crate::domain::contact::{Country, EmailAddress, PhoneNumber};
+use crate::domain::feed::FeedPolicy;
 use crate::domain::ids::WorkerId;
 use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
@@ -70,6 +72,8 @@ pub struct Settings {
     /// Folder of the hold file.
     pub state_dir: PathBuf,
     pub pace: Pace,
+    /// What is expected of the shop's exports.
+    pub feeds: FeedPolicy,
     /// Where bounces are delivered into, if that is a Maildir.
     pub bounce_maildir: Option<PathBuf>,
     /// How long after a heartbeat others leave a worker's work alone.

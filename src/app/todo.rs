@@ -1,6 +1,7 @@
 //! Everything that waits for a person, in one list.
 
 use crate::app::{AppError, Viewer, hold_file, maildir};
+use crate::domain::feed::{FeedTrouble, StoredReject};
 use crate::domain::message::MessageState;
 use crate::domain::reason::Verdict;
 use crate::domain::time::{Instant, Length};
@@ -44,6 +45,12 @@ pub struct Todo {
     /// since when.
     pub silent: Vec<(String, Instant)>,
     pub holds: Vec<HoldRow>,
+    /// What is wrong with the shop's exports.
+    pub feeds: Vec<FeedTrouble>,
+    /// Rows of the latest files that were not taken in.
+    pub rejected: Vec<StoredReject>,
+    /// Open orders nobody has looked at yet.
+    pub unseen: u64,
     /// The hold file is there; its reason, if it says one.
     pub hold_file: Option<Option<String>>,
 }
@@ -60,6 +67,9 @@ impl Todo {
             && self.orders.is_empty()
             && self.silent.is_empty()
             && self.holds.is_empty()
+            && self.feeds.is_empty()
+            && self.rejected.is_empty()
+            && self.unseen == 0
             && self.hold_file.is_none()
     }
 }
@@ -119,6 +129,9 @@ impl Viewer {
             orders,
             silent,
             holds: read.holds().await?,
+            feeds: self.feed_troubles().await?,
+            rejected: read.all_rejected_rows(ENTRIES_MAX).await?,
+            unseen: read.count_unseen_orders().await?,
             hold_file: hold_file::is_held(state_dir).then(|| hold_file::reason(state_dir)),
         })
     }
