@@ -16,6 +16,7 @@ mod feeds;
 mod manager;
 mod receiving;
 mod reviewing;
+mod templates;
 
 use crate::app::deliver::Delivery;
 use crate::app::worker::{Enlisted, Fence};
@@ -135,6 +136,7 @@ async fn work(
         let fence = enlisted.fence();
         loops.spawn(sweep_loop(app.clone(), fence, beat, stop.clone()));
     }
+    tokio::spawn(templates::watch_templates(app.clone(), stop.clone()));
     tokio::spawn(watch_commits(app.clone(), commits_in, stop.clone()));
     let watching = tokio::spawn(watchdog(app.clone(), beat, stop.clone()));
     tracing::info!(

@@ -10,6 +10,7 @@
 //! [`receipts`] takes in mails that came back, handed over or from a
 //! [`maildir`], [`texts`] what gateways report and what people text,
 //! [`scheduler`] fires the periodic jobs, [`live`] is the act of going live,
+//! [`templates`] keeps and renews what messages are worded with,
 //! [`worker`] keeps this process known to the others.
 //!
 //! An [`App`] can do everything; a [`Viewer`] can only look, because that is
@@ -34,6 +35,7 @@ pub mod restore_guard;
 pub mod review;
 pub mod scheduler;
 pub mod sync;
+pub mod templates;
 pub mod texts;
 pub mod todo;
 pub mod worker;
@@ -51,7 +53,7 @@ use crate::domain::policy::Policy;
 use crate::domain::shop::ShopProfile;
 use crate::domain::time::{Instant, Length};
 use crate::store::{ReadStore, Store};
-use crate::template::TemplateSet;
+use crate::template::LiveTemplates;
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -130,7 +132,7 @@ pub struct Viewer {
     pub read: ReadStore,
     pub clock: Arc<dyn Clock>,
     pub settings: Arc<Settings>,
-    pub templates: Arc<TemplateSet>,
+    pub templates: LiveTemplates,
     pub key: AddressKey,
 }
 
@@ -211,6 +213,9 @@ pub enum AppError {
          it ends, and may be started again as a new worker"
     )]
     DeclaredDead,
+    /// Ours, too: a bug.
+    #[error(transparent)]
+    Templates(#[from] crate::template::TemplateProblems),
     #[error("{0}")]
     Refused(String),
 }

@@ -9,6 +9,7 @@ use crate::store::read::lists::MessageFilter;
 use crate::store::read::receipts::{CameBackRow, UnclearRow};
 use crate::store::read::texts::TextRow;
 use crate::store::types::{HoldRow, MessageRow, RunRow, RunState};
+use crate::template::BrokenFile;
 
 /// Most entries of one sort.
 const ENTRIES_MAX: u32 = 1_000;
@@ -49,6 +50,8 @@ pub struct Todo {
     pub feeds: Vec<FeedTrouble>,
     /// Rows of the latest files that were not taken in.
     pub rejected: Vec<StoredReject>,
+    /// Template files that cannot be used.
+    pub templates: Vec<BrokenFile>,
     /// Open orders nobody has looked at yet.
     pub unseen: u64,
     /// The hold file is there; its reason, if it says one.
@@ -70,6 +73,7 @@ impl Todo {
             && self.feeds.is_empty()
             && self.rejected.is_empty()
             && self.unseen == 0
+            && self.templates.is_empty()
             && self.hold_file.is_none()
     }
 }
@@ -131,6 +135,7 @@ impl Viewer {
             holds: read.holds().await?,
             feeds: self.feed_troubles().await?,
             rejected: read.all_rejected_rows(ENTRIES_MAX).await?,
+            templates: self.templates.broken(),
             unseen: read.count_unseen_orders().await?,
             hold_file: hold_file::is_held(state_dir).then(|| hold_file::reason(state_dir)),
         })

@@ -11,6 +11,7 @@ use crate::domain::reason::{Reason, Verdict};
 use crate::domain::receipt::ReceiptKind;
 use crate::store::read::texts::TextRow;
 use crate::store::types::{HoldRow, MessageRow};
+use crate::template::BrokenFile;
 use serde_json::{Value, json};
 
 /// Entries of one sort that are shown; the rest is counted.
@@ -159,9 +160,20 @@ fn print(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
             first(&todo.failed)
         ),
     );
+    let templates: Vec<String> = todo.templates.iter().map(broken_template).collect();
+    out.section(
+        "TEMPLATES WITH MISTAKES",
+        &templates,
+        "backorderd templates check shows the places; a repaired file is taken up within seconds",
+    );
     exports(viewer, todo, out);
     came_back(viewer, todo, out);
     orders(viewer, todo, out);
+}
+
+/// `en/delay/email.hbs:3:14: there is no ...; its last good version is used`.
+pub fn broken_template(broken: &BrokenFile) -> String {
+    format!("{}; {}", broken.problem, broken.instead.words())
 }
 
 /// What is wrong with what the shop gives us, and orders nobody looked at yet.
@@ -418,6 +430,11 @@ fn as_json(todo: &Todo) -> Value {
         "unclear_mails": todo.unclear_mails,
         "unreadable_bounces": todo.unreadable,
         "texts": todo.texts,
+        "templates": todo.templates.iter().map(|broken| json!({
+            "file": broken.problem.file, "line": broken.problem.line,
+            "column": broken.problem.column, "what": broken.problem.what,
+            "instead": broken.instead.as_str(),
+        })).collect::<Vec<_>>(),
         "exports": todo.feeds,
         "rejected_rows": todo.rejected,
         "unseen_orders": todo.unseen,

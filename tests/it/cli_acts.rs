@@ -2,6 +2,7 @@
 //! program in a home of its own, what it prints, how it ends, what it leaves.
 
 mod exports;
+mod templates;
 
 use assert_cmd::Command;
 use backorderd::app::App;
