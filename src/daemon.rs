@@ -97,6 +97,7 @@ pub async fn serve(
         app.notice_changed_policy().await?;
     }
     let enlisted = Enlisted::enlist(&app, post.role, post.name.as_deref()).await?;
+    let enlisted = enlisted.until(&stop);
     crash_point("enlisted");
     let result = work(&app, jobs, post.role, &enlisted, lock, (beats, &stop)).await;
     crash_point("leaving");
