@@ -16,9 +16,11 @@
 //! database is the truth.
 
 mod beats;
+mod feeds;
 mod manager;
 mod receiving;
 mod reviewing;
+mod templates;
 
 use crate::app::deliver::Delivery;
 use crate::app::worker::{Enlisted, Fence};
@@ -135,11 +137,13 @@ async fn work(
         loops.spawn(beats.of("reviewing", PATIENCE_WRITING, reviewing));
         let receiving = receipt_loop(app.clone(), stop.clone());
         loops.spawn(beats.of("receiving", PATIENCE_WRITING, receiving));
+        tokio::spawn(feeds::watch_feeds(app.clone(), stop.clone()));
     }
     if matches!(app.store.place(), Place::Postgres(_)) {
         let sweeping = sweep_loop(app.clone(), enlisted.fence(), stop.clone());
         loops.spawn(beats.of("sweeping", PATIENCE_WRITING, sweeping));
     }
+    tokio::spawn(templates::watch_templates(app.clone(), stop.clone()));
     tokio::spawn(watch_commits(app.clone(), commits_in, stop.clone()));
     let watching = tokio::spawn(watchdog(app.clone(), beats, stop.clone()));
     tracing::info!(

@@ -6,6 +6,7 @@
 //! of anything else.
 
 use crate::app::addresses::{AddressKey, key_path};
+use crate::app::templates::load_templates;
 use crate::app::{App, Channels, Pace, Reach, Settings, Viewer};
 use crate::channel::folder::FolderChannel;
 use crate::channel::settings::{FolderSettings, HookSettings};
@@ -26,7 +27,7 @@ use crate::domain::kinds::ChannelName;
 use crate::store::place::PlaceError;
 use crate::store::{Place, ReadStore, Store, StoreError};
 use crate::template::TemplateProblems;
-use crate::template::TemplateSet;
+use crate::template::{LiveTemplates, TemplateSet, TemplateSource};
 use crate::web::Front;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -153,6 +154,7 @@ pub fn settings(config: &Config) -> Settings {
         sender: config.sender.clone(),
         state_dir: config.state_dir.clone(),
         bounce_maildir: config.bounce_maildir.clone(),
+        feeds: config.feeds.clone(),
         pace: Pace {
             per_minute: config.pace.per_minute,
             first: config.pace.first,
@@ -162,13 +164,28 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-/// The templates: built in, overridden by the merchant's folder.
+/// Where the templates come from: built in, overridden by the merchant's folder.
+pub fn template_source(config: &Config) -> TemplateSource {
+    TemplateSource {
+        folder: config.templates_dir.clone(),
+        shop: config.shop.clone(),
+        transliterates: config.policy.sms.transliterate,
+    }
+}
+
+/// The templates, all of them sound.
 ///
 /// # Errors
 /// Every problem of every file at once.
 pub fn templates(config: &Config) -> Result<TemplateSet, TemplateProblems> {
-    let set = TemplateSet::load(config.templates_dir.as_deref(), &config.shop)?;
-    Ok(set.transliterating(config.policy.sms.transliterate))
+    template_source(config).load()
+}
+
+/// The templates as far as they are sound: a broken file stops nobody.
+async fn live_templates(config: &Config, read: &ReadStore) -> Result<LiveTemplates, WiringError> {
+    let source = template_source(config);
+    let set = load_templates(&source, Some(read)).await?;
+    Ok(LiveTemplates::of(source, set))
 }
 
 /// The ways out in the configured mode. In the sandbox, what has no sandbox
@@ -272,17 +289,18 @@ fn make_folder(path: &Path) -> Result<(), WiringError> {
 /// What can only look.
 ///
 /// # Errors
-/// There is no database yet, or it cannot be read; a template is broken.
+/// There is no database yet, or it cannot be read.
 pub async fn viewer(config: &Config) -> Result<Viewer, WiringError> {
     let read = read_store(config).await?;
     // Without a key nothing was ever hashed, and any key finds as little.
     let key = AddressKey::read(&address_key_path(config))?
         .unwrap_or_else(|| AddressKey::from_bytes([0; 32]));
+    let templates = live_templates(config, &read).await?;
     Ok(Viewer {
         read,
         clock: clock(config),
         settings: Arc::new(settings(config)),
-        templates: Arc::new(templates(config)?),
+        templates,
         key,
     })
 }
@@ -301,8 +319,8 @@ pub async fn receiver(config: &Config) -> Result<(Store, AddressKey), WiringErro
 /// What can write and send.
 ///
 /// # Errors
-/// The database cannot be opened or written; a channel's settings or a
-/// template cannot be used.
+/// The database cannot be opened or written; a channel's settings cannot be
+/// used.
 pub async fn app(config: &Config) -> Result<App, WiringError> {
     app_with(config, clock(config), Ids::random()).await
 }
@@ -316,18 +334,18 @@ pub async fn app_with(
     clock: Arc<dyn Clock>,
     ids: Ids,
 ) -> Result<App, WiringError> {
-    let templates = templates(config)?;
     make_folder(&config.state_dir)?;
     if let Some(parent) = database_file(config).and_then(Path::parent) {
         make_folder(parent)?;
     }
     let store = Store::open(&place(config)?).await?;
     let key = AddressKey::ensure(&store, &ids, &address_key_path(config)).await?;
+    let templates = live_templates(config, store.read()).await?;
     let viewer = Viewer {
         read: store.read().clone(),
         clock,
         settings: Arc::new(settings(config)),
-        templates: Arc::new(templates),
+        templates,
         key,
     };
     Ok(App {

@@ -27,8 +27,15 @@ CREATE TABLE sources (
   shop_id    INTEGER NOT NULL REFERENCES shops,
   name       TEXT NOT NULL,
   kind       TEXT NOT NULL,
+  -- The last complete read; rows of the last whole file, and how it ended.
   last_ok_at INTEGER,
   rows_read  INTEGER NOT NULL DEFAULT 0,
+  ends_line  INTEGER NOT NULL DEFAULT 0,
+  -- When the newest file was written: an old one read again is not news.
+  written_at INTEGER,
+  -- Why the latest file was not taken in; NULL when it was.
+  refused_at INTEGER,
+  refused    TEXT,
   UNIQUE (shop_id, name)
 ) STRICT;
 
@@ -449,13 +456,14 @@ CREATE TABLE audit (
   at     INTEGER NOT NULL
 ) STRICT;
 
--- Rows a source delivered that were not taken: where a support person finds
--- the order nobody can see.
+-- Rows of each source's latest file that were not taken: where a support person
+-- finds the order nobody can see.
 CREATE TABLE rejected_rows (
   id           INTEGER PRIMARY KEY,
   source       TEXT NOT NULL,
   at_line      INTEGER NOT NULL,
   order_number TEXT,
+  field        TEXT,
   reason       TEXT NOT NULL,
   at           INTEGER NOT NULL
 ) STRICT;

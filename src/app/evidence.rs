@@ -4,7 +4,7 @@
 //! The recipient's address is not part of it unless it is asked for: evidence
 //! is made to be handed on.
 
-use crate::app::{App, AppError, Viewer};
+use crate::app::{AppError, Viewer};
 use crate::domain::ids::MessageNo;
 use crate::domain::statement::MessageFacts;
 use crate::domain::time::Instant;
@@ -13,7 +13,6 @@ use crate::store::read::audit::{AuditFilter, AuditRow};
 use crate::store::read::lists::MessageFilter;
 use crate::store::read::proof::Proof;
 use crate::store::types::{AttemptRow, MessageRow, RunRow};
-use std::collections::BTreeSet;
 
 /// Most acts shown.
 const ACTS_MAX: u32 = 200;
@@ -75,7 +74,11 @@ impl Viewer {
         let template =
             template.and_then(|(source, at)| Some((serde_json::from_str(&source).ok()?, at)));
         let version = proof.template_version.as_deref();
-        let template_is_in_force = self.templates.made_of().any(|(v, _)| Some(v) == version);
+        let template_is_in_force = self
+            .templates
+            .set()
+            .made_of()
+            .any(|(v, _)| Some(v) == version);
         Ok(Some(Evidence {
             attempts: read.attempts(no).await?,
             aftermath: read.aftermath(no, row.state).await?,
@@ -88,27 +91,5 @@ impl Viewer {
             template,
             template_is_in_force,
         }))
-    }
-}
-
-impl App {
-    /// Keeps what the templates in force are made of, where it is not kept yet.
-    ///
-    /// # Errors
-    /// The database cannot be read or written.
-    pub async fn keep_templates(&self) -> Result<(), AppError> {
-        let kept = self.store.read().template_versions().await?;
-        let kept: BTreeSet<String> = kept.into_iter().collect();
-        let new: Vec<(String, String)> = self
-            .viewer
-            .templates
-            .made_of()
-            .filter(|(version, _)| !kept.contains(*version))
-            .map(|(version, source)| (version.to_owned(), source.to_owned()))
-            .collect();
-        if !new.is_empty() {
-            self.store.keep_templates(new, self.now()).await?;
-        }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! would happen.
 
 use crate::app::{AppError, Viewer};
+use crate::domain::feed::StoredReject;
 use crate::domain::forecast::{Forecast, forecast};
 use crate::domain::ids::{MessageNo, OrderId};
 use crate::domain::notice_key::Mode;
@@ -45,6 +46,8 @@ pub struct Explanation {
     pub hold_file: bool,
     /// The configuration says live, and nobody has gone live.
     pub not_live_yet: bool,
+    /// Rows of the latest files that name it and were not taken.
+    pub rejected: Vec<StoredReject>,
     /// Name, when it was read last.
     pub sources: Vec<(String, Option<Instant>)>,
 }
@@ -54,8 +57,8 @@ pub struct Explanation {
 pub enum Found {
     /// One order, or several of one customer.
     Orders(Vec<OrderId>),
-    /// No order, but rows that were not taken: source, line, reason, when.
-    Rejected(Vec<(String, i64, String, Instant)>),
+    /// No order, but rows that were not taken.
+    Rejected(Vec<StoredReject>),
     Nothing,
 }
 
@@ -153,11 +156,12 @@ impl Viewer {
             next,
             holds,
             hold_file: crate::app::hold_file::is_held(&self.settings.state_dir),
+            rejected: read.rejected_rows(&order.number).await?,
             sources: read
                 .sources()
                 .await?
                 .into_iter()
-                .map(|(n, _, at, _)| (n, at))
+                .map(|feed| (feed.name, feed.last_read_at))
                 .collect(),
             order,
             situation,

@@ -5,11 +5,12 @@
 //! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
 //! by hand, [`by_hand`] what people do to single messages, [`by_log`] what a
 //! relay's log says of them, [`releasing`] what lifting a hold lets go,
-//! [`explain`] answers why, [`evidence`] shows all there is about one message,
+//! [`explain`] answers why, [`feeds`] says whether the shop's exports still come, [`evidence`] shows all there is about one message,
 //! [`mod@todo`] lists what waits for a person,
 //! [`receipts`] takes in mails that came back, handed over or from a
 //! [`maildir`], [`texts`] what gateways report and what people text,
 //! [`scheduler`] fires the periodic jobs, [`live`] is the act of going live,
+//! [`templates`] keeps and renews what messages are worded with,
 //! [`worker`] keeps this process known to the others.
 //!
 //! An [`App`] can do everything; a [`Viewer`] can only look, because that is
@@ -22,17 +23,21 @@ pub mod by_log;
 pub mod deliver;
 pub mod evidence;
 pub mod explain;
+pub mod feeds;
 pub mod hold_file;
 pub mod lane;
 pub mod live;
 pub mod maildir;
 pub mod manual;
+pub mod outlet;
+pub mod prepare;
 pub mod receipts;
 pub mod releasing;
 pub mod restore_guard;
 pub mod review;
 pub mod scheduler;
 pub mod sync;
+pub mod templates;
 pub mod texts;
 pub mod todo;
 pub mod worker;
@@ -42,6 +47,7 @@ use crate::channel::Channel;
 use crate::channel::settings::SenderIdentity;
 use crate::clock::{Clock, Ids};
 use crate::domain::contact::{Country, EmailAddress, PhoneNumber};
+use crate::domain::feed::FeedPolicy;
 use crate::domain::ids::WorkerId;
 use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
@@ -49,7 +55,7 @@ use crate::domain::policy::Policy;
 use crate::domain::shop::ShopProfile;
 use crate::domain::time::{Instant, Length};
 use crate::store::{ReadStore, Store};
-use crate::template::TemplateSet;
+use crate::template::LiveTemplates;
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -70,6 +76,8 @@ pub struct Settings {
     /// Folder of the hold file.
     pub state_dir: PathBuf,
     pub pace: Pace,
+    /// What is expected of the shop's exports.
+    pub feeds: FeedPolicy,
     /// Where bounces are delivered into, if that is a Maildir.
     pub bounce_maildir: Option<PathBuf>,
     /// How long after a heartbeat others leave a worker's work alone.
@@ -126,7 +134,7 @@ pub struct Viewer {
     pub read: ReadStore,
     pub clock: Arc<dyn Clock>,
     pub settings: Arc<Settings>,
-    pub templates: Arc<TemplateSet>,
+    pub templates: LiveTemplates,
     pub key: AddressKey,
 }
 
@@ -207,6 +215,9 @@ pub enum AppError {
          it ends, and may be started again as a new worker"
     )]
     DeclaredDead,
+    /// Ours, too: a bug.
+    #[error(transparent)]
+    Templates(#[from] crate::template::TemplateProblems),
     #[error("{0}")]
     Refused(String),
 }

@@ -7,6 +7,7 @@
 use crate::app::{App, AppError, Settings, Viewer};
 use crate::crash_point::crash_point;
 use crate::domain::eta::Eta;
+use crate::domain::feed::{FileMark, RejectedRow};
 use crate::domain::mirror::{
     EtaChange, MergeRules, Mirror, MirrorChanges, keep_known_wishes, merge, order_key, reclaim,
     sku_claims,
@@ -16,7 +17,7 @@ use crate::domain::row::{Row, SkuEta};
 use crate::domain::time::Instant;
 use crate::store::StoreError;
 use crate::store::read::mirror::claims_of;
-use crate::store::write::mirror::{ClaimChange, MirrorInput};
+use crate::store::write::mirror::{ClaimChange, MirrorInput, NewRefusal};
 use std::collections::HashMap;
 
 /// Times a write is tried again when another process was quicker.
@@ -31,8 +32,9 @@ pub struct Intake {
     pub announce: bool,
     /// The source said everything it has; only then does it count as fresh.
     pub complete: bool,
-    /// Rows not taken: (line, order number if readable, reason).
-    pub rejected: Vec<(u64, Option<String>, String)>,
+    pub mark: FileMark,
+    /// Rows not taken.
+    pub rejected: Vec<RejectedRow>,
 }
 
 /// How the configuration wants rows to be taken.
@@ -157,6 +159,7 @@ impl App {
                 now,
                 hashes,
                 complete: intake.complete,
+                mark: intake.mark,
                 rejected: intake.rejected.clone(),
             };
             crash_point("rows-read");
@@ -170,6 +173,27 @@ impl App {
             }
         }
         Err(StoreError::Overtaken.into())
+    }
+
+    /// Remembers that a file was not taken in: whoever looks later has to learn
+    /// it. `why` and `rejected` carry no personal data.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn refuse_file(
+        &self,
+        source: &str,
+        why: &str,
+        rejected: Vec<RejectedRow>,
+    ) -> Result<(), AppError> {
+        let new = NewRefusal {
+            shop_id: self.shop_id().await?,
+            source: source.to_owned(),
+            source_kind: "file".to_owned(),
+            why: why.to_owned(),
+            rejected,
+        };
+        Ok(self.store.refuse_file(new, self.now()).await?)
     }
 
     /// The shop of the settings, written down if it is not yet.

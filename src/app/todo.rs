@@ -1,6 +1,7 @@
 //! Everything that waits for a person, in one list.
 
 use crate::app::{AppError, Viewer, hold_file, maildir};
+use crate::domain::feed::{FeedTrouble, StoredReject};
 use crate::domain::message::MessageState;
 use crate::domain::reason::Verdict;
 use crate::domain::time::{Instant, Length};
@@ -8,6 +9,7 @@ use crate::store::read::lists::MessageFilter;
 use crate::store::read::receipts::{CameBackRow, UnclearRow};
 use crate::store::read::texts::TextRow;
 use crate::store::types::{HoldRow, MessageRow, RunRow, RunState};
+use crate::template::BrokenFile;
 
 /// Most entries of one sort.
 const ENTRIES_MAX: u32 = 1_000;
@@ -44,6 +46,14 @@ pub struct Todo {
     /// since when.
     pub silent: Vec<(String, Instant)>,
     pub holds: Vec<HoldRow>,
+    /// What is wrong with the shop's exports.
+    pub feeds: Vec<FeedTrouble>,
+    /// Rows of the latest files that were not taken in.
+    pub rejected: Vec<StoredReject>,
+    /// Template files that cannot be used.
+    pub templates: Vec<BrokenFile>,
+    /// Open orders nobody has looked at yet.
+    pub unseen: u64,
     /// The hold file is there; its reason, if it says one.
     pub hold_file: Option<Option<String>>,
 }
@@ -60,6 +70,10 @@ impl Todo {
             && self.orders.is_empty()
             && self.silent.is_empty()
             && self.holds.is_empty()
+            && self.feeds.is_empty()
+            && self.rejected.is_empty()
+            && self.unseen == 0
+            && self.templates.is_empty()
             && self.hold_file.is_none()
     }
 }
@@ -119,6 +133,10 @@ impl Viewer {
             orders,
             silent,
             holds: read.holds().await?,
+            feeds: self.feed_troubles().await?,
+            rejected: read.all_rejected_rows(ENTRIES_MAX).await?,
+            templates: self.templates.broken(),
+            unseen: read.count_unseen_orders().await?,
             hold_file: hold_file::is_held(state_dir).then(|| hold_file::reason(state_dir)),
         })
     }

@@ -4,6 +4,7 @@
 //! printed and what it comes to.
 
 mod dns;
+mod feeds;
 mod items;
 mod places;
 mod sender;

@@ -4,9 +4,11 @@
 //! before the first one is written.
 
 mod input;
+mod refused;
 mod remarks;
 
-use self::input::{ReadFile, progress, read};
+use self::input::{ReadFile, progress, read, source_name};
+use self::refused::{Refusals, cut_off, note_old};
 use self::remarks::{file_problem, print_rejected, print_warnings, write_reject_file};
 
 use crate::app::sync::{Intake, first_sight};
@@ -15,6 +17,7 @@ use crate::cli::context::Context;
 use crate::cli::present::{self, count};
 use crate::cli::{Ended, Usage};
 use crate::config::{Config, SecretUse};
+use crate::domain::feed::FileMark;
 use crate::domain::mirror::{MirrorChanges, MirrorCounts};
 use crate::domain::row::Row;
 use crate::domain::time::Length;
@@ -49,6 +52,9 @@ pub struct Args {
     /// The file is not everything the shop has; it does not count as a complete read
     #[arg(long)]
     partial: bool,
+    /// The file is whole, though it looks cut off beside the one before
+    #[arg(long)]
+    fewer: bool,
     /// Confirm what is waiting already instead of taking it over silently
     #[arg(long)]
     announce: bool,
@@ -66,13 +72,24 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     let config = context.config(SecretUse::LeaveOut)?;
     let options = options(&args, &config)?;
+    let refusals = Refusals {
+        config: &config,
+        is_dry: args.dry_run,
+    };
     let mut files = Vec::with_capacity(args.files.len());
     for path in &args.files {
-        match read(path, &options)? {
-            Ok(file) => files.push(file),
-            Err((name, problem)) => {
+        let source = source_name(Some(path.as_path()).filter(|path| path.as_os_str() != "-"));
+        match read(path, &options) {
+            Ok(Ok(file)) => files.push(file),
+            Ok(Err((name, problem))) => {
                 eprintln!("{}", file_problem(&name, &problem));
+                refusals.note(&source, &problem.what, Vec::new()).await?;
                 return Ok(Ended::Failed);
+            }
+            Err(error) => {
+                let why = "the file cannot be read";
+                refusals.note(&source, why, Vec::new()).await?;
+                return Err(error);
             }
         }
     }
@@ -84,16 +101,30 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         n_rejected += rejected.len();
     }
     if n_rejected > 0 && !args.skip_bad {
+        for file in &files {
+            let rejected = file.rejected_rows();
+            if !rejected.is_empty() {
+                let why = not_usable(rejected.len());
+                refusals.note(&file.source(), &why, rejected).await?;
+            }
+        }
         eprintln!(
             "Nothing was taken in: {}. Correct them, or take the good rows with --skip-bad.",
-            count(n_rejected, "row is not usable", "rows are not usable")
+            not_usable(n_rejected)
         );
+        return Ok(Ended::Failed);
+    }
+    if cut_off(&config, &args, &files, &refusals).await? {
         return Ok(Ended::Failed);
     }
     if args.dry_run {
         return dry_run(context, &config, &args, &files).await;
     }
     take(context, &config, &args, &files).await
+}
+
+fn not_usable(n: usize) -> String {
+    count(n, "row is not usable", "rows are not usable")
 }
 
 fn options(args: &Args, config: &Config) -> anyhow::Result<ParseOptions> {
@@ -209,12 +240,18 @@ async fn take(
     for file in files {
         match &file.parsed {
             ParsedFile::Lines(parsed) => {
+                let now = app.now();
                 let intake = Intake {
-                    source: source_name(&file.path),
+                    source: file.source(),
                     source_kind: "file".to_owned(),
                     announce: args.announce,
                     complete: !args.partial && parsed.rejected.is_empty(),
-                    rejected: file.rejected_orders(),
+                    mark: FileMark {
+                        is_whole: !args.partial,
+                        written_at: Some(file.written_at.map_or(now, |at| at.min(now))),
+                        ends_line: file.ends_line,
+                    },
+                    rejected: file.rejected_rows(),
                 };
                 let spinner = progress(0, "writing");
                 let changes = app.take_rows(&parsed.rows, &intake).await?;
@@ -242,9 +279,19 @@ async fn take(
             }
         }
     }
+    // Rows that stay out are a failure to whoever only looks at the exit code.
+    let left_out: usize = files.iter().map(|file| file.remarks().0.len()).sum();
+    let ended = if left_out == 0 {
+        Ended::Done
+    } else {
+        Ended::Failed
+    };
     if context.json {
         context.print_json(&counts)?;
-        return Ok(Ended::Done);
+        return Ok(ended);
+    }
+    for file in files {
+        note_old(&app.viewer, file);
     }
     if first_time && !args.announce {
         let adopted: usize = counts.iter().map(|c| c.adopted_orders).sum();
@@ -258,14 +305,7 @@ async fn take(
         );
     }
     say_what_is_next(&app.viewer).await?;
-    Ok(Ended::Done)
-}
-
-fn source_name(path: &Option<PathBuf>) -> String {
-    path.as_ref().and_then(|path| path.file_name()).map_or_else(
-        || "standard input".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    Ok(ended)
 }
 
 fn counts_words(name: &str, changes: &MirrorChanges, dry: bool) -> String {

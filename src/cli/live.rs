@@ -36,6 +36,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     // Going live with nothing to baseline would announce the first import.
     wiring::require_database(&config).await?;
     let app = wiring::app(&config).await?;
+    if let Some(broken) = app.viewer.templates.broken().first() {
+        bail!(
+            "nothing was changed: a template cannot be used ({}); repair it first, backorderd \
+             templates check shows everything",
+            broken.problem
+        );
+    }
     let zone = config.shop.zone;
     let today = app.viewer.today();
     if app.viewer.read.mode().await? == Mode::Live {

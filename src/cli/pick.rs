@@ -22,9 +22,9 @@ pub async fn orders(viewer: &Viewer, text: &str) -> anyhow::Result<Vec<Situation
             let zone = viewer.settings.shop.zone;
             let places: Vec<String> = rows
                 .iter()
-                .map(|(source, line, reason, at)| {
-                    let at = present::moment(*at, zone, viewer.today());
-                    format!("\n  {source}, line {line}, {at}: {reason}")
+                .map(|reject| {
+                    let at = present::moment(reject.at, zone, viewer.today());
+                    format!("\n  {}, {at}, {}", reject.source, reject.row.words())
                 })
                 .collect();
             bail!(

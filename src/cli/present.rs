@@ -6,12 +6,14 @@
 
 mod aftermath;
 mod dates;
+mod feeds;
 mod json;
 mod notices;
 mod reasons;
 
 pub use aftermath::{About, aftermath};
 pub use dates::{day, eta, length, moment, spoken_day};
+pub use feeds::{feed_cure, feed_trouble, rows};
 pub use json::{spell_out_times, statement_json};
 pub use notices::{a_notice, coming, news, notice, standing};
 pub use reasons::{reason, without_call};

@@ -18,6 +18,7 @@ use crate::app::review::Selection;
 use crate::app::{App, Viewer};
 use crate::cli::context::Context;
 use crate::cli::present::{count, say_line};
+use crate::cli::todo::broken_template;
 use crate::cli::{Ended, Usage};
 use crate::domain::ids::OrderId;
 use crate::domain::kinds::Kind;
@@ -82,6 +83,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     if args.dry_run || args.show.is_some() {
         // A read-only store and no channels: this cannot write or send.
         let viewer = context.viewer().await?;
+        warn_of_templates(&viewer);
         let selection = selection(&viewer, &args, kinds).await?;
         let keep_facts = context.json || args.show.is_some();
         let preview = preview(&viewer, &selection, keep_facts).await?;
@@ -100,6 +102,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     }
     let app = context.sender().await?;
     app.require_live_act().await?;
+    warn_of_templates(&app.viewer);
     let selection = selection(&app.viewer, &args, kinds).await?;
     let preview = preview(&app.viewer, &selection, false).await?;
     let waiting = waiting(&app.viewer, &selection).await?;
@@ -120,6 +123,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     }
     let failed = report.delivery.failed > 0 || !report.failed.is_empty();
     Ok(if failed { Ended::Failed } else { Ended::Done })
+}
+
+/// What goes out may not be the words the shop wrote.
+fn warn_of_templates(viewer: &Viewer) {
+    for broken in viewer.templates.broken() {
+        eprintln!("a template cannot be used: {}", broken_template(&broken));
+    }
 }
 
 /// Messages that were written earlier and that a run of everything sends, too.

@@ -15,9 +15,13 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
     let viewer = context.viewer().await?;
     let (now, today, zone) = (viewer.now(), viewer.today(), viewer.settings.shop.zone);
     let figures = viewer.read.figures(viewer.mode(), today, now).await?;
+    let feeds = viewer.read.sources().await?;
+    let troubles = viewer.feed_troubles().await?;
     if context.json {
         let mut document = json!(figures);
         if let Value::Object(map) = &mut document {
+            map.insert("imports".to_owned(), json!(feeds));
+            map.insert("import_troubles".to_owned(), json!(troubles));
             map.insert("mode".to_owned(), json!(viewer.mode()));
             map.insert("at".to_owned(), json!(now));
         }
@@ -105,6 +109,22 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
             text
         }),
     ];
+    let newest = feeds
+        .iter()
+        .filter_map(|feed| Some((feed.written_at.or(feed.last_read_at)?, feed)))
+        .max_by_key(|(at, _)| *at);
+    let mut import = newest.map_or_else(
+        || "none yet".to_owned(),
+        |(at, feed)| {
+            let at = present::moment(at, zone, today);
+            format!("{} of {at}, {}", feed.name, present::rows(feed.rows))
+        },
+    );
+    for trouble in &troubles {
+        let words = present::feed_trouble(trouble, zone, today);
+        import.push_str(&format!("; {words}"));
+    }
+    rows.push(("Last import", import));
     rows.push(("Mode", viewer.settings.reach.as_str().to_owned()));
     present::print_facts(&rows);
     Ok(Ended::Done)

@@ -157,8 +157,8 @@ fn summary(config: &Config, rendered: &Rendered, n_problems: usize, n_notes: usi
     };
     if n_problems > 0 {
         return format!(
-            "{} in the templates ({from}). Until they are repaired, `serve` does not start with \
-             them.\n",
+            "{} in the templates ({from}). Until a file is repaired, its last good version is used \
+             instead, or the built-in one.\n",
             styled(BAD, &count(n_problems, "error", "errors"))
         );
     }

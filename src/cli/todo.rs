@@ -6,10 +6,12 @@ use crate::app::todo::Todo;
 use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::present::{self, say_line};
+use crate::domain::feed::FeedTrouble;
 use crate::domain::reason::{Reason, Verdict};
 use crate::domain::receipt::ReceiptKind;
 use crate::store::read::texts::TextRow;
 use crate::store::types::{HoldRow, MessageRow};
+use crate::template::BrokenFile;
 use serde_json::{Value, json};
 
 /// Entries of one sort that are shown; the rest is counted.
@@ -158,8 +160,66 @@ fn print(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
             first(&todo.failed)
         ),
     );
+    let templates: Vec<String> = todo.templates.iter().map(broken_template).collect();
+    out.section(
+        "TEMPLATES WITH MISTAKES",
+        &templates,
+        "backorderd templates check shows the places; a repaired file is taken up within seconds",
+    );
+    exports(viewer, todo, out);
     came_back(viewer, todo, out);
     orders(viewer, todo, out);
+}
+
+/// `en/delay/email.hbs:3:14: there is no ...; its last good version is used`.
+pub fn broken_template(broken: &BrokenFile) -> String {
+    format!("{}; {}", broken.problem, broken.instead.words())
+}
+
+/// What is wrong with what the shop gives us, and orders nobody looked at yet.
+fn exports(viewer: &Viewer, todo: &Todo, out: &mut Printer) {
+    let (zone, today) = (viewer.settings.shop.zone, viewer.today());
+    // Rows that were left out have a list of their own.
+    let whole_file = |trouble: &&FeedTrouble| !matches!(trouble, FeedTrouble::LeftOut { .. });
+    let feeds: Vec<&FeedTrouble> = todo.feeds.iter().filter(whole_file).collect();
+    let troubles: Vec<String> = feeds
+        .iter()
+        .map(|trouble| present::feed_trouble(trouble, zone, today))
+        .collect();
+    out.section(
+        "THE SHOP'S EXPORT",
+        &troubles,
+        &feeds
+            .first()
+            .map_or_else(String::new, |trouble| present::feed_cure(trouble)),
+    );
+    let rejected: Vec<String> = todo
+        .rejected
+        .iter()
+        .map(|reject| {
+            let order = reject.row.order_number.as_ref();
+            let order = order.map_or_else(String::new, |number| format!("order {number}, "));
+            format!("{order}{}, {}", reject.source, reject.row.words())
+        })
+        .collect();
+    out.section(
+        "ROWS THAT WERE NOT TAKEN IN",
+        &rejected,
+        "repair them in the shop or the file and import it again; what is stored about these \
+         lines stays as it was",
+    );
+    if todo.unseen > 0 {
+        let n = usize::try_from(todo.unseen).unwrap_or(usize::MAX);
+        let orders = present::count(n, "open order", "open orders");
+        out.section(
+            "NOT LOOKED AT YET",
+            &[format!(
+                "{orders}: what is the matter with them is not known yet"
+            )],
+            "backorderd run, or serve, looks at them; backorderd run --dry-run shows what it would \
+             find",
+        );
+    }
 }
 
 /// What bounces left to do.
@@ -370,6 +430,14 @@ fn as_json(todo: &Todo) -> Value {
         "unclear_mails": todo.unclear_mails,
         "unreadable_bounces": todo.unreadable,
         "texts": todo.texts,
+        "templates": todo.templates.iter().map(|broken| json!({
+            "file": broken.problem.file, "line": broken.problem.line,
+            "column": broken.problem.column, "what": broken.problem.what,
+            "instead": broken.instead.as_str(),
+        })).collect::<Vec<_>>(),
+        "exports": todo.feeds,
+        "rejected_rows": todo.rejected,
+        "unseen_orders": todo.unseen,
         "orders": orders,
         "silent": todo.silent.iter()
             .map(|(number, since)| json!({ "order": number, "since": since }))

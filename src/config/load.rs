@@ -16,7 +16,7 @@ use super::reader::{Read, Reader};
 use super::secrets::Vault;
 use super::sms::{self, Gateway, Sms};
 use super::units::Wrong;
-use super::{policy, shop, web};
+use super::{feeds, policy, shop, web};
 use crate::domain::contact::{Country, EmailAddress, PhoneNumber};
 use crate::domain::schedule::CronPlan;
 use crate::domain::time::{Instant, Length};
@@ -122,6 +122,7 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
     let web = web::read(reader);
     let sms = sms::read(reader, &vault, web.as_ref());
     let texts = sms.gateway != Gateway::None;
+    let feeds = feeds::read(reader);
     let policy = policy::read(reader, texts, shop.country);
     if let Some(relays) = &mut email.relays {
         relays.rest = policy.retry.relay_delay.to_std();
@@ -166,6 +167,7 @@ pub(super) fn read(reader: &Reader, args: &LoadArgs<'_>, file: Option<&Path>) ->
         sms_hook: sms.hook,
         web,
         policy,
+        feeds,
         pace,
         workers,
         jobs,

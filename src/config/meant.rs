@@ -7,6 +7,7 @@ use crate::channel::settings::{
     TwilioSettings, VonageSettings,
 };
 use crate::domain::contact::{Country, EmailAddress, Locale, PhoneNumber};
+use crate::domain::feed::FeedPolicy;
 use crate::domain::notice_key::Mode;
 use crate::domain::policy::Policy;
 use crate::domain::schedule::CronPlan;
@@ -50,6 +51,8 @@ pub struct Config {
     /// The daemon's own web address; off without.
     pub web: Option<WebSettings>,
     pub policy: Policy,
+    /// What is expected of the shop's exports.
+    pub feeds: FeedPolicy,
     pub pace: PaceSettings,
     pub workers: WorkerSettings,
     pub jobs: Vec<JobSettings>,

@@ -19,6 +19,7 @@
 
 mod channels;
 mod environment;
+mod feeds;
 mod forms;
 mod freemail;
 mod layers;

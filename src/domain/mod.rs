@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod calendar;
 pub mod contact;
 pub mod eta;
+pub mod feed;
 #[cfg(test)]
 pub mod fixtures;
 pub mod forecast;

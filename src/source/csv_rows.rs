@@ -152,6 +152,11 @@ impl Table<'_> {
                     from = start + first_line.len();
                     continue 'restart;
                 }
+                let breaks_off = start + raw.len() == self.text.len();
+                if breaks_off && cells.len() < self.header.fields.len() {
+                    intake.tray().rejected.push(cut_off(line, raw));
+                    continue;
+                }
                 self.take(&cells, line, raw, intake);
             }
         }
@@ -243,6 +248,15 @@ fn misquoted(line: u64, raw: &str) -> Rejection {
         field: None,
         reason: "the quotes in this line do not match".to_owned(),
         cure: "write a quote within a field twice (\"\"), and the field in quotes".to_owned(),
+    };
+    fault.into_rejection(line, None, raw)
+}
+
+fn cut_off(line: u64, raw: &str) -> Rejection {
+    let fault = Fault {
+        field: None,
+        reason: "the file breaks off within this line".to_owned(),
+        cure: "it was cut off while it was written or copied: export it again".to_owned(),
     };
     fault.into_rejection(line, None, raw)
 }

@@ -5,7 +5,8 @@
 //! Reading order: `context` (what can be printed), `functions` (what can be
 //! called), `document` and `sources` (the files), `registry` (one language,
 //! compiled), `markdown` with `text_part`, `html_part` and `layout` (one
-//! message becomes two parts), `check` and `lint` (what is refused), `samples`.
+//! message becomes two parts), `check` and `lint` (what is refused), `fallback`
+//! (what is used instead), `live` (the set in force), `samples`.
 //!
 //! Promises:
 //! - A [`TemplateSet`] exists only if every template in it was checked and
@@ -23,10 +24,12 @@ mod clean;
 mod context;
 mod dates;
 mod document;
+mod fallback;
 mod functions;
 mod html_part;
 mod layout;
 mod lint;
+mod live;
 mod markdown;
 mod problem;
 mod registry;
@@ -35,7 +38,9 @@ mod schema;
 mod sources;
 mod text_part;
 
+pub use fallback::{BrokenFile, Instead, files_of};
 pub use lint::check;
+pub use live::{LiveTemplates, TemplateSource};
 pub use problem::{Problem, TemplateProblems};
 pub use samples::{SAMPLE_DAY, sample_shop, samples};
 
@@ -75,6 +80,7 @@ pub struct TemplateSet {
     formats: Formats,
     shop_locale: Locale,
     transliterates: bool,
+    broken: Vec<BrokenFile>,
 }
 
 /// The built-in templates as files, by their path below a templates folder:
@@ -155,6 +161,12 @@ impl TemplateSet {
         TemplateSet::from_sources(&sources, problems, shop)
     }
 
+    /// Files that cannot be used, and what is used instead; none in a set that
+    /// was loaded strictly.
+    pub fn broken(&self) -> &[BrokenFile] {
+        &self.broken
+    }
+
     /// The same set, but texts may lose accents where that saves segments.
     #[must_use]
     pub fn transliterating(mut self, on: bool) -> TemplateSet {
@@ -183,6 +195,7 @@ impl TemplateSet {
             formats,
             shop_locale: shop.locale.clone(),
             transliterates: false,
+            broken: Vec::new(),
         };
         if problems.is_empty() {
             problems = lint::errors(&set);

@@ -92,7 +92,12 @@ impl Sources {
         (sources, problems)
     }
 
-    fn insert(&mut self, path: String, text: String) {
+    /// Takes a file away, as if it were not there.
+    pub fn remove(&mut self, path: &str) {
+        self.files.remove(path);
+    }
+
+    pub fn insert(&mut self, path: String, text: String) {
         if let Some((locale, _)) = path.split_once('/') {
             self.locales.insert(locale.to_owned());
         }

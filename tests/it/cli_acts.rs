@@ -1,11 +1,15 @@
 //! The acting and checking commands, as an operator runs them: the real
 //! program in a home of its own, what it prints, how it ends, what it leaves.
 
+mod exports;
+mod templates;
+
 use assert_cmd::Command;
 use backorderd::app::App;
 use backorderd::app::sync::Intake;
 use backorderd::clock::{Ids, SettableClock};
 use backorderd::config::{Config, Environment, LoadArgs, SecretUse};
+use backorderd::domain::feed::FileMark;
 use backorderd::domain::time::{Instant, Length};
 use backorderd::source::{ParseOptions, ParsedFile, parse};
 use backorderd::wiring;
@@ -123,6 +127,7 @@ impl Home {
             source_kind: "file".to_owned(),
             complete: true,
             announce: false,
+            mark: FileMark::default(),
             rejected: Vec::new(),
         };
         self.app(at, async |app| {

@@ -14,6 +14,7 @@ use backorderd::app::sync::Intake;
 use backorderd::app::worker::Enlisted;
 use backorderd::clock::{Ids, SettableClock};
 use backorderd::config::{Config, Environment, LoadArgs, SecretUse};
+use backorderd::domain::feed::{FileMark, RejectedRow};
 use backorderd::domain::ids::{MessageNo, WorkerId};
 use backorderd::domain::message::{FailedWhy, Landing};
 use backorderd::domain::outcome::{Evidence, Outcome, Phase, Refusal};
@@ -109,15 +110,15 @@ impl Shop {
             source_kind: "csv".to_owned(),
             announce: false,
             complete: true,
+            mark: FileMark::default(),
             rejected: parsed
                 .rejected
                 .iter()
-                .map(|r| {
-                    (
-                        r.line,
-                        r.raw.split(',').nth(1).map(str::to_owned),
-                        r.reason.clone(),
-                    )
+                .map(|r| RejectedRow {
+                    line: r.line,
+                    order_number: r.raw.split(',').nth(1).map(str::to_owned),
+                    field: r.field.clone(),
+                    reason: r.reason.clone(),
                 })
                 .collect(),
         };

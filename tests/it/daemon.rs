@@ -16,6 +16,7 @@ mod relay;
 mod sender;
 mod serve;
 mod story;
+mod templates;
 mod texts;
 mod two;
 mod volume;

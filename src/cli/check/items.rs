@@ -1,7 +1,7 @@
 //! The matters one by one.
 
 use super::places::{size, state_folder};
-use super::{Found, Item, sender};
+use super::{Found, Item, feeds, sender};
 use crate::app::addresses::AddressKey;
 use crate::app::hold_file;
 use crate::channel::Channel;
@@ -55,6 +55,11 @@ pub async fn all(config: &Config, offline: bool, found: &mut Found) -> anyhow::R
     }
     for item in holds(config, read, now).await {
         found.add(item)?;
+    }
+    if let Some(read) = read {
+        for item in feeds::look(config, read, now).await {
+            found.add(item)?;
+        }
     }
     Ok(())
 }
@@ -219,7 +224,7 @@ async fn newest(read: &ReadStore) -> Result<Option<Instant>, StoreError> {
         .first()
         .map(|m| m.planned_at)
         .into_iter()
-        .chain(sources.into_iter().filter_map(|(_, _, at, _)| at))
+        .chain(sources.into_iter().filter_map(|feed| feed.last_read_at))
         .max())
 }
 

@@ -13,6 +13,7 @@ use crate::app::worker::Enlisted;
 use crate::app::{App, Channels};
 use crate::clock::{Ids, SettableClock};
 use crate::config::Config;
+use crate::domain::feed::FileMark;
 use crate::domain::ids::OrderId;
 use crate::domain::kinds::ChannelName;
 use crate::domain::mirror::{EtaChange, MirrorChanges};
@@ -158,6 +159,7 @@ impl World {
             source_kind: "csv".to_owned(),
             announce: false,
             complete: true,
+            mark: FileMark::default(),
             rejected: Vec::new(),
         };
         Ok(self.app.take_rows(&rows, &intake).await?)

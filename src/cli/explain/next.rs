@@ -199,6 +199,13 @@ impl Teller<'_> {
                 ));
             }
         }
+        for reject in &e.rejected {
+            let (source, at) = (&reject.source, self.moment(reject.at));
+            let row = reject.row.words();
+            out.push(format!(
+                "a row of it in {source} of {at} was not taken in ({row})"
+            ));
+        }
         out
     }
 

@@ -21,20 +21,15 @@ pub(super) async fn pick(
         Found::Orders(ids) => several(context, viewer, text, ids).await,
         Found::Rejected(rows) => {
             if context.json {
-                let rows: Vec<Value> = rows
-                    .into_iter()
-                    .map(|(source, line, reason, at)| {
-                        json!({ "source": source, "line": line, "reason": reason, "at": at })
-                    })
-                    .collect();
                 context.print_json(&json!({ "orders": [], "rejected_rows": rows }))?;
                 return Ok(None);
             }
             let today = viewer.today();
             say_line!("There is no order {text} here, but rows that name it were not taken:");
-            for (source, line, reason, at) in rows {
-                let day = present::day(at.day_in(viewer.settings.shop.zone), today);
-                say_line!("  import of {day} ({source}), line {line}: {reason}");
+            for reject in rows {
+                let day = present::day(reject.at.day_in(viewer.settings.shop.zone), today);
+                let words = reject.row.words();
+                say_line!("  import of {day} ({}), {words}", reject.source);
             }
             say_line!("Repair the row in the shop or the file, and import it again.");
             Ok(None)
@@ -82,12 +77,6 @@ async fn several(
 async fn nothing(context: &Context, viewer: &Viewer, text: &str) -> anyhow::Result<()> {
     let sources = viewer.read.sources().await?;
     if context.json {
-        let sources: Vec<Value> = sources
-            .into_iter()
-            .map(|(name, kind, at, rows)| {
-                json!({ "name": name, "kind": kind, "last_read_at": at, "rows": rows })
-            })
-            .collect();
         context.print_json(&json!({ "orders": [], "rejected_rows": [], "sources": sources }))?;
         return Ok(());
     }
@@ -96,13 +85,14 @@ async fn nothing(context: &Context, viewer: &Viewer, text: &str) -> anyhow::Resu
     if sources.is_empty() {
         say_line!("Nothing was ever imported: backorderd import FILE");
     }
-    for (name, _, at, rows) in sources {
-        match at {
+    for feed in sources {
+        let name = &feed.name;
+        match feed.last_read_at {
             Some(at) => say_line!(
                 "Last complete read of \"{name}\": {} ({} ago), {}.",
                 present::moment(at, zone, viewer.today()),
                 present::length(viewer.now().since(at)),
-                present::count(usize::try_from(rows).unwrap_or(0), "row", "rows"),
+                present::rows(feed.rows),
             ),
             None => say_line!("\"{name}\" was never read completely."),
         }

@@ -64,11 +64,16 @@ pub(super) async fn print_preview(
 async fn circumstances(viewer: &Viewer, preview: &Preview) -> anyhow::Result<String> {
     let now = viewer.now();
     let mut parts = Vec::new();
-    for (name, _, at, _) in viewer.read.sources().await? {
-        match at {
+    for feed in viewer.read.sources().await? {
+        let name = &feed.name;
+        match feed.last_read_at {
             Some(at) => parts.push(format!("Feed \"{name}\" read {}.", ago(now, at))),
             None => parts.push(format!("Feed \"{name}\" never read completely.")),
         }
+    }
+    for trouble in viewer.feed_troubles().await? {
+        let words = present::feed_trouble(&trouble, viewer.settings.shop.zone, viewer.today());
+        parts.push(format!("{}.", present::capital(&words)));
     }
     let open = count(preview.orders, "open order", "open orders");
     parts.push(format!("{open} looked at."));

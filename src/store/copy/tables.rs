@@ -212,7 +212,8 @@ macro_rules! table {
 pub const TABLES: &[Table] = &[
     table!(numbered shops, id, [key: text, name: text, zone: text]),
     table!(numbered sources, id, [
-        shop_id: int, name: text, kind: text, last_ok_at: int, rows_read: int,
+        shop_id: int, name: text, kind: text, last_ok_at: int, rows_read: int, ends_line: flag,
+        written_at: int, refused_at: int, refused: text,
     ]),
     table!(numbered contacts, id, [
         shop_id: int, contact_hash: text, email: text, email_hash: text, phone: text,
@@ -296,7 +297,7 @@ pub const TABLES: &[Table] = &[
     table!(job_ticks, [job: text = "1"], [last_due: int, leased_due: int, leased_by: uid]),
     table!(numbered audit, seq, [actor: text, verb: text, target: text, why: text, at: int]),
     table!(numbered rejected_rows, id, [
-        source: text, at_line: int, order_number: text, reason: text, at: int,
+        source: text, at_line: int, order_number: text, field: text, reason: text, at: int,
     ]),
     table!(meta, [name: text = "1"], [value: text]),
 ];

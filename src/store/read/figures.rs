@@ -38,6 +38,8 @@ FROM messages WHERE state = 'queued' AND mode = $1";
 
 const COUNT_ORDERS: &str = "SELECT count(*) FROM orders";
 const COUNT_OPEN_ORDERS: &str = "SELECT count(*) FROM orders WHERE closed_at IS NULL";
+const COUNT_UNSEEN: &str =
+    "SELECT count(*) FROM orders WHERE closed_at IS NULL AND last_verdict IS NULL";
 pub(crate) const COUNT_PLANNED: &str = "SELECT count(*) FROM messages \
     WHERE planned_at > $1 AND mode = $2 AND state <> 'superseded'";
 const COUNT_TEXTS: &str = "SELECT count(*) FROM attempts a JOIN messages m ON m.no = a.message_no \
@@ -51,6 +53,7 @@ statements![
     QUEUE,
     COUNT_ORDERS,
     COUNT_OPEN_ORDERS,
+    COUNT_UNSEEN,
     COUNT_PLANNED,
     COUNT_TEXTS,
 ];
@@ -111,6 +114,12 @@ impl ReadStore {
     /// Orders with something still to come.
     pub async fn count_open_orders(&self) -> Result<u64, StoreError> {
         let n: i64 = ask!(self, "count open orders", value, COUNT_OPEN_ORDERS);
+        Ok(u64::try_from(n).unwrap_or(0))
+    }
+
+    /// Open orders no review has looked at yet.
+    pub async fn count_unseen_orders(&self) -> Result<u64, StoreError> {
+        let n: i64 = ask!(self, "count orders nobody looked at", value, COUNT_UNSEEN);
         Ok(u64::try_from(n).unwrap_or(0))
     }
 

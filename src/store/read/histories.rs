@@ -2,6 +2,7 @@
 //! was decided, and rows that were not taken.
 
 use super::{ReadStore, ask};
+use crate::domain::feed::{RejectedRow, StoredReject};
 use crate::domain::ids::{LineId, MessageNo, OrderId, RunNo};
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
@@ -23,25 +24,54 @@ WHERE l.order_id = $1 ORDER BY h.at, h.line_id, h.seq";
 const VERDICTS: &str = "SELECT at, run_no, verdict FROM verdicts WHERE order_id = $1 ORDER BY id";
 
 const REJECTED: &str = "
-SELECT source, at_line, reason, at FROM rejected_rows
+SELECT source, at_line, order_number, field, reason, at FROM rejected_rows
 WHERE order_number = $1 OR ltrim(order_number, '#0') = ltrim($1, '0')
 ORDER BY id DESC LIMIT 20";
 
-statements![TOLD, ETAS, VERDICTS, REJECTED];
+const ALL_REJECTED: &str = "
+SELECT source, at_line, order_number, field, reason, at FROM rejected_rows
+ORDER BY source, id LIMIT $1";
+
+statements![TOLD, ETAS, VERDICTS, REJECTED, ALL_REJECTED];
+
+#[derive(sqlx::FromRow)]
+struct Reject {
+    source: String,
+    at_line: i64,
+    order_number: Option<String>,
+    field: Option<String>,
+    reason: String,
+    at: i64,
+}
+
+impl Reject {
+    fn stored(self) -> StoredReject {
+        StoredReject {
+            source: self.source,
+            row: RejectedRow {
+                line: u64::try_from(self.at_line).unwrap_or(0),
+                order_number: self.order_number,
+                field: self.field,
+                reason: self.reason,
+            },
+            at: Instant(self.at),
+        }
+    }
+}
 
 impl ReadStore {
-    /// Rejected rows that name an order: (source, line, reason, when).
-    pub async fn rejected_rows(
-        &self,
-        number: &str,
-    ) -> Result<Vec<(String, i64, String, Instant)>, StoreError> {
+    /// Rejected rows that name an order.
+    pub async fn rejected_rows(&self, number: &str) -> Result<Vec<StoredReject>, StoreError> {
         let bare = number.trim().trim_start_matches('#');
-        let found: Vec<(String, i64, String, i64)> =
-            ask!(self, "search rejected rows", rows, REJECTED, bare);
-        Ok(found
-            .into_iter()
-            .map(|(s, l, r, at)| (s, l, r, Instant(at)))
-            .collect())
+        let found: Vec<Reject> = ask!(self, "search rejected rows", rows, REJECTED, bare);
+        Ok(found.into_iter().map(Reject::stored).collect())
+    }
+
+    /// Rejected rows of every source's latest file.
+    pub async fn all_rejected_rows(&self, limit: u32) -> Result<Vec<StoredReject>, StoreError> {
+        let limit = i64::from(limit);
+        let found: Vec<Reject> = ask!(self, "list rejected rows", rows, ALL_REJECTED, limit);
+        Ok(found.into_iter().map(Reject::stored).collect())
     }
 
     /// Everything said about an order in one mode, oldest first.

@@ -1,6 +1,7 @@
 //! Runs and how far they are, holds, sources.
 
 use super::{ReadStore, ask};
+use crate::domain::feed::{Feed, RefusedFile};
 use crate::domain::ids::RunNo;
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
@@ -40,7 +41,10 @@ pub(crate) const HELD_RUN: &str =
 
 const HOLDS: &str = "SELECT scope, key, by, why, since, until FROM holds ORDER BY id";
 
-const SOURCES: &str = "SELECT name, kind, last_ok_at, rows_read FROM sources ORDER BY name";
+const SOURCES: &str = "
+SELECT s.name, s.kind, s.last_ok_at, s.rows_read, s.ends_line, s.written_at, s.refused_at, s.refused,
+  (SELECT count(*) FROM rejected_rows r WHERE r.source = s.name) AS rejected
+FROM sources s ORDER BY s.name";
 
 statements![RUNS, PROGRESS, HELD_RUN, HOLDS, SOURCES];
 
@@ -143,13 +147,36 @@ impl ReadStore {
             .collect())
     }
 
-    /// Sources with when they were last read: (name, kind, when, rows).
-    pub async fn sources(&self) -> Result<Vec<(String, String, Option<Instant>, i64)>, StoreError> {
-        let found: Vec<(String, String, Option<i64>, i64)> =
-            ask!(self, "list sources", rows, SOURCES);
+    /// What is remembered of each source.
+    pub async fn sources(&self) -> Result<Vec<Feed>, StoreError> {
+        #[derive(sqlx::FromRow)]
+        struct Row {
+            name: String,
+            kind: String,
+            last_ok_at: Option<i64>,
+            rows_read: i64,
+            ends_line: bool,
+            written_at: Option<i64>,
+            refused_at: Option<i64>,
+            refused: Option<String>,
+            rejected: i64,
+        }
+        let found: Vec<Row> = ask!(self, "list sources", rows, SOURCES);
         Ok(found
             .into_iter()
-            .map(|(n, k, at, rows)| (n, k, instant(at), rows))
+            .map(|r| Feed {
+                name: r.name,
+                kind: r.kind,
+                last_read_at: instant(r.last_ok_at),
+                rows: u64::try_from(r.rows_read).unwrap_or(0),
+                ends_line: r.ends_line,
+                written_at: instant(r.written_at),
+                refused: r
+                    .refused
+                    .zip(instant(r.refused_at))
+                    .map(|(why, at)| RefusedFile { at, why }),
+                rejected_rows: u64::try_from(r.rejected).unwrap_or(0),
+            })
             .collect())
     }
 }

@@ -154,6 +154,18 @@ impl Store {
         })
     }
 
+    /// Remembers that a source's latest file was not taken in, and the rows
+    /// that are to blame; the next file that is takes it back.
+    pub async fn refuse_file(
+        &self,
+        new: mirror::NewRefusal,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        alone!(self, "note a refused file", |()| Wakes::Nobody, [new], c => {
+            mirror::refuse_file(c, new, now)
+        })
+    }
+
     /// Sets or removes dates for orders, lines or SKUs and applies `lines`,
     /// the lines whose ETA in force changes by it.
     ///

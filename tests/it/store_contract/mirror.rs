@@ -4,13 +4,14 @@ use super::props::{MONDAY, at, email_hash, eta, hash_of, teapots};
 use super::stage::{Stage, overtaken};
 use backorderd::domain::contact::{PhoneNumber, Preference};
 use backorderd::domain::eta::Eta;
+use backorderd::domain::feed::{Feed, FileMark, RefusedFile, RejectedRow, StoredReject};
 use backorderd::domain::mirror::{Claims, Wishes, reclaim};
 use backorderd::domain::notice_key::Mode;
 use backorderd::domain::order::EtaOrigin;
 use backorderd::domain::quantity::Quantity;
 use backorderd::domain::row::{Row, RowShipment, RowStatus};
 use backorderd::store::read::mirror::claims_of;
-use backorderd::store::write::mirror::ClaimChange;
+use backorderd::store::write::mirror::{ClaimChange, NewRefusal};
 
 fn parcel(key: &str) -> RowShipment {
     RowShipment {
@@ -465,33 +466,83 @@ async fn a_changed_customer_makes_all_their_open_orders_due(stage: Stage) {
 }
 
 async fn a_source_and_its_rejected_rows_are_remembered(stage: Stage) {
+    const LONG_BEFORE: &str = "2026-02-02 09:00";
+    const BEFORE: &str = "2026-02-15 09:00";
+    const LATER: &str = "2026-02-17 09:00";
     let (mut input, changes) = stage.merged(&[teapots("L1", "1042")], false, MONDAY).await;
-    input.rejected = vec![
-        (7, Some("#01050".to_owned()), "no line id".to_owned()),
-        (8, None, "empty".to_owned()),
-    ];
+    let no_line_id = RejectedRow {
+        line: 7,
+        order_number: Some("#01050".to_owned()),
+        field: Some("line_id".to_owned()),
+        reason: "no line id".to_owned(),
+    };
+    let empty = RejectedRow {
+        line: 8,
+        order_number: None,
+        field: None,
+        reason: "empty".to_owned(),
+    };
+    input.complete = false;
+    input.mark = FileMark {
+        is_whole: true,
+        written_at: Some(at(BEFORE)),
+        ends_line: true,
+    };
+    input.rejected = vec![no_line_id.clone(), empty.clone()];
     stage.store.commit_mirror(input, changes).await.unwrap();
     let read = stage.store.read();
-    let sources = read.sources().await.unwrap();
-    assert_eq!(
-        sources,
-        [(
-            "orders.csv".to_owned(),
-            "file".to_owned(),
-            Some(at(MONDAY)),
-            1
-        )]
-    );
-    let rejected = read.rejected_rows("1050").await.unwrap();
-    assert_eq!(
-        rejected,
-        [(
-            "orders.csv".to_owned(),
-            7,
-            "no line id".to_owned(),
-            at(MONDAY)
-        )]
-    );
+    let mut feed = Feed {
+        name: "orders.csv".to_owned(),
+        kind: "file".to_owned(),
+        last_read_at: None,
+        rows: 3,
+        written_at: Some(at(BEFORE)),
+        ends_line: true,
+        refused: None,
+        rejected_rows: 2,
+    };
+    assert_eq!(read.sources().await.unwrap(), [feed.clone()]);
+    let stored = |row: &RejectedRow, now: &str| StoredReject {
+        source: "orders.csv".to_owned(),
+        row: row.clone(),
+        at: at(now),
+    };
+    let found = read.rejected_rows("1050").await.unwrap();
+    assert_eq!(found, [stored(&no_line_id, MONDAY)]);
+
+    // A file that is refused leaves its rows in place of those of the one before.
+    let refusal = NewRefusal {
+        shop_id: stage.shop,
+        source: "orders.csv".to_owned(),
+        source_kind: "file".to_owned(),
+        why: "1 row is not usable".to_owned(),
+        rejected: vec![empty.clone()],
+    };
+    stage.store.refuse_file(refusal, at(LATER)).await.unwrap();
+    feed.refused = Some(RefusedFile {
+        at: at(LATER),
+        why: "1 row is not usable".to_owned(),
+    });
+    feed.rejected_rows = 1;
+    assert_eq!(read.sources().await.unwrap(), [feed.clone()]);
+    let found = read.all_rejected_rows(10).await.unwrap();
+    assert_eq!(found, [stored(&empty, LATER)]);
+
+    // One with a part of the rows says nothing about the rest; an older one is no news.
+    let (mut input, changes) = stage.merged(&[teapots("L1", "1042")], false, LATER).await;
+    input.complete = false;
+    input.mark.written_at = Some(at(LONG_BEFORE));
+    stage.store.commit_mirror(input, changes).await.unwrap();
+    feed.refused = None;
+    assert_eq!(read.sources().await.unwrap(), [feed.clone()]);
+
+    let (mut input, changes) = stage.merged(&[teapots("L1", "1042")], false, LATER).await;
+    input.mark.written_at = Some(at(LATER));
+    stage.store.commit_mirror(input, changes).await.unwrap();
+    feed.last_read_at = Some(at(LATER));
+    feed.written_at = Some(at(LATER));
+    (feed.rows, feed.ends_line, feed.rejected_rows) = (1, false, 0);
+    assert_eq!(read.sources().await.unwrap(), [feed]);
 }
 
 async fn more_rows_than_fit_one_statement_are_one_import(stage: Stage) {

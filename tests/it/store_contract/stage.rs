@@ -6,6 +6,7 @@ use super::verdicts;
 use crate::support::postgres::Database;
 use backorderd::domain::bundle::{PlannedMessage, PlannedNotice, bundle};
 use backorderd::domain::contact::{EmailAddress, Locale};
+use backorderd::domain::feed::FileMark;
 use backorderd::domain::ids::{MessageNo, MessageUid, OrderId};
 use backorderd::domain::kinds::ChannelName;
 use backorderd::domain::message::{Flight, MessageState, land};
@@ -371,6 +372,7 @@ impl Stage {
                 .map(|o| (o.key.clone(), hashes(&o.contact)))
                 .collect(),
             complete: true,
+            mark: FileMark::default(),
             rejected: Vec::new(),
         };
         (input, changes)

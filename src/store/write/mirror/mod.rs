@@ -17,6 +17,7 @@ pub mod shipments;
 
 pub use claims::{ClaimChange, commit_claims};
 
+use crate::domain::feed::{FileMark, RejectedRow};
 use crate::domain::mirror::MirrorChanges;
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
@@ -25,7 +26,6 @@ use crate::store::conn::{Conn, statements};
 use crate::store::statement::{Halt, column, run, value};
 use crate::store::types::StoreError;
 use crate::store::write::locks;
-use serde::Serialize;
 use std::collections::HashMap;
 
 /// Rows per statement: large enough to be quick, small enough that one
@@ -48,9 +48,9 @@ pub struct MirrorInput {
     pub hashes: HashMap<String, ContactHashes>,
     /// The source was read completely; only then does it count as fresh.
     pub complete: bool,
-    /// Rows that were not taken, for whoever searches an order later:
-    /// (line in the file, order number if readable, reason).
-    pub rejected: Vec<(u64, Option<String>, String)>,
+    pub mark: FileMark,
+    /// Rows that were not taken, for whoever searches an order later.
+    pub rejected: Vec<RejectedRow>,
 }
 
 /// Keyed hashes that stand for a contact without naming it.
@@ -85,15 +85,27 @@ WHERE k.shop_id = $1 AND k.contact_hash = CAST(e.atom AS TEXT)
   AND o.contact_id = k.id AND o.closed_at IS NULL";
 
 const SOURCE_READ: &str = "
-INSERT INTO sources (shop_id, name, kind, last_ok_at, rows_read)
-VALUES ($1, $2, $3, $4, $5) ON CONFLICT (shop_id, name) DO UPDATE SET
+INSERT INTO sources (shop_id, name, kind, last_ok_at, rows_read, ends_line, written_at)
+VALUES ($1, $2, $3, $4, coalesce(CAST($5 AS BIGINT), 0), coalesce(CAST($6 AS BOOLEAN), FALSE), $7)
+ON CONFLICT (shop_id, name) DO UPDATE SET
   last_ok_at = coalesce(excluded.last_ok_at, sources.last_ok_at),
-  rows_read = excluded.rows_read";
+  rows_read = coalesce(CAST($5 AS BIGINT), sources.rows_read),
+  ends_line = coalesce(CAST($6 AS BOOLEAN), sources.ends_line),
+  written_at = CASE WHEN sources.written_at > excluded.written_at THEN sources.written_at
+    ELSE coalesce(excluded.written_at, sources.written_at) END,
+  refused_at = NULL, refused = NULL";
+
+const SOURCE_REFUSED: &str = "
+INSERT INTO sources (shop_id, name, kind, refused_at, refused)
+VALUES ($1, $2, $3, $4, $5) ON CONFLICT (shop_id, name) DO UPDATE SET
+  refused_at = excluded.refused_at, refused = excluded.refused";
+
+const FORGET_REJECTED: &str = "DELETE FROM rejected_rows WHERE source = $1";
 
 const REJECTED_ROWS: &str = "
-INSERT INTO rejected_rows (source, at_line, order_number, reason, at)
-SELECT CAST($2 AS TEXT), CAST(j.value ->> 'line' AS BIGINT), j.value ->> 'number',
-  j.value ->> 'reason', CAST($3 AS BIGINT)
+INSERT INTO rejected_rows (source, at_line, order_number, field, reason, at)
+SELECT CAST($2 AS TEXT), CAST(j.value ->> 'line' AS BIGINT), j.value ->> 'order_number',
+  j.value ->> 'field', j.value ->> 'reason', CAST($3 AS BIGINT)
 FROM json_each($1) AS j";
 
 statements![
@@ -102,6 +114,8 @@ statements![
     ADVANCE_REVISION,
     TOUCHED_ORDERS,
     SOURCE_READ,
+    SOURCE_REFUSED,
+    FORGET_REJECTED,
     REJECTED_ROWS,
 ];
 
@@ -177,12 +191,7 @@ async fn write_source(
     input: &MirrorInput,
     rows: usize,
 ) -> Result<(), sqlx::Error> {
-    #[derive(Serialize)]
-    struct RejectedRow<'a> {
-        line: u64,
-        number: Option<&'a str>,
-        reason: &'a str,
-    }
+    let is_whole = input.complete || input.mark.is_whole;
     run!(
         c,
         SOURCE_READ,
@@ -190,18 +199,52 @@ async fn write_source(
         &input.source,
         &input.source_kind,
         input.complete.then_some(input.now.0),
-        rows as i64,
+        is_whole.then_some((rows + input.rejected.len()) as i64),
+        is_whole.then_some(input.mark.ends_line),
+        input.mark.written_at.map(|at| at.0),
     )?;
-    for rejected in input.rejected.chunks(CHUNK) {
-        let rows: Vec<RejectedRow<'_>> = rejected
-            .iter()
-            .map(|(line, number, reason)| RejectedRow {
-                line: *line,
-                number: number.as_deref(),
-                reason,
-            })
-            .collect();
-        run!(c, REJECTED_ROWS, json(&rows), &input.source, input.now.0)?;
+    // A file with a part of the rows says nothing about the others.
+    write_rejected(c, &input.source, is_whole, &input.rejected, input.now).await
+}
+
+async fn write_rejected(
+    c: &mut Conn<'_>,
+    source: &str,
+    instead: bool,
+    rejected: &[RejectedRow],
+    now: Instant,
+) -> Result<(), sqlx::Error> {
+    if instead {
+        run!(c, FORGET_REJECTED, source)?;
+    }
+    for rows in rejected.chunks(CHUNK) {
+        run!(c, REJECTED_ROWS, json(&rows), source, now.0)?;
     }
     Ok(())
+}
+
+/// A file that was not taken in.
+#[derive(Clone, Debug)]
+pub struct NewRefusal {
+    pub shop_id: i64,
+    pub source: String,
+    pub source_kind: String,
+    /// Without personal data.
+    pub why: String,
+    /// The rows that are to blame, if it was rows.
+    pub rejected: Vec<RejectedRow>,
+}
+
+/// See [`crate::store::Store::refuse_file`].
+pub async fn refuse_file(c: &mut Conn<'_>, new: &NewRefusal, now: Instant) -> Result<(), Halt> {
+    run!(
+        c,
+        SOURCE_REFUSED,
+        new.shop_id,
+        &new.source,
+        &new.source_kind,
+        now.0,
+        &new.why
+    )?;
+    Ok(write_rejected(c, &new.source, true, &new.rejected, now).await?)
 }
