@@ -338,6 +338,15 @@ async fn delivery_loop(
         }
         match delivery.drain(None, &stop, |_| ()).await {
             Ok(_) => {}
+            // What is on its way is still in its hands, and records have a
+            // connection of their own: it goes on where it was.
+            Err(error) if error.is_no_connection() => {
+                tracing::error!("nothing is sent for a while: {error}");
+                if wait(RETRY_AFTER, &stop).await {
+                    break delivery.drain(None, &stop, |_| ()).await.map(drop);
+                }
+                continue;
+            }
             // Whatever broke, an outcome may be unrecorded: end, and take
             // over what is unfinished at the next start.
             Err(error) => break Err(error),

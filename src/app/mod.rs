@@ -231,4 +231,9 @@ impl AppError {
             _ => false,
         }
     }
+
+    /// See [`crate::store::StoreError::is_no_connection`].
+    pub fn is_no_connection(&self) -> bool {
+        matches!(self, AppError::Store(error) if error.is_no_connection())
+    }
 }

@@ -12,9 +12,7 @@ use std::time::Duration;
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Readers open at once: pages, CLI and the loops of one daemon.
-const READERS_MAX: u32 = 4;
-/// How long a question waits for a server that is away.
-const READER_WAIT: Duration = Duration::from_secs(60);
+pub const READERS_MAX: u32 = 4;
 /// How long one try to connect may take; a connection that is not there yet
 /// has no transaction that could be cancelled.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
@@ -238,7 +236,7 @@ async fn migrate(server: &Server) -> Result<(), StoreError> {
 /// # Errors
 /// The server cannot be reached; there is no schema, or one that is newer or
 /// older than this program's.
-pub async fn readers(server: &Server) -> Result<PgPool, StoreError> {
+pub async fn readers(server: &Server, wait: Duration) -> Result<PgPool, StoreError> {
     let options = server.reading();
     // By hand first: a pool reports a failing open only as a timeout.
     let mut probe = connect(&options).await.map_err(|e| open_error(server, e))?;
@@ -258,7 +256,7 @@ pub async fn readers(server: &Server) -> Result<PgPool, StoreError> {
     }
     Ok(PgPoolOptions::new()
         .max_connections(READERS_MAX)
-        .acquire_timeout(READER_WAIT)
+        .acquire_timeout(wait)
         .connect_lazy_with(options))
 }
 
