@@ -6,12 +6,16 @@
 //! what is due, *receiving* takes in what came back. Whoever else writes to the
 //! database (import, hold, a run by hand) is seen by the next look.
 //!
+//! Each loop beats for itself ([`Beats`]): one that hangs is named, and not
+//! hidden by another that turns.
+//!
 //! Stop: no new work, let what is on its way end, give leases back, close.
 //! A second signal ends at once; what was between dot and answer is in doubt
 //! and taken over at the next start, or by another worker. A fatal database
 //! error ends the process: nobody knows what is on disk, and the re-read
 //! database is the truth.
 
+mod beats;
 mod feeds;
 mod manager;
 mod receiving;
@@ -28,16 +32,17 @@ use crate::store::Place;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt};
 use crate::store::write::sweep::Swept;
 use crate::telemetry::whole_story;
+use beats::{PATIENCE_TICKING, PATIENCE_WRITING};
 use manager::{tell, watchdog};
 use receiving::receipt_loop;
 use reviewing::{review_loop, start_timers};
 use sd_notify::NotifyState;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+pub use beats::Beats;
 
 /// How often each loop looks for work that time alone makes due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -69,7 +74,8 @@ pub struct Post {
     pub name: Option<String>,
 }
 
-/// Runs until `stop` is cancelled.
+/// Runs until `stop` is cancelled. The service manager hears that we live while
+/// every loop of `beats` turns; those of this daemon are added to it.
 ///
 /// # Errors
 /// The database is unusable, nobody has gone live, or others declared this
@@ -78,6 +84,7 @@ pub async fn serve(
     app: App,
     jobs: Vec<Job>,
     post: Post,
+    beats: Beats,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     app.require_live_act().await?;
@@ -92,7 +99,7 @@ pub async fn serve(
     }
     let enlisted = Enlisted::enlist(&app, post.role, post.name.as_deref()).await?;
     crash_point("enlisted");
-    let result = work(&app, jobs, post.role, &enlisted, lock, &stop).await;
+    let result = work(&app, jobs, post.role, &enlisted, lock, (beats, &stop)).await;
     crash_point("leaving");
     // After a failure it is unknown what is still in hands: others take over
     // when this worker has been silent for long enough.
@@ -111,9 +118,8 @@ async fn work(
     role: Role,
     enlisted: &Enlisted,
     lock: DeliveryLock,
-    stop: &CancellationToken,
+    (beats, stop): (Beats, &CancellationToken),
 ) -> Result<(), AppError> {
-    let beat = Arc::new(AtomicU64::new(0));
     let (commits_in, commits) = watch::channel(());
     let mut loops = JoinSet::new();
     let mut timers = None;
@@ -121,25 +127,25 @@ async fn work(
         let (delivery, swept) = Delivery::start(app.clone(), enlisted, lock).await?;
         report_swept(swept);
         let delivering = delivery_loop(app.clone(), delivery, commits.clone(), stop.clone());
-        loops.spawn(delivering);
+        loops.spawn(beats.of("delivering", PATIENCE_WRITING, delivering));
     }
     if role.plans() {
         let (ticks_in, ticks) = mpsc::channel(64);
-        timers = Some(start_timers(app, jobs, ticks_in).await?);
-        let (beat, stop) = (beat.clone(), stop.clone());
-        loops.spawn(review_loop(app.clone(), ticks, commits, beat, stop.clone()));
+        let beat = beats.expect("timers", PATIENCE_TICKING);
+        timers = Some(start_timers(app, jobs, ticks_in, move || beat.beat()).await?);
+        let reviewing = review_loop(app.clone(), ticks, commits, stop.clone());
+        loops.spawn(beats.of("reviewing", PATIENCE_WRITING, reviewing));
+        let receiving = receipt_loop(app.clone(), stop.clone());
+        loops.spawn(beats.of("receiving", PATIENCE_WRITING, receiving));
         tokio::spawn(feeds::watch_feeds(app.clone(), stop.clone()));
-        loops.spawn(receipt_loop(app.clone(), stop));
     }
     if matches!(app.store.place(), Place::Postgres(_)) {
-        // Where nobody reviews, this is the loop that has to turn.
-        let beat = (!role.plans()).then(|| beat.clone());
-        let fence = enlisted.fence();
-        loops.spawn(sweep_loop(app.clone(), fence, beat, stop.clone()));
+        let sweeping = sweep_loop(app.clone(), enlisted.fence(), stop.clone());
+        loops.spawn(beats.of("sweeping", PATIENCE_WRITING, sweeping));
     }
     tokio::spawn(templates::watch_templates(app.clone(), stop.clone()));
     tokio::spawn(watch_commits(app.clone(), commits_in, stop.clone()));
-    let watching = tokio::spawn(watchdog(app.clone(), beat, stop.clone()));
+    let watching = tokio::spawn(watchdog(app.clone(), beats, stop.clone()));
     tracing::info!(
         mode = app.settings().reach.as_str(),
         role = role.as_str(),
@@ -190,12 +196,7 @@ fn report_swept(swept: Swept) {
 }
 
 /// Takes over, now and then, what workers leave behind that died meanwhile.
-async fn sweep_loop(
-    app: App,
-    fence: Fence,
-    beat: Option<Arc<AtomicU64>>,
-    stop: CancellationToken,
-) -> Result<(), AppError> {
+async fn sweep_loop(app: App, fence: Fence, stop: CancellationToken) -> Result<(), AppError> {
     let alive = Duration::from_millis(u64::try_from(app.settings().alive.0).unwrap_or(0));
     let every = SWEEP_EVERY.min(alive / 4);
     loop {
@@ -205,12 +206,7 @@ async fn sweep_loop(
             Ok(Swept::default())
         };
         match swept {
-            Ok(swept) => {
-                report_swept(swept);
-                if let Some(beat) = &beat {
-                    beat.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            Ok(swept) => report_swept(swept),
             Err(error) if error.is_fatal() => return Err(error.into()),
             Err(error) => tracing::error!("cannot look after the other workers: {error}"),
         }

@@ -3,7 +3,13 @@
 //! A mail in `new` is read, taken into the store, and only after that commit
 //! moved to `cur` with the mark "seen"; a crash in between reads it once more,
 //! and the second time changes nothing. What cannot be read as a file (no
-//! permission, no file at all) stays where it is and is reported, once.
+//! permission, no file at all) stays where it is and is reported, once; so is
+//! a mail that was taken in and cannot be moved, which is not read again.
+//! Either is tried again after longer and longer pauses, and never before what
+//! is new: a full disk or a wrong permission keeps no later mail out.
+//!
+//! Files are read and moved on threads that may wait for a disk. Pauses are
+//! counted in looks, not on a clock.
 //!
 //! Mails in `cur` older than the store keeps reports are deleted: they hold
 //! customers' addresses.
@@ -15,7 +21,7 @@ use crate::domain::time::Instant;
 use crate::domain::verp::VerpKey;
 use crate::receipt::MAIL_BYTES_MAX;
 use crate::store::Store;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -23,14 +29,33 @@ use std::path::{Path, PathBuf};
 /// Mails taken in one look; the rest comes with the next.
 const MAILS_MAX: usize = 200;
 
+/// Looks a file is left alone after its first trouble; doubled with every
+/// further one.
+const PAUSE_FIRST: u32 = 60;
+/// Most looks it is left alone: an hour, with one look a second.
+const PAUSE_MAX: u32 = 3_600;
+
 /// A Maildir, and what was wrong with files in it.
 #[derive(Debug)]
 pub struct Maildir {
     path: PathBuf,
-    /// Files that could not be read, already reported.
-    reported: BTreeSet<PathBuf>,
+    /// Files of `new` that could not be read or not be moved.
+    troubled: BTreeMap<PathBuf, Trouble>,
     /// The folder itself was reported as unreadable.
     is_reported: bool,
+    /// Troubles nobody was told of yet.
+    unsaid: Vec<String>,
+}
+
+/// A file that could not be read or not be moved; said once.
+#[derive(Debug)]
+struct Trouble {
+    /// Looks it is still left alone.
+    left_alone: u32,
+    /// Looks it was left alone the last time.
+    pause: u32,
+    /// It is in the store and only has to be moved.
+    is_taken: bool,
 }
 
 /// What one look came to.
@@ -40,8 +65,8 @@ pub struct Look {
     pub taken: usize,
     /// Of them, those nobody can read.
     pub set_aside: usize,
-    /// Files that could not be read and were not reported before: name and
-    /// reason.
+    /// Files that could not be read or moved and were not reported before:
+    /// name and reason.
     pub troubles: Vec<String>,
 }
 
@@ -49,8 +74,9 @@ impl Maildir {
     pub fn at(path: PathBuf) -> Maildir {
         Maildir {
             path,
-            reported: BTreeSet::new(),
+            troubled: BTreeMap::new(),
             is_reported: false,
+            unsaid: Vec::new(),
         }
     }
 
@@ -65,54 +91,86 @@ impl Maildir {
         now: Instant,
     ) -> Result<Look, AppError> {
         let mut look = Look::default();
-        let names = match waiting(&self.path.join("new")) {
+        let folder = self.path.join("new");
+        match on_a_thread(move || files(&folder)).await {
             Ok(names) => {
                 self.is_reported = false;
-                names
+                for path in self.turn(names) {
+                    self.take(path, store, key, now, &mut look).await?;
+                }
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_reported, true) {
-                    let shown = self.path.join("new").display().to_string();
-                    look.troubles.push(format!("{shown}: {error}"));
+                    self.unsaid.push(said(&self.path.join("new"), &error));
                 }
-                return Ok(look);
-            }
-        };
-        self.reported.retain(|path| names.contains(path));
-        for path in names {
-            match read(&path) {
-                Ok(raw) => {
-                    let received = receive(store, key, &raw, None, now).await?;
-                    look.taken += 1;
-                    look.set_aside += usize::from(received == Received::SetAside);
-                    if let Err(error) = self.finish(&path) {
-                        self.report(&path, &error, &mut look);
-                    }
-                }
-                // Another reader was faster.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => self.report(&path, &error, &mut look),
             }
         }
+        look.troubles = std::mem::take(&mut self.unsaid);
         Ok(look)
     }
 
-    fn report(&mut self, path: &Path, error: &io::Error, look: &mut Look) {
-        if self.reported.insert(path.to_owned()) {
-            let shown = path.display().to_string();
-            look.troubles.push(format!("{shown}: {error}"));
-        }
+    /// Whose turn it is among the files of `new`: those without trouble,
+    /// oldest name first, then those that were left alone for long enough.
+    fn turn(&mut self, names: BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        self.troubled.retain(|path, trouble| {
+            trouble.left_alone = trouble.left_alone.saturating_sub(1);
+            names.contains(path)
+        });
+        let (again, fresh): (Vec<PathBuf>, Vec<PathBuf>) = names
+            .into_iter()
+            .partition(|path| self.troubled.contains_key(path));
+        let again = again
+            .into_iter()
+            .filter(|path| self.troubled[path].left_alone == 0);
+        fresh.into_iter().chain(again).take(MAILS_MAX).collect()
     }
 
-    /// `cur/NAME:2,S`: seen, in the words of Maildir.
-    fn finish(&self, path: &Path) -> io::Result<()> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let cur = self.path.join("cur");
-        fs::create_dir_all(&cur)?;
-        match fs::rename(path, cur.join(format!("{name}:2,S"))) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done,
+    async fn take(
+        &mut self,
+        path: PathBuf,
+        store: &Store,
+        key: &VerpKey,
+        now: Instant,
+        look: &mut Look,
+    ) -> Result<(), AppError> {
+        let is_taken = self.troubled.get(&path).is_some_and(|file| file.is_taken);
+        if !is_taken {
+            let file = path.clone();
+            let raw = match on_a_thread(move || read(&file)).await {
+                Ok(raw) => raw,
+                // Another reader was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => {
+                    self.leave_alone(path, &error, false);
+                    return Ok(());
+                }
+            };
+            let received = receive(store, key, &raw, None, now).await?;
+            look.taken += 1;
+            look.set_aside += usize::from(received == Received::SetAside);
         }
+        let (cur, file) = (self.path.join("cur"), path.clone());
+        match on_a_thread(move || finish(&file, &cur)).await {
+            Ok(()) => drop(self.troubled.remove(&path)),
+            Err(error) => self.leave_alone(path, &error, true),
+        }
+        Ok(())
+    }
+
+    fn leave_alone(&mut self, path: PathBuf, error: &io::Error, is_taken: bool) {
+        let pause = match self.troubled.get(&path) {
+            Some(before) => before.pause.saturating_mul(2).min(PAUSE_MAX),
+            None => {
+                self.unsaid.push(said(&path, error));
+                PAUSE_FIRST
+            }
+        };
+        let trouble = Trouble {
+            left_alone: pause,
+            pause,
+            is_taken,
+        };
+        self.troubled.insert(path, trouble);
     }
 
     /// Deletes mails that were taken in long ago; answers how many.
@@ -136,31 +194,37 @@ impl Maildir {
 }
 
 /// What in a Maildir cannot be read and therefore stays there: path and
-/// reason, for a person.
+/// reason, for a person. The first [`MAILS_MAX`] of them.
 pub fn unreadable(maildir: &Path) -> Vec<String> {
     let folder = maildir.join("new");
-    let said = |path: &Path, error: &io::Error| format!("{}: {error}", path.display());
-    match waiting(&folder) {
+    match files(&folder) {
         Ok(names) => names
             .iter()
-            .filter_map(
-                |path| match File::open(path).and_then(|file| file.metadata()) {
-                    Ok(about) if about.is_file() => None,
-                    Ok(_) => Some(said(path, &io::Error::other("it is no file"))),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                    Err(error) => Some(said(path, &error)),
-                },
-            )
+            .filter_map(|path| match open(path) {
+                Ok(_) => None,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => Some(said(path, &error)),
+            })
+            .take(MAILS_MAX)
             .collect(),
         Err(error) => vec![said(&folder, &error)],
     }
 }
 
-/// Files of `new`, oldest name first.
-fn waiting(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
-    Ok(files(folder)?.into_iter().take(MAILS_MAX).collect())
+fn said(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
 }
 
+/// Work on files, away from the threads that drive everything else.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|broken| Err(io::Error::other(broken)))
+}
+
+/// What is in a folder, by name, without what is hidden.
 fn files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let mut out = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
@@ -175,10 +239,134 @@ fn files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     Ok(out)
 }
 
+/// Opens a file, and nothing else: a pipe would never end.
+fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    File::open(path)
+}
+
 /// As much of a mail as is ever looked at.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut raw = Vec::new();
     let limit = MAIL_BYTES_MAX as u64;
-    File::open(path)?.take(limit).read_to_end(&mut raw)?;
+    open(path)?.take(limit).read_to_end(&mut raw)?;
     Ok(raw)
+}
+
+/// `cur/NAME:2,S`: seen, in the words of Maildir.
+fn finish(path: &Path, cur: &Path) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    fs::create_dir_all(cur)?;
+    match fs::rename(path, cur.join(format!("{name}:2,S"))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Place;
+
+    struct Stage {
+        folder: tempfile::TempDir,
+        store: Store,
+        maildir: Maildir,
+    }
+
+    impl Stage {
+        async fn set() -> Stage {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("new")).unwrap();
+            let place = Place::Sqlite(folder.path().join("b.sqlite"));
+            Stage {
+                store: Store::open(&place).await.unwrap(),
+                maildir: Maildir::at(folder.path().to_owned()),
+                folder,
+            }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn mail(&self, name: &str) {
+            let words = format!("Subject: {name}\n\nnobody can read this");
+            fs::write(self.path("new").join(name), words).unwrap();
+        }
+
+        async fn look(&mut self) -> Look {
+            let key = VerpKey::derive(b"a key");
+            self.maildir
+                .look(&self.store, &key, Instant(0))
+                .await
+                .unwrap()
+        }
+
+        async fn looks(&mut self, n: u32) -> Look {
+            let mut all = Look::default();
+            for _ in 0..n {
+                let look = self.look().await;
+                all.taken += look.taken;
+                all.set_aside += look.set_aside;
+                all.troubles.extend(look.troubles);
+            }
+            all
+        }
+    }
+
+    #[tokio::test]
+    async fn files_nobody_can_read_keep_no_later_mail_out_and_are_said_once() {
+        let mut stage = Stage::set().await;
+        for n in 0..MAILS_MAX {
+            fs::create_dir(stage.path("new").join(format!("a{n:03}"))).unwrap();
+        }
+        stage.mail("b");
+        let first = stage.look().await;
+        assert_eq!((first.taken, first.troubles.len()), (0, MAILS_MAX));
+        assert_eq!(stage.look().await.taken, 1, "the next look passes them by");
+        // They are looked at again now and then; a new mail goes first.
+        let quiet = stage.looks(PAUSE_FIRST - 2).await;
+        assert_eq!(quiet, Look::default());
+        stage.mail("c");
+        let again = stage.look().await;
+        assert_eq!((again.taken, again.troubles), (1, vec![]));
+        // What can be read in the end is taken in.
+        fs::remove_dir(stage.path("new/a000")).unwrap();
+        stage.mail("a000");
+        assert_eq!(stage.looks(2 * PAUSE_FIRST).await.taken, 1);
+        assert_eq!(unreadable(stage.folder.path()).len(), MAILS_MAX - 1);
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_cannot_be_moved_is_taken_in_once_and_moved_later() {
+        let mut stage = Stage::set().await;
+        // No folder can be made where a file is.
+        fs::write(stage.path("cur"), "").unwrap();
+        stage.mail("a");
+        let first = stage.look().await;
+        assert_eq!((first.taken, first.troubles.len()), (1, 1));
+        let quiet = stage.looks(4 * PAUSE_FIRST).await;
+        assert_eq!(quiet, Look::default(), "neither read nor said again");
+        stage.mail("b");
+        assert_eq!(stage.look().await.taken, 1, "others are taken in");
+        fs::remove_file(stage.path("cur")).unwrap();
+        let moved = stage.looks(8 * PAUSE_FIRST).await;
+        assert_eq!(moved, Look::default());
+        assert!(stage.path("cur/a:2,S").exists() && stage.path("cur/b:2,S").exists());
+        assert!(files(&stage.path("new")).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_pipe_in_the_folder_holds_nobody_up() {
+        let mut stage = Stage::set().await;
+        let pipe = stage.path("new/a");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        stage.mail("b");
+        let look = stage.look().await;
+        assert_eq!((look.taken, look.troubles.len()), (1, 1));
+    }
 }

@@ -256,6 +256,8 @@ impl App {
         // approval left due: without a daemon nobody else would.
         let is_whole = selection.is_whole();
         let scope = (!is_whole).then_some(run);
+        // Every order was looked at, and where one changed meanwhile and is
+        // still due this ends nothing.
         if is_whole {
             self.settings_have_spoken().await?;
         }

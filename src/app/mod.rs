@@ -29,6 +29,8 @@ pub mod lane;
 pub mod live;
 pub mod maildir;
 pub mod manual;
+pub mod outlet;
+pub mod prepare;
 pub mod receipts;
 pub mod releasing;
 pub mod restore_guard;

@@ -18,6 +18,7 @@ use crate::domain::plan::{OrderPlan, plan};
 use crate::domain::time::{Instant, Length};
 use crate::store::read::situations::{AddressHashes, ReadSituation};
 use crate::store::types::{Brake, NewRun, OutgoingMessage, PlannedOrder, Review};
+use crate::store::write::settings::{Noticed, Spoken};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Orders planned in one go: one snapshot, one transaction.
@@ -148,28 +149,27 @@ impl App {
     /// The database cannot be read or written.
     pub async fn notice_changed_policy(&self) -> Result<(), AppError> {
         let digest = &self.settings().policy_digest;
-        let stored = self.viewer.read.meta("policy_digest").await?;
-        if stored.as_deref() == Some(digest) {
+        if self.viewer.read.meta("policy_digest").await?.as_ref() == Some(digest) {
             return Ok(());
         }
-        if stored.is_some() {
-            let now = self.now();
-            let n = self.store.wake_all(now).await?;
-            self.store
-                .put_meta("policy_changed_at", &now.0.to_string())
-                .await?;
+        let noticed = self.store.notice_settings(digest, self.now()).await?;
+        if let Noticed::Changed { orders } = noticed {
             tracing::warn!(
-                orders = n,
+                orders,
                 "the settings changed: all open orders are looked at again, and what follows \
                  from that waits for approval"
             );
         }
-        self.store.put_meta("policy_digest", digest).await?;
         Ok(())
     }
 
-    /// Reviews everything that is due, batch by batch, as one run of `job`.
-    /// Messages of the run are committed as they are found.
+    /// Reviews everything that is due when it begins, batch by batch, as one
+    /// run of `job`. Messages of the run are committed as they are found.
+    ///
+    /// What falls due meanwhile is left to the next review: every message that
+    /// goes out gives its orders back to be looked at, and a review that took
+    /// them as they come would end with the sending, a handful and a commit at
+    /// a time in the way of the next mark.
     ///
     /// # Errors
     /// The database cannot be read or written, or nobody has gone live.
@@ -183,14 +183,15 @@ impl App {
         let mut report = ReviewReport::default();
         let mut run = None;
         let mut all_done = false;
+        let begun = self.now();
         loop {
-            let now = self.now();
-            let due = self.store.take_due(self.worker, now, BATCH).await?;
+            let due = self.store.take_due(self.worker, begun, BATCH).await?;
             if due.is_empty() {
                 // What others are planning at this moment is still due.
-                all_done = self.viewer.read.due_orders(now, 1).await?.is_empty();
+                all_done = self.viewer.read.due_orders(begun, 1).await?.is_empty();
                 break;
             }
+            let now = self.now();
             let run = match run {
                 Some(run) => run,
                 None => *run.insert(self.begin_run(job, by, tick, now).await?),
@@ -221,12 +222,21 @@ impl App {
         Ok(report)
     }
 
-    /// Every order was looked at under the changed settings: what comes now
-    /// comes from facts again.
+    /// Where every order was looked at under the changed settings, what comes
+    /// now comes from facts again. A process with other settings than the
+    /// newest cannot know that.
     pub(super) async fn settings_have_spoken(&self) -> Result<(), AppError> {
         let changed = self.viewer.read.meta("policy_changed_at").await?;
-        if changed.is_some_and(|at| !at.is_empty()) {
-            self.store.put_meta("policy_changed_at", "").await?;
+        if changed.is_none_or(|at| at.is_empty()) {
+            return Ok(());
+        }
+        let digest = &self.settings().policy_digest;
+        let spoken = self.store.end_settings_say(digest, self.now()).await?;
+        if spoken == Spoken::NotOurs {
+            tracing::warn!(
+                "another process runs with other settings, and newer ones: what is planned waits \
+                 for approval until it has looked at every order; restart this one with the same"
+            );
         }
         Ok(())
     }

@@ -58,7 +58,8 @@ pub struct Timers {
 
 impl Timers {
     /// Starts timers that send ticks to `to`. A tick nobody takes is dropped:
-    /// the next one covers it.
+    /// the next one covers it. Twice a second, when the library looks at the
+    /// time, it calls `beat`.
     ///
     /// # Errors
     /// The library refuses a job.
@@ -66,12 +67,14 @@ impl Timers {
         jobs: Vec<TimedJob>,
         clock: Arc<dyn Clock>,
         to: mpsc::Sender<Tick>,
+        beat: impl Fn() + Send + Sync + 'static,
     ) -> Result<Timers, JobSchedulerError> {
         let plans = Arc::new(Mutex::new(HashMap::new()));
         let store = ZonedStore {
             inner: SimpleMetadataStore::default(),
             plans: plans.clone(),
             clock: clock.clone(),
+            beat: Box::new(beat),
         };
         let library = JobScheduler::new_with_storage_and_code(
             Box::new(store),
@@ -124,6 +127,8 @@ struct ZonedStore {
     inner: SimpleMetadataStore,
     plans: Arc<Mutex<HashMap<Uuid, (CronPlan, Instant)>>>,
     clock: Arc<dyn Clock>,
+    /// Called with every look of the library.
+    beat: Box<dyn Fn() + Send + Sync>,
 }
 
 type Reply<T> = Pin<Box<dyn Future<Output = Result<T, JobSchedulerError>> + Send>>;
@@ -164,6 +169,7 @@ impl DataStore<JobStoredData> for ZonedStore {
 
 impl MetaDataStorage for ZonedStore {
     fn list_next_ticks(&mut self) -> Reply<Vec<JobAndNextTick>> {
+        (self.beat)();
         self.inner.list_next_ticks()
     }
     fn set_next_and_last_tick(
@@ -189,6 +195,7 @@ mod tests {
     use super::*;
     use crate::clock::SettableClock;
     use crate::domain::time::Length;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     fn at(text: &str) -> Instant {
         Instant::from_datetime(&DateTime::parse_from_rfc3339(text).unwrap())
@@ -202,6 +209,7 @@ mod tests {
             inner: SimpleMetadataStore::default(),
             plans: Arc::new(Mutex::new(plans)),
             clock: Arc::new(SettableClock::at(at(now))),
+            beat: Box::new(|| ()),
         };
         (store, id)
     }
@@ -273,7 +281,14 @@ mod tests {
             last_done: Some(due.minus(Length::days(2))),
         }];
         let (to, mut ticks) = mpsc::channel(4);
-        let timers = Timers::start(jobs, clock, to).await.unwrap();
+        let beats = Arc::new(AtomicU64::new(0));
+        let beat = {
+            let beats = beats.clone();
+            move || {
+                beats.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let timers = Timers::start(jobs, clock, to, beat).await.unwrap();
         let tick = tokio::time::timeout(std::time::Duration::from_secs(10), ticks.recv()).await;
         timers.stop().await;
         assert_eq!(
@@ -283,5 +298,6 @@ mod tests {
                 due
             })
         );
+        assert!(beats.load(Ordering::Relaxed) > 0, "who fires ticks beats");
     }
 }

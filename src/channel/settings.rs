@@ -6,6 +6,7 @@
 
 use crate::domain::contact::EmailAddress;
 use crate::domain::ids::MessageUid;
+use crate::domain::message::QUIET_PERIOD;
 use crate::domain::sms_status::SmsStatus;
 use crate::domain::verp::{BounceAddress, VerpKey};
 use secrecy::SecretString;
@@ -139,7 +140,8 @@ pub struct StepLimits {
     pub data: Duration,
     /// Writing the whole message.
     pub body: Duration,
-    /// The answer to the final dot.
+    /// The answer to the final dot, counted from the dot; at most
+    /// [`StepLimits::DOT_MAX`].
     pub dot: Duration,
     /// The farewell.
     pub quit: Duration,
@@ -149,6 +151,28 @@ pub struct StepLimits {
     pub age: Duration,
     /// Mails over one connection; relays often close after a hundred.
     pub n_mails: u32,
+}
+
+/// What the network may still deliver after a line was given up: for so long
+/// nobody acknowledges, and then the system ends it (`TCP_USER_TIMEOUT`).
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
+
+impl StepLimits {
+    /// The longest wait for the answer to a final dot that leaves two minutes
+    /// for what comes before it.
+    pub const DOT_MAX: Duration = Duration::from_secs(12 * 60);
+
+    /// All the time a message has from the beginning of its sending to its
+    /// final dot, over all its steps and relays.
+    ///
+    /// Somebody else may take this message for in doubt as soon as it is marked,
+    /// and may send it again when the quiet period is over. By then whatever
+    /// was begun here has to have ended: this time, the wait for the answer,
+    /// and what the network still holds together are that period.
+    pub fn before_dot(&self) -> Duration {
+        let quiet = QUIET_PERIOD.to_std();
+        quiet.saturating_sub(self.dot + UNACKNOWLEDGED_MAX)
+    }
 }
 
 impl Default for StepLimits {

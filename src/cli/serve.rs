@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::cli::context::Context;
 use crate::cli::{Ended, Usage};
 use crate::config::{Config, LogFormat, SecretUse};
-use crate::daemon::{self, Job, Post};
+use crate::daemon::{self, Beats, Job, Post};
 use crate::domain::worker::Role;
 use crate::telemetry::{self, Lines};
 use crate::wiring::{self, WiringError};
@@ -97,16 +97,18 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
             plan: job.plan.clone(),
         })
         .collect();
+    let beats = Beats::default();
     let front = wiring::front(&config, &app).await?;
     let front = front.map(|front| {
         let stop = stop.clone();
+        let serving = beats.of_idle("web", front.serve(stop.clone()));
         tokio::spawn(async move {
-            let ended = front.serve(stop.clone()).await;
+            let ended = serving.await;
             stop.cancel();
             ended
         })
     });
-    let ended = daemon::serve(app, jobs, post, stop.clone()).await;
+    let ended = daemon::serve(app, jobs, post, beats, stop.clone()).await;
     stop.cancel();
     if let Some(front) = front {
         front.await??;

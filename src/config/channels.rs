@@ -1,17 +1,18 @@
 //! E-mail: who we are to recipients, and the relay that takes our mail.
 
-use super::forms::{choice, length, like, parsed, switch, table, text, whole};
+use super::forms::{choice, complain, length, like, parsed, switch, table, text, whole};
 use super::freemail::is_freemail;
 use super::meant::{DnsSettings, SecretUse};
 use super::problem::Place;
 use super::raw::Entry;
 use super::reader::{Complaint, Read, Reader, Section};
 use super::secrets::Vault;
-use super::units::Wrong;
+use super::units::{Wrong, length_text};
 use crate::channel::settings::{
     EmailSettings, Login, Mailbox, Security, SenderIdentity, SmtpSettings, StepLimits,
 };
 use crate::domain::contact::EmailAddress;
+use crate::domain::message::QUIET_PERIOD;
 use crate::domain::shop::ShopProfile;
 use crate::domain::time::Length;
 use crate::domain::verp::BounceAddress;
@@ -303,12 +304,35 @@ fn limits(section: &Section<'_>) -> StepLimits {
         command: step("command", minutes(10)),
         data: step("data", minutes(10)),
         body: step("body", minutes(30)),
-        dot: step("dot", minutes(30)),
+        dot: section
+            .wanted("dot", Length::secs(1), wait_for_dot)
+            .to_std(),
         quit: step("quit", minutes(1)),
         idle: step("idle", minutes(30)),
         age: step("age", minutes(24 * 60)),
         n_mails: section.wanted("mails", 1, whole(1..=100_000)),
     }
+}
+
+/// How long the answer to the final dot is waited for. Meanwhile nobody else
+/// may send the same message.
+fn wait_for_dot(entry: &Entry) -> Read<Length> {
+    let longest = Length::secs(StepLimits::DOT_MAX.as_secs() as i64);
+    let wait = length(Length::secs(1)..=Length::hours(1))(entry)?;
+    if wait <= longest {
+        return Ok(wait);
+    }
+    let (quiet, longest) = (length_text(QUIET_PERIOD), length_text(longest));
+    complain(
+        format!(
+            "a message in doubt may be sent once more after {quiet}, while this one would still \
+             wait for its answer"
+        ),
+        format!(
+            "write \"{longest}\" or less; the rest of the {quiet} is for what comes before the \
+             last byte, and for what the network still holds after it"
+        ),
+    )
 }
 
 fn host_name(text: &str) -> Result<String, Wrong> {

@@ -11,7 +11,7 @@ use crate::domain::time::Length;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-fn complain<T>(what: impl Into<String>, cure: impl Into<String>) -> Read<T> {
+pub fn complain<T>(what: impl Into<String>, cure: impl Into<String>) -> Read<T> {
     Err(vec![Wrong::new(what, cure).into()])
 }
 

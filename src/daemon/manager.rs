@@ -1,14 +1,14 @@
 //! Telling the service manager how we are.
 
+use super::beats::{Beats, Look, Watch};
 use crate::app::App;
 use sd_notify::NotifyState;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant as Moment;
 use tokio_util::sync::CancellationToken;
 
-/// A loop that has not turned for so long is stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How often the loops are looked at where nobody wants to hear of it.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) fn tell(state: &[NotifyState<'_>]) {
     // Outside systemd nobody listens; that is fine.
@@ -36,21 +36,38 @@ fn tell_manager(state: &[NotifyState<'_>]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Tells systemd that we live, but only while the work goes on (`beat` rises
-/// with every turn of a loop) and the database answers. A timer of its own would prove nothing.
-pub(super) async fn watchdog(app: App, beat: Arc<AtomicU64>, stop: CancellationToken) {
-    let Some(interval) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let mut last = (beat.load(Ordering::Relaxed), tokio::time::Instant::now());
-    while !super::wait(interval / 2, &stop).await {
-        let now = beat.load(Ordering::Relaxed);
-        if now != last.0 {
-            last = (now, tokio::time::Instant::now());
+/// Tells systemd that we live, but only while every loop turns and the
+/// database answers. A timer of its own would prove nothing. A loop that is
+/// late is named in the log, and to systemd where there is one.
+pub(super) async fn watchdog(app: App, beats: Beats, stop: CancellationToken) {
+    let interval = sd_notify::watchdog_enabled();
+    let mut watch = Watch::default();
+    while !super::wait(interval.map_or(LOOK_EVERY, |all| all / 2), &stop).await {
+        let look = watch.look(&beats.counts(), Moment::now());
+        if look.is_news {
+            say(&look);
         }
-        let alive = last.1.elapsed() < STUCK_AFTER.max(interval);
-        if alive && app.viewer.read.meta("mode").await.is_ok() {
+        let is_well = look.late.is_empty();
+        if interval.is_some() && is_well && app.viewer.read.meta("mode").await.is_ok() {
             tell(&[NotifyState::Watchdog]);
         }
+    }
+}
+
+fn say(look: &Look) {
+    for (of, silent) in &look.late {
+        tracing::error!(
+            of,
+            for_secs = silent.as_secs(),
+            "a loop does not turn any more; unless it goes on, this process has to be restarted"
+        );
+    }
+    if look.late.is_empty() {
+        tracing::info!("every loop turns again");
+        tell(&[NotifyState::Status("ready")]);
+    } else {
+        let names: Vec<&str> = look.late.iter().map(|(of, _)| *of).collect();
+        let status = format!("not turning any more: {}", names.join(", "));
+        tell(&[NotifyState::Status(&status)]);
     }
 }

@@ -10,6 +10,9 @@ use crate::app::{App, AppError};
 use crate::domain::verp::VerpKey;
 use tokio_util::sync::CancellationToken;
 
+/// Files with a trouble that are named after one look; the others are counted.
+const TROUBLES_SAID: usize = 10;
+
 /// Receives until `stop`.
 ///
 /// # Errors
@@ -50,8 +53,12 @@ async fn receive(app: &App, maildir: Option<&mut Maildir>, key: &VerpKey) -> Res
             "took in what came back"
         );
     }
-    for trouble in look.troubles {
-        tracing::warn!("a mail that came back cannot be read: {trouble}");
+    let further = look.troubles.len().saturating_sub(TROUBLES_SAID);
+    for trouble in look.troubles.iter().take(TROUBLES_SAID) {
+        tracing::warn!("a mail that came back cannot be read or moved: {trouble}");
+    }
+    if further > 0 {
+        tracing::warn!(further, "so it is with more of them: backorderd todo");
     }
     Ok(())
 }

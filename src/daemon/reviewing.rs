@@ -11,8 +11,6 @@ use crate::app::{App, AppError};
 use crate::daemon::{Job, NIGHTLY};
 use crate::domain::time::Instant;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant as Moment;
@@ -20,8 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a tick is asked for that another worker has.
 const ASK_FOR_TICK_EVERY: Duration = Duration::from_secs(5);
+/// From the beginning of a review without a tick to that of the next. While
+/// thousands of messages go out, each gives its orders back to be looked at:
+/// gathered, they are one reading and one commit.
+const GATHER: Duration = Duration::from_secs(1);
 
-/// Starts the timers of the jobs; ticks arrive at `to`.
+/// Starts the timers of the jobs; ticks arrive at `to`, and `beat` is called
+/// as long as they look at the time.
 ///
 /// # Errors
 /// The database cannot be read, or the library refuses a job.
@@ -29,6 +32,7 @@ pub(super) async fn start_timers(
     app: &App,
     jobs: Vec<Job>,
     to: mpsc::Sender<Tick>,
+    beat: impl Fn() + Send + Sync + 'static,
 ) -> Result<Timers, AppError> {
     let mut timed = Vec::with_capacity(jobs.len());
     for job in jobs {
@@ -39,7 +43,7 @@ pub(super) async fn start_timers(
             last_done,
         });
     }
-    Timers::start(timed, app.viewer.clock.clone(), to)
+    Timers::start(timed, app.viewer.clock.clone(), to, beat)
         .await
         .map_err(|error| AppError::Refused(format!("the timers cannot start: {error}")))
 }
@@ -80,16 +84,25 @@ impl Owed {
 }
 
 /// Waits for the next turn of the review: a job's tick, or `None` where there
-/// is [`news`]. Without jobs nobody holds the other end of `ticks`; that is a
-/// reason to wait for news alone, not to turn without end.
+/// is [`news`], which is not heard before `gathered`. Without jobs nobody holds
+/// the other end of `ticks`; that is a reason to wait for news alone, not to
+/// turn without end.
 async fn next_turn(
     ticks: &mut mpsc::Receiver<Tick>,
     commits: &mut watch::Receiver<()>,
+    gathered: Moment,
     stop: &CancellationToken,
 ) -> Option<Tick> {
+    let gathering = async {
+        tokio::select! {
+            () = tokio::time::sleep_until(gathered) => {}
+            () = stop.cancelled() => {}
+        }
+        news(commits, stop).await;
+    };
     tokio::select! {
         Some(tick) = ticks.recv() => Some(tick),
-        () = news(commits, stop) => None,
+        () = gathering => None,
     }
 }
 
@@ -101,17 +114,18 @@ pub(super) async fn review_loop(
     app: App,
     mut ticks: mpsc::Receiver<Tick>,
     mut commits: watch::Receiver<()>,
-    beat: Arc<AtomicU64>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let mut owed = Owed::default();
+    let mut gathered = Moment::now();
     loop {
-        if let Some(tick) = next_turn(&mut ticks, &mut commits, &stop).await {
+        if let Some(tick) = next_turn(&mut ticks, &mut commits, gathered, &stop).await {
             owed.add(tick);
         }
         if stop.is_cancelled() {
             return Ok(());
         }
+        gathered = Moment::now() + GATHER;
         match turn(&app, &mut owed).await {
             Err(error) if error.is_fatal() => return Err(error),
             Err(error) => {
@@ -122,7 +136,6 @@ pub(super) async fn review_loop(
             }
             Ok(()) => {}
         }
-        beat.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -260,7 +273,8 @@ mod tests {
             if stopped {
                 stop.cancel();
             }
-            let mut turn = pin!(next_turn(&mut ticks, &mut seen, &stop));
+            let gathered = Moment::now();
+            let mut turn = pin!(next_turn(&mut ticks, &mut seen, gathered, &stop));
             let look = poll_fn(|cx| {
                 Poll::Ready(match turn.as_mut().poll(cx) {
                     Poll::Ready(found) => Some(found),

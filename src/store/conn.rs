@@ -84,3 +84,26 @@ macro_rules! statements {
     };
 }
 pub(crate) use statements;
+
+/// Statements for one trip to the engine, one after another: SQLite takes them
+/// in one call.
+macro_rules! in_turn {
+    ($first:expr $(, $next:expr)* $(,)?) => {
+        concat!($first $(, ";", $next)*)
+    };
+}
+pub(crate) use in_turn;
+
+/// The same for PostgreSQL, which prepares one statement at a time: as parts of
+/// one. They all see what was there before, and none may write a row that
+/// another writes; [`in_turn`] is the same thing for such.
+macro_rules! at_once {
+    ($first:ident: $part:expr $(, $name:ident: $next:expr)* $(,)?) => {
+        concat!(
+            "WITH ", stringify!($first), " AS (", $part, ")"
+            $(, ", ", stringify!($name), " AS (", $next, ")")*,
+            " SELECT 1"
+        )
+    };
+}
+pub(crate) use at_once;

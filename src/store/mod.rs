@@ -77,7 +77,10 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
         "write/deliver/give_back.rs",
         write::deliver::give_back::STATEMENTS,
     ),
-    ("write/deliver/mark.rs", write::deliver::mark::STATEMENTS),
+    (
+        "write/deliver/breath.rs",
+        write::deliver::breath::STATEMENTS,
+    ),
     ("write/deliver/mod.rs", write::deliver::STATEMENTS),
     (
         "write/deliver/record.rs",
@@ -106,11 +109,13 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
         "write/review/take_back.rs",
         write::review::take_back::STATEMENTS,
     ),
+    ("write/settings.rs", write::settings::STATEMENTS),
     ("write/settle.rs", write::settle::STATEMENTS),
     ("write/suppressions.rs", write::suppressions::STATEMENTS),
     ("write/sweep.rs", write::sweep::STATEMENTS),
     ("write/templates.rs", write::templates::STATEMENTS),
     ("write/texts.rs", write::texts::STATEMENTS),
     ("write/ticks.rs", write::ticks::STATEMENTS),
+    ("write/untell.rs", write::untell::STATEMENTS),
     ("write/workers.rs", write::workers::STATEMENTS),
 ];

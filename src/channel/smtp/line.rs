@@ -73,6 +73,8 @@ impl Offers {
 pub(super) enum Broken {
     /// No answer in time.
     Silent,
+    /// All the time there is before the final dot was used up.
+    Late,
     /// The line ended or broke.
     Lost,
     /// The far side spoke when it was our turn; perhaps a farewell.
@@ -85,6 +87,7 @@ impl Broken {
     pub(super) fn words(&self) -> &'static str {
         match self {
             Broken::Silent => "no answer in time",
+            Broken::Late => "too slow over all steps before the final dot",
             Broken::Lost => "the connection was lost",
             Broken::OutOfTurn => "the relay spoke or hung up out of turn",
             Broken::Garbled => "an answer that is no SMTP reply",

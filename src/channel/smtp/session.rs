@@ -16,6 +16,10 @@
 //!   offers PIPELINING it leads the group and costs no time; its answer is one
 //!   more that has to be right before a byte of the message is written.
 //! - All replies of a pipelined group are read before any is judged.
+//! - All steps before the final dot share one time, over all relays
+//!   ([`StepLimits::before_dot`]). When it is used up the dot does not leave:
+//!   nothing is in doubt, and nothing of this message moves any more when
+//!   somebody else may send it again.
 //! - A line found closed when it is used again costs nothing: it is opened
 //!   anew, once, as long as `MAIL` has not been answered.
 //! - If a recipient is refused and the relay asks for the message all the
@@ -38,7 +42,7 @@ use lettre::transport::smtp::commands;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub(super) struct SmtpSession {
     relays: Arc<Relays>,
@@ -66,8 +70,13 @@ impl SmtpSession {
     /// for it.
     async fn hand_over(&mut self, mail: &Mail) -> Outcome {
         let relays = Arc::clone(&self.relays);
+        let begun = Instant::now();
         let mut nobody = Nobody::default();
         for (n, relay) in relays.list.iter().enumerate() {
+            let dot_by = begun + relay.settings.limits.before_dot();
+            if n > 0 && dot_by <= Instant::now() {
+                break;
+            }
             if let Err(left_alone) = relay.ask(Instant::now()) {
                 nobody.was_asked(&left_alone);
                 continue;
@@ -78,7 +87,7 @@ impl SmtpSession {
                 nobody.has_room(wait);
                 continue;
             }
-            let outcome = self.hand_to(n, mail).await;
+            let outcome = self.hand_to(n, mail, dot_by).await;
             relays.heed(n, &outcome, Instant::now());
             if !is_free_for_the_next(&outcome) {
                 return outcome.at(&relay.settings.place(), relays.list.len() > 1);
@@ -88,7 +97,9 @@ impl SmtpSession {
         nobody.outcome()
     }
 
-    async fn hand_to(&mut self, n: usize, mail: &Mail) -> Outcome {
+    /// Offers the mail to relay number `n`; its dot leaves by `dot_by` or not
+    /// at all.
+    async fn hand_to(&mut self, n: usize, mail: &Mail, dot_by: Instant) -> Outcome {
         let relays = Arc::clone(&self.relays);
         let settings = &relays.list[n].settings;
         let mut kept = self.lines[n].take();
@@ -102,15 +113,16 @@ impl SmtpSession {
             let is_fresh = kept.is_none();
             let mut line = match kept.take() {
                 Some(line) => line,
-                None => match Line::open(settings, &relays.tls).await {
-                    Ok(line) => {
+                None => match timeout_at(dot_by, Line::open(settings, &relays.tls)).await {
+                    Ok(Ok(line)) => {
                         crash_point("line-open");
                         line
                     }
-                    Err(outcome) => return *outcome,
+                    Ok(Err(outcome)) => return *outcome,
+                    Err(_) => return Broken::Late.before_the_dot(Phase::Connect),
                 },
             };
-            let (outcome, after) = line.transact(mail, &settings.limits).await;
+            let (outcome, after) = line.transact(mail, &settings.limits, dot_by).await;
             match after {
                 After::WasClosed if !is_fresh => {}
                 After::WasClosed | After::Drop => return outcome,
@@ -165,22 +177,30 @@ impl Line {
             || self.opened_at.elapsed() >= limits.age
     }
 
-    async fn transact(&mut self, mail: &Mail, limits: &StepLimits) -> (Outcome, After) {
+    async fn transact(
+        &mut self,
+        mail: &Mail,
+        limits: &StepLimits,
+        dot_by: Instant,
+    ) -> (Outcome, After) {
         let opening = match Opening::of(mail, &self.offers) {
             Ok(opening) => opening,
             Err(outcome) => return (*outcome, After::Reuse),
         };
-        self.tap.begin_message();
-        let opened = if self.offers.pipelining {
-            self.open_at_once(&opening, limits).await
-        } else {
-            self.open_step_by_step(&opening, limits).await
-        };
-        match opened {
-            Err(end) => *end,
-            Ok(()) => {
+        self.tap.begin_message(dot_by);
+        let opened = timeout_at(dot_by, async {
+            if self.offers.pipelining {
+                self.open_at_once(&opening, limits).await
+            } else {
+                self.open_step_by_step(&opening, limits).await
+            }
+        });
+        match opened.await {
+            Err(_) => (Broken::Late.before_the_dot(Phase::Data), After::Drop),
+            Ok(Err(end)) => *end,
+            Ok(Ok(())) => {
                 crash_point("mail-opened");
-                let delivered = self.deliver(&mail.bytes, limits).await;
+                let delivered = self.deliver(&mail.bytes, limits, dot_by).await;
                 crash_point("dot-answered");
                 delivered
             }
@@ -270,19 +290,29 @@ impl Line {
 
     /// The message and its dot. From the first byte of the dot on, only a
     /// whole and clear answer ends the doubt.
-    async fn deliver(&mut self, bytes: &[u8], limits: &StepLimits) -> (Outcome, After) {
+    async fn deliver(
+        &mut self,
+        bytes: &[u8],
+        limits: &StepLimits,
+        dot_by: Instant,
+    ) -> (Outcome, After) {
         let tap = Arc::clone(&self.tap);
         // The dot brings a line end of its own: with both, an empty line that
         // nobody wrote would arrive, and not what was hashed.
         let bytes = bytes.strip_suffix(b"\r\n").unwrap_or(bytes);
+        let written_by = dot_by.min(Instant::now() + limits.body);
         let answer = {
             let mut sending = pin!(self.conn.message(bytes));
-            match timeout(limits.body, &mut sending).await {
-                Err(_) if tap.dot_started() => timeout(limits.dot, &mut sending).await,
-                in_time => in_time,
+            match (
+                timeout_at(written_by, &mut sending).await,
+                tap.dot_started_at(),
+            ) {
+                (Err(_), Some(at)) => timeout_at(at + limits.dot, &mut sending).await,
+                (in_time, _) => in_time,
             }
         };
         let answer = match answer {
+            Err(_) if Instant::now() >= dot_by && !tap.dot_started() => Err(Broken::Late),
             Err(_) => Err(Broken::Silent),
             Ok(Ok(_)) => tap.take_reply().map(|r| (r, true)).ok_or(Broken::Garbled),
             Ok(Err(error)) => understand(&error, &tap),

@@ -22,6 +22,7 @@
 //!   took over has already settled the doubt. A relay that has the dot and
 //!   thinks for ten minutes is not affected: its machine acknowledges.
 
+use crate::channel::settings::UNACKNOWLEDGED_MAX;
 use crate::crash_point::crash_point;
 use crate::domain::smtp_reply::{REPLY_LINES_MAX, Reply, code_of, is_final};
 use lettre::transport::smtp::client::AsyncTokioStream;
@@ -31,17 +32,14 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Longest reply line kept, below the parser's own limit of 1,000.
 const LINE_BYTES_MAX: usize = 900;
-/// Longest time without an acknowledgement; far below the quiet period of a
-/// message in doubt.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
 /// What `lettre` writes after a message, in a write of its own. A stuffed
 /// body cannot contain it.
 const FINAL_DOT: &[u8] = b"\r\n.\r\n";
@@ -55,7 +53,10 @@ struct Noticed {
     /// Raw lines of the reply being read, or last read.
     lines: Vec<String>,
     complete: bool,
-    dot_started: bool,
+    /// When a byte of the dot was handed to the system.
+    dot_started_at: Option<Instant>,
+    /// Until when it may be.
+    dot_by: Option<Instant>,
     out_of_turn: bool,
 }
 
@@ -80,7 +81,12 @@ impl Tap {
     /// Whether a byte of the final dot of the present message was handed to
     /// the system. From then on silence is doubt.
     pub(super) fn dot_started(&self) -> bool {
-        self.noticed().dot_started
+        self.dot_started_at().is_some()
+    }
+
+    /// When that was.
+    pub(super) fn dot_started_at(&self) -> Option<Instant> {
+        self.noticed().dot_started_at
     }
 
     /// The far side spoke, or hung up, when it was our turn.
@@ -88,10 +94,12 @@ impl Tap {
         self.noticed().out_of_turn
     }
 
-    /// Forgets the dot and the reply of the message before.
-    pub(super) fn begin_message(&self) {
+    /// Forgets the dot and the reply of the message before. This one's dot
+    /// leaves by the instant given, or not at all.
+    pub(super) fn begin_message(&self, dot_by: Instant) {
         let mut noticed = self.noticed();
-        noticed.dot_started = false;
+        noticed.dot_started_at = None;
+        noticed.dot_by = Some(dot_by);
         noticed.lines.clear();
         noticed.complete = false;
     }
@@ -325,13 +333,24 @@ impl AsyncWrite for Wire {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.our_turn(cx)?;
+        // Asked here and not only by a timer: a process that was stopped goes
+        // on where it was, with the timer and the socket ready at once.
+        if data == FINAL_DOT
+            && self
+                .tap
+                .noticed()
+                .dot_by
+                .is_some_and(|by| by < Instant::now())
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let written = ready!(match &mut self.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, data),
             Stream::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, data),
         })?;
         if data == FINAL_DOT && written > 0 {
             crash_point("dot-written");
-            self.tap.noticed().dot_started = true;
+            self.tap.noticed().dot_started_at = Some(Instant::now());
         }
         Poll::Ready(Ok(written))
     }
@@ -444,8 +463,22 @@ mod tests {
         assert!(!wire.tap.dot_started());
         wire.write_all(FINAL_DOT).await.unwrap();
         assert!(wire.tap.dot_started());
-        wire.tap.begin_message();
+        wire.tap.begin_message(Instant::now() + UNACKNOWLEDGED_MAX);
         assert!(!wire.tap.dot_started());
+    }
+
+    #[tokio::test]
+    async fn a_dot_that_is_too_late_does_not_leave() {
+        let (mut wire, mut far) = pair().await;
+        // The process was stopped between the last line and the dot.
+        wire.tap.begin_message(Instant::now());
+        wire.write_all(b"Subject: x\r\n\r\nbye").await.unwrap();
+        assert!(wire.write_all(FINAL_DOT).await.is_err());
+        assert!(!wire.tap.dot_started());
+        drop(wire);
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"Subject: x\r\n\r\nbye");
     }
 
     impl Wire {

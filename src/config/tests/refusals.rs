@@ -54,6 +54,11 @@ fn wrong_values_are_refused_with_place_and_cure() {
             "\"30m\" for minutes",
         ),
         (
+            "[email.limits]\ndot = \"13m\"\n",
+            "2:7 email.limits.dot: a message in doubt may be sent once more after 15m",
+            "write \"12m\" or less",
+        ),
+        (
             "[delay]\nsettle = \"30\"\n",
             "2:10 delay.settle: `30` has no unit",
             "\"30m\" for minutes",

@@ -5,7 +5,7 @@ use super::{ReadStore, ask};
 use crate::domain::ids::MessageNo;
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::notice_key::Mode;
-use crate::domain::receipt::ReceiptKind;
+use crate::domain::receipt::{PARKED_FOR, ReceiptKind};
 use crate::domain::time::Instant;
 use crate::store::conn::statements;
 use crate::store::statement::{maybe_row, rows, value};
@@ -13,6 +13,23 @@ use crate::store::types::StoreError;
 use serde::Serialize;
 
 const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM receipts WHERE waits = TRUE)";
+
+/// Of the receipts that wait, those that wait no longer: about a message that
+/// may hear of them ([`crate::domain::receipt::consequences`] says which may
+/// not), or about none since `$1`. A gateway may use an id again after years:
+/// the latest is meant.
+const READY: &str = "
+SELECT w.id, m.no FROM (
+  SELECT r.id, r.at, CASE WHEN r.message_uid IS NOT NULL
+      THEN (SELECT x.no FROM messages x WHERE x.uid = r.message_uid)
+      ELSE (SELECT max(a.message_no) FROM attempts a
+        WHERE a.reference = r.reference AND a.relay = r.relay) END AS message_no
+  FROM receipts r WHERE r.waits = TRUE) AS w
+LEFT JOIN messages m ON m.no = w.message_no
+WHERE CASE WHEN m.no IS NULL THEN w.at < $1
+    WHEN m.state = 'queued' THEN m.doubts > 0
+    ELSE m.state NOT IN ('leased', 'submitting') END
+ORDER BY w.id LIMIT $2";
 
 const OF_MESSAGE: &str = "
 SELECT kind, at, source, code, enhanced, reply FROM receipts
@@ -37,7 +54,15 @@ WHERE m.state = 'bounced' AND m.mode = $1 AND o.closed_at IS NULL
       AND y.state IN ('queued', 'leased', 'submitting', 'in_doubt', 'sent', 'delivered'))
 ORDER BY m.not_after, m.no LIMIT $2";
 
-statements![WAITS, OF_MESSAGE, UNCLEAR, RAW, CAME_BACK];
+statements![WAITS, READY, OF_MESSAGE, UNCLEAR, RAW, CAME_BACK];
+
+/// A receipt that waits no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ReadyReceipt {
+    pub id: i64,
+    /// Who is to hear of it; `None`: it waited for too long.
+    pub message: Option<MessageNo>,
+}
 
 /// A receipt of a message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -84,6 +109,29 @@ impl ReadStore {
     /// Whether a receipt waits for its message: a look at an index.
     pub async fn receipts_wait(&self) -> Result<bool, StoreError> {
         Ok(ask!(self, "look for receipts that wait", value, WAITS))
+    }
+
+    /// Receipts that waited and can be applied, or are to be given up, at
+    /// `now`; the first `limit` of them.
+    pub async fn ready_receipts(
+        &self,
+        now: Instant,
+        limit: u32,
+    ) -> Result<Vec<ReadyReceipt>, StoreError> {
+        let since = now.minus(PARKED_FOR).0;
+        let found: Vec<(i64, Option<i64>)> = ask!(
+            self,
+            "look for receipts that can be applied",
+            rows,
+            READY,
+            since,
+            i64::from(limit)
+        );
+        let ready = found.into_iter().map(|(id, message)| ReadyReceipt {
+            id,
+            message: message.map(MessageNo),
+        });
+        Ok(ready.collect())
     }
 
     /// Everything reported about a message, oldest first.

@@ -111,8 +111,8 @@ struct ToldRow {
 const TOLD: &str = "
 SELECT t.line_id, t.seq, t.message_no, t.promise_from, t.promise_to, t.eta_from, t.eta_to,
   t.basis, t.at
-FROM told t JOIN order_lines l ON l.id = t.line_id
-WHERE l.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND t.mode = $2
+FROM json_each($1) AS e CROSS JOIN order_lines l CROSS JOIN told t
+WHERE l.order_id = CAST(e.atom AS BIGINT) AND t.line_id = l.id AND t.mode = $2
 ORDER BY t.line_id, t.seq";
 
 #[derive(sqlx::FromRow)]
@@ -231,6 +231,8 @@ impl ReadStore {
         let mut snapshot = self.snapshot().await.map_err(&doing)?;
         let c = &mut snapshot.conn();
         let orders: Vec<OrderRow> = rows!(c, ORDERS, &ids).map_err(&doing)?;
+        // Each once, whatever was asked for.
+        let ids = json(&orders.iter().map(|o| o.id).collect::<Vec<_>>());
         let contacts = json(&orders.iter().map(|o| o.contact_id).collect::<Vec<_>>());
         let lines: Vec<LineRow> = rows!(c, LINES, &ids).map_err(&doing)?;
         let told: Vec<ToldRow> = rows!(c, TOLD, &ids, mode.as_str()).map_err(&doing)?;

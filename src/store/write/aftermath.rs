@@ -108,10 +108,20 @@ impl Store {
         })
     }
 
-    /// Applies receipts that waited and can be applied now; gives up on those
-    /// whose message did not appear in time. Answers for how many messages.
+    /// Applies receipts that waited and can be applied now, some hundred at a
+    /// time; gives up on those whose message did not appear in time. Looks
+    /// first, and writes only where there is something to write. Answers for
+    /// how many messages.
     pub async fn apply_receipts(&self, now: Instant) -> Result<u64, StoreError> {
-        alone!(self, "apply receipts", |_| Wakes::Others, [], c => receipts::apply_waiting(c, now))
+        let ready = self.read.ready_receipts(now, receipts::PASS_MAX).await?;
+        if ready.is_empty() {
+            return Ok(0);
+        }
+        let wakes = receipts::Applied::wakes;
+        let applied = alone!(self, "apply receipts", wakes, [ready], c => {
+            receipts::apply_waiting(c, ready, now)
+        });
+        Ok(applied?.messages)
     }
 
     /// Deletes reports as they came once they are old, and what belongs to no

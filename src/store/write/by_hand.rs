@@ -6,9 +6,9 @@
 //! from the answer. Every act leaves a line in the audit log, in the same
 //! commit.
 
-use super::receipts::{confirm, retract};
 use super::review::take_back::{wake, withdraw};
 use super::settle::land;
+use super::untell::{confirm, retract};
 use crate::domain::ids::{MessageNo, OrderId};
 use crate::domain::kinds::Kind;
 use crate::domain::message::MessageState;

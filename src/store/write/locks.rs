@@ -6,6 +6,7 @@
 //! pass meet at a lock, and whoever comes second looks again in a statement of
 //! its own. The rules, in the order in which locks are taken:
 //!
+//! 0. *The settings' digest*, by who notices changed ones or ends their say.
 //! 1. *The mirror's revision*, by importers only: one import at a time.
 //! 2. *Orders*, by everybody who changes an order, its lines, its ledger or its
 //!    messages, all of a transaction's in one statement and in the order of
@@ -80,7 +81,7 @@ WHERE NOT EXISTS (SELECT 1 FROM notices n
 const COUNT_ALONE: &str = "SELECT value FROM meta WHERE name = 'brake' FOR UPDATE";
 
 const HOLDS_STAY: &str = "LOCK TABLE holds IN SHARE MODE";
-const SUPPRESSIONS_STAY: &str = "LOCK TABLE suppressions IN SHARE MODE";
+const BOTH_STAY: &str = "LOCK TABLE holds, suppressions IN SHARE MODE";
 const SUPPRESSIONS_MINE: &str = "LOCK TABLE suppressions IN SHARE ROW EXCLUSIVE MODE";
 
 statements![
@@ -91,7 +92,7 @@ statements![
     ONE_WRITER | UNDER_LOCK,
     ONE_WRITER | COUNT_ALONE,
     ONE_WRITER | HOLDS_STAY,
-    ONE_WRITER | SUPPRESSIONS_STAY,
+    ONE_WRITER | BOTH_STAY,
     ONE_WRITER | SUPPRESSIONS_MINE,
 ];
 
@@ -176,13 +177,13 @@ pub async fn lists_for_marks(
     if !are_needed(c) {
         return Ok(());
     }
-    if marks {
+    if marks && !suppresses {
+        run!(c, BOTH_STAY)?;
+    } else if marks {
         run!(c, HOLDS_STAY)?;
     }
     if suppresses {
         run!(c, SUPPRESSIONS_MINE)?;
-    } else if marks {
-        run!(c, SUPPRESSIONS_STAY)?;
     }
     Ok(())
 }

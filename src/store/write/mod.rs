@@ -9,12 +9,14 @@ pub mod operate;
 mod operators;
 pub mod receipts;
 pub mod review;
+pub mod settings;
 pub mod settle;
 pub mod suppressions;
 pub mod sweep;
 pub mod templates;
 pub mod texts;
 pub mod ticks;
+pub mod untell;
 pub mod workers;
 
 use crate::domain::ids::{MessageNo, OrderId, RunNo, WorkerId};

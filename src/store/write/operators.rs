@@ -1,7 +1,7 @@
 //! The writing handle for operators: holds, messages settled by hand, the
 //! do-not-write list, going live, settings and the audit log.
 
-use super::{Store, alone, by_hand, operate, suppressions};
+use super::{Store, alone, by_hand, operate, settings, suppressions};
 use crate::domain::ids::{MessageNo, OrderId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::message::MessageState;
@@ -163,6 +163,34 @@ impl Store {
         let (name, value) = (name.to_owned(), value.to_owned());
         alone!(self, "write a first setting", |_| Wakes::Nobody, [name, value], c => {
             operate::put_meta_first(c, name, value)
+        })
+    }
+
+    /// Takes note of the settings a process runs with, by their digest. Others
+    /// than before wake every open order, and what is planned waits for a
+    /// person from that same moment on: see [`Store::end_settings_say`].
+    pub async fn notice_settings(
+        &self,
+        digest: &str,
+        now: Instant,
+    ) -> Result<settings::Noticed, StoreError> {
+        let digest = digest.to_owned();
+        alone!(self, "notice the settings", settings::Noticed::wakes, [digest], c => {
+            settings::notice(c, digest, now)
+        })
+    }
+
+    /// Ends the say of changed settings, once no order is due any more that may
+    /// not have been looked at under them. Only who runs with the settings that
+    /// were noticed last can.
+    pub async fn end_settings_say(
+        &self,
+        digest: &str,
+        now: Instant,
+    ) -> Result<settings::Spoken, StoreError> {
+        let digest = digest.to_owned();
+        alone!(self, "end the say of settings", settings::Spoken::wakes, [digest], c => {
+            settings::end_say(c, digest, now)
         })
     }
 

@@ -4,41 +4,39 @@
 //! ([`consequences`]), so order and repetition do not matter. A receipt waits
 //! where nothing can be said yet: its message is unknown (our own record of a
 //! gateway's answer may still come), or is being sent at this moment. Whoever
-//! looks after the store calls [`apply_waiting`] now and then.
+//! looks after the store calls [`apply_waiting`] now and then, with what a
+//! reader found ready: what cannot be applied yet costs no transaction.
 
 use super::deliver::TOUCH_DOWN;
-use super::deliver::told::{Said, write_told};
 use super::operate::suppress;
 use super::review::take_back::wake;
+use super::untell::{confirm, retract};
 use crate::domain::ids::{MessageNo, MessageUid};
 use crate::domain::kinds::ChannelName;
 use crate::domain::message::MessageState;
 use crate::domain::notice_key::Mode;
 use crate::domain::outcome::Refusal;
 use crate::domain::receipt::{
-    Consequences, PARKED_FOR, RAW_KEPT_FOR, Receipt, ReceiptKind, Stop, Subject, ToldEffect,
+    Consequences, RAW_KEPT_FOR, Receipt, ReceiptKind, Stop, Subject, ToldEffect,
     are_vague_on_two_days, consequences,
 };
-use crate::domain::statement::MessageFacts;
 use crate::domain::time::Instant;
-use crate::domain::told::Basis;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
+use crate::store::read::receipts::ReadyReceipt;
 use crate::store::statement::{Halt, column, maybe, maybe_row, rows, run, value};
 use crate::store::types::StoreError;
 use crate::store::write::locks;
+use crate::store::writer::Wakes;
 use chrono::NaiveDate;
-use serde::Serialize;
-use std::collections::{HashMap, HashSet};
-use uuid::Uuid;
 
 /// Bytes kept of a report as it came; what it says stands at its beginning.
 const RAW_BYTES_MAX: usize = 64 * 1024;
 /// Reports kept that nobody could read and that belong to no message: anybody
 /// can send such mails, and they must not fill the disk.
 const UNCLEAR_MAX: i64 = 1_000;
-/// Waiting receipts looked at in one transaction.
-const BATCH: i64 = 200;
+/// Waiting receipts applied in one transaction; the rest comes with the next.
+pub const PASS_MAX: u32 = 200;
 
 /// How a report names its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,15 +105,18 @@ ON CONFLICT (event_key) DO NOTHING RETURNING id";
 const STORE_RAW: &str = "
 INSERT INTO receipt_private (receipt_id, raw) VALUES ($1, $2)";
 
-const WAITING: &str = "
-SELECT id, message_uid, relay, reference, at FROM receipts WHERE waits = TRUE AND id > $1
-ORDER BY id LIMIT $2";
-
+/// As far as they wait still.
 const FOUND: &str = "
-UPDATE receipts SET message_no = $2 WHERE id = $1 AND message_no IS NULL";
+UPDATE receipts SET message_no = j.no
+FROM (SELECT CAST(e.value ->> 'id' AS BIGINT) AS id, CAST(e.value ->> 'message' AS BIGINT) AS no
+      FROM json_each($1) AS e) AS j
+WHERE receipts.id = j.id AND receipts.waits = TRUE
+RETURNING message_no";
 
 const GIVE_UP: &str = "
-UPDATE receipts SET waits = FALSE WHERE id = $1 AND message_no IS NULL";
+UPDATE receipts SET waits = FALSE
+WHERE waits = TRUE AND message_no IS NULL
+  AND id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
 
 const SUBJECT: &str = "
 SELECT channel, state, doubts, mode, address_hash FROM messages WHERE no = $1";
@@ -138,69 +139,6 @@ UPDATE messages SET state = $2, quiet_until = NULL, ended_at = coalesce(ended_at
   settled_by = CASE WHEN $3 IN ('in_doubt', 'queued') THEN 'receipt' ELSE settled_by END
 WHERE no = $1 AND state = $3";
 
-/// Lines about which something was said after this message said something.
-const SAID_SINCE: &str = "
-SELECT DISTINCT later.line_id FROM told mine
-JOIN told later ON later.line_id = mine.line_id AND later.seq > mine.seq
-WHERE mine.message_no = $1
-  AND (later.message_no IS NULL OR later.message_no <> mine.message_no)";
-
-const FACTS: &str = "SELECT facts FROM message_private WHERE message_no = $1";
-
-/// What other messages told about the same orders and still counts.
-const STILL_SAID: &str = "
-SELECT p.message_no, p.facts FROM message_private p
-WHERE p.message_no IN (
-  SELECT o.message_no FROM notices mine
-  JOIN notices o ON o.order_id = mine.order_id AND o.mode = mine.mode
-    AND o.message_no <> mine.message_no
-  JOIN messages m ON m.no = o.message_no
-  WHERE mine.message_no = $1 AND m.state IN ('sent', 'delivered'))
-ORDER BY p.message_no";
-
-const RETRACT: &str = "
-INSERT INTO told (line_id, seq, message_no, promise_from, promise_to, eta_from, eta_to, basis,
-  mode, at)
-SELECT t.line_id, l.told_seq + 1, t.message_no, t.promise_from, t.promise_to, t.eta_from, t.eta_to,
-  'retracted', t.mode, CAST($2 AS BIGINT)
-FROM told t JOIN order_lines l ON l.id = t.line_id
-WHERE t.message_no = $1 AND t.basis <> 'retracted'
-  AND t.seq = (SELECT max(x.seq) FROM told x
-    WHERE x.line_id = t.line_id AND x.message_no = t.message_no)";
-
-const COUNT_RETRACTED: &str = "
-UPDATE order_lines SET told_seq = told_seq + 1
-WHERE id IN (SELECT t.line_id FROM told t WHERE t.message_no = $1 AND t.basis = 'retracted')
-  AND EXISTS (SELECT 1 FROM told t
-    WHERE t.line_id = order_lines.id AND t.seq = order_lines.told_seq + 1)";
-
-/// A message of the rehearsal after the shop went live: what it told was
-/// forgotten then, and what counts as told since has nothing to do with it.
-const IS_OF_THE_REHEARSAL: &str = "
-SELECT EXISTS (SELECT 1 FROM messages m CROSS JOIN meta present
-  WHERE m.no = $1 AND present.name = 'mode' AND present.value <> m.mode)";
-
-/// Only as far as this message had raised them.
-const UNTELL: &str = "
-UPDATE order_lines AS l SET
-  qty_shipped_told = CASE WHEN l.qty_shipped_told <= j.shipped AND l.qty_shipped_told > j.shipped_to
-    THEN j.shipped_to ELSE l.qty_shipped_told END,
-  qty_cancelled_told = CASE WHEN l.qty_cancelled_told <= j.cancelled
-      AND l.qty_cancelled_told > j.cancelled_to
-    THEN j.cancelled_to ELSE l.qty_cancelled_told END
-FROM (SELECT CAST(e.value ->> 'line' AS BIGINT) AS line,
-        CAST(e.value ->> 'shipped' AS BIGINT) AS shipped,
-        CAST(e.value ->> 'shipped_to' AS BIGINT) AS shipped_to,
-        CAST(e.value ->> 'cancelled' AS BIGINT) AS cancelled,
-        CAST(e.value ->> 'cancelled_to' AS BIGINT) AS cancelled_to
-      FROM json_each($1) AS e) AS j
-WHERE l.id = j.line";
-
-const PARCELS_TOLD: &str = "SELECT order_id, key FROM shipments WHERE told_message = $1";
-
-const UNTELL_PARCEL: &str = "
-UPDATE shipments SET told_message = $3 WHERE order_id = $1 AND key = $2";
-
 const FORGET_RAW: &str = "
 DELETE FROM receipt_private
 WHERE receipt_id IN (SELECT r.id FROM receipts r WHERE r.at < $1)";
@@ -215,7 +153,6 @@ statements![
     COUNT_UNCLEAR,
     STORE_UNCLEAR,
     STORE_RAW,
-    WAITING,
     FOUND,
     GIVE_UP,
     SUBJECT,
@@ -223,15 +160,6 @@ statements![
     VAGUE,
     APPLIED,
     SET_STATE,
-    SAID_SINCE,
-    FACTS,
-    STILL_SAID,
-    RETRACT,
-    COUNT_RETRACTED,
-    IS_OF_THE_REHEARSAL,
-    UNTELL,
-    PARCELS_TOLD,
-    UNTELL_PARCEL,
     FORGET_RAW,
     FORGET,
 ];
@@ -312,62 +240,50 @@ async fn find(c: &mut Conn<'_>, about: &About) -> Result<Option<i64>, sqlx::Erro
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct WaitingRow {
-    id: i64,
-    message_uid: Option<Uuid>,
-    relay: Option<String>,
-    reference: Option<String>,
-    at: i64,
+/// What became of receipts that waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Messages that were told about theirs.
+    pub messages: u64,
+    /// Receipts given up, because their message did not appear in time.
+    pub given_up: u64,
 }
 
-impl WaitingRow {
-    fn about(&self) -> Option<About> {
-        match (self.message_uid, &self.relay, &self.reference) {
-            (Some(uid), _, _) => Some(About::Message(MessageUid(uid))),
-            (None, Some(relay), Some(reference)) => Some(About::Reference {
-                relay: relay.clone(),
-                reference: reference.clone(),
-            }),
-            _ => None,
+impl Applied {
+    pub(super) fn wakes(&self) -> Wakes {
+        match (self.messages, self.given_up) {
+            (0, 0) => Wakes::Unchanged,
+            (0, _) => Wakes::Nobody,
+            _ => Wakes::Others,
         }
     }
 }
 
-/// See [`crate::store::Store::apply_receipts`].
-pub async fn apply_waiting(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
-    let mut applied = 0;
-    let mut after = 0;
-    loop {
-        let waiting: Vec<WaitingRow> = rows!(c, WAITING, after, BATCH)?;
-        let Some(last) = waiting.last() else {
-            return Ok(applied);
-        };
-        after = last.id;
-        let mut found = Vec::new();
-        for row in &waiting {
-            let no = match row.about() {
-                Some(about) => find(c, &about).await?,
-                None => None,
-            };
-            match no {
-                Some(no) => found.push((row.id, no)),
-                None if row.at < now.minus(PARKED_FOR).0 => {
-                    run!(c, GIVE_UP, row.id)?;
-                }
-                None => {}
-            }
-        }
-        let messages: Vec<i64> = found.iter().map(|(_, no)| *no).collect();
-        locks::orders_and_neighbours(c, &messages, &messages).await?;
-        let mut done = HashSet::new();
-        for (id, no) in found {
-            run!(c, FOUND, id, no)?;
-            if done.insert(no) && matches!(apply(c, no, now).await?, Taken::Applied(..)) {
-                applied += 1;
-            }
-        }
+/// See [`crate::store::Store::apply_receipts`]. What was found is looked at
+/// again: another process may have been faster, and a message may have gone
+/// back on its way.
+pub async fn apply_waiting(
+    c: &mut Conn<'_>,
+    ready: &[ReadyReceipt],
+    now: Instant,
+) -> Result<Applied, Halt> {
+    let (found, lapsed): (Vec<&ReadyReceipt>, Vec<&ReadyReceipt>) =
+        ready.iter().partition(|receipt| receipt.message.is_some());
+    let mut messages: Vec<i64> = found.iter().filter_map(|r| Some(r.message?.0)).collect();
+    messages.sort_unstable();
+    messages.dedup();
+    locks::orders_and_neighbours(c, &messages, &messages).await?;
+    let waited: Vec<i64> = column!(c, FOUND, json(&found))?;
+    let mut applied = Applied::default();
+    for no in messages.into_iter().filter(|no| waited.contains(no)) {
+        let taken = apply(c, no, now).await?;
+        applied.messages += u64::from(matches!(taken, Taken::Applied(..)));
     }
+    if !lapsed.is_empty() {
+        let lapsed: Vec<i64> = lapsed.iter().map(|receipt| receipt.id).collect();
+        applied.given_up = run!(c, GIVE_UP, json(&lapsed))?;
+    }
+    Ok(applied)
 }
 
 /// See [`crate::store::Store::forget_reports`].
@@ -481,110 +397,4 @@ async fn change_state(
         run!(c, TOUCH_DOWN, json(&[no]), false)?;
     }
     Ok(true)
-}
-
-async fn facts_of(c: &mut Conn<'_>, no: i64) -> Result<Option<MessageFacts>, Halt> {
-    let facts: Option<String> = maybe!(c, FACTS, no)?;
-    facts.map(|text| read_facts(no, &text)).transpose()
-}
-
-fn read_facts(no: i64, text: &str) -> Result<MessageFacts, Halt> {
-    serde_json::from_str(text).map_err(|_| {
-        Halt::Found(StoreError::Corrupt {
-            table: "message_private",
-            row: no.to_string(),
-            column: "facts",
-        })
-    })
-}
-
-/// It was said after all. Where something newer was said about an order, that
-/// told the whole order and stays what is believed.
-pub(super) async fn confirm(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt> {
-    let Some(mut facts) = facts_of(c, no).await? else {
-        return Ok(());
-    };
-    let newer: Vec<i64> = column!(c, SAID_SINCE, no)?;
-    facts
-        .orders
-        .retain(|order| !order.lines.iter().any(|line| newer.contains(&line.line.0)));
-    let said = Said {
-        no: MessageNo(no),
-        facts: &facts,
-        basis: Basis::Accepted,
-        at: now,
-    };
-    Ok(write_told(c, &[said]).await?)
-}
-
-#[derive(Serialize)]
-struct UntoldRow {
-    line: i64,
-    shipped: i64,
-    shipped_to: i64,
-    cancelled: i64,
-    cancelled_to: i64,
-}
-
-/// It was not said: its entries do not count, and neither do the quantities
-/// and parcels that only it reported.
-pub(super) async fn retract(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt> {
-    run!(c, RETRACT, no, now.0)?;
-    run!(c, COUNT_RETRACTED, no)?;
-    let rehearsed: bool = value!(c, IS_OF_THE_REHEARSAL, no)?;
-    if rehearsed {
-        return Ok(());
-    }
-    let Some(facts) = facts_of(c, no).await? else {
-        return Ok(());
-    };
-    let others: Vec<(i64, String)> = rows!(c, STILL_SAID, no)?;
-    let others = others
-        .iter()
-        .map(|(other, text)| Ok((*other, read_facts(*other, text)?)))
-        .collect::<Result<Vec<(i64, MessageFacts)>, Halt>>()?;
-    let mut told_by_others: HashMap<i64, (i64, i64)> = HashMap::new();
-    for line in others
-        .iter()
-        .flat_map(|(_, f)| &f.orders)
-        .flat_map(|o| &o.lines)
-    {
-        let told = told_by_others.entry(line.line.0).or_default();
-        told.0 = told.0.max(line.shipped.0);
-        told.1 = told.1.max(line.cancelled.0);
-    }
-    let untold: Vec<UntoldRow> = facts
-        .orders
-        .iter()
-        .flat_map(|order| &order.lines)
-        .map(|line| {
-            let (shipped, cancelled) = told_by_others.get(&line.line.0).copied().unwrap_or((0, 0));
-            UntoldRow {
-                line: line.line.0,
-                shipped: line.shipped.0,
-                shipped_to: (line.shipped.0 - line.shipped_now.0).max(shipped),
-                cancelled: line.cancelled.0,
-                cancelled_to: (line.cancelled.0 - line.cancelled_now.0).max(cancelled),
-            }
-        })
-        .collect();
-    run!(c, UNTELL, json(&untold))?;
-    let parcels: Vec<(i64, String)> = rows!(c, PARCELS_TOLD, no)?;
-    for (order, key) in parcels {
-        let told_by = others.iter().rev().find(|(_, facts)| {
-            facts
-                .orders
-                .iter()
-                .filter(|o| o.order.0 == order)
-                .any(|o| o.shipments.iter().any(|parcel| parcel.key == key))
-        });
-        run!(
-            c,
-            UNTELL_PARCEL,
-            order,
-            &key,
-            told_by.map(|(other, _)| *other)
-        )?;
-    }
-    Ok(())
 }

@@ -8,9 +8,11 @@ use backorderd::domain::notice_key::Mode;
 use backorderd::domain::quantity::Quantity;
 use backorderd::domain::row::{Row, RowShipment};
 use backorderd::domain::time::Length;
+use backorderd::store::read::situations::ReadSituation;
 use backorderd::store::sqlite::lock::LockAttempt;
 use backorderd::store::types::RunState;
 use backorderd::store::write::operate::NewHold;
+use backorderd::store::write::settings::{Noticed, Spoken};
 use backorderd::store::{ReadStore, Store, StoreError};
 
 fn hold(scope: &'static str, key: &str, until: Option<&str>) -> NewHold {
@@ -35,6 +37,8 @@ promises![
     a_run_held_in_the_sandbox_does_not_collect_live_messages,
     sandbox_words_are_not_seen_in_live_mode,
     a_setting_is_read_back,
+    changed_settings_wake_every_order_and_are_noticed_once,
+    changed_settings_have_their_say_until_all_were_looked_at_under_them,
     one_process_delivers_from_a_file_and_any_number_from_a_server,
     a_database_of_a_newer_program_is_refused,
     a_database_of_an_older_program_is_brought_forward_by_who_may_write,
@@ -329,6 +333,64 @@ async fn a_setting_is_read_back(stage: Stage) {
             .unwrap(),
         stage.shop
     );
+}
+
+/// Whether what is planned waits for a person, because settings changed.
+async fn settings_speak(stage: &Stage) -> bool {
+    let since = stage.store.read().meta("policy_changed_at").await.unwrap();
+    since.is_some_and(|since| !since.is_empty())
+}
+
+async fn changed_settings_wake_every_order_and_are_noticed_once(stage: Stage) {
+    stage
+        .import(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
+        .await;
+    stage.review(MONDAY).await;
+    let notice = |digest| stage.store.notice_settings(digest, at(MONDAY));
+    assert_eq!(notice("old").await.unwrap(), Noticed::First);
+    assert_eq!(notice("old").await.unwrap(), Noticed::Known);
+    assert!(stage.due(MONDAY).await.is_empty());
+    assert!(!settings_speak(&stage).await);
+    // Read before, a plan finds its orders changed and writes nothing.
+    let before = stage.situations(&[stage.order("1042").await], MONDAY).await;
+    let changed = Noticed::Changed { orders: 2 };
+    assert_eq!(notice("new").await.unwrap(), changed);
+    let after = stage.situations(&[stage.order("1042").await], MONDAY).await;
+    let version = |read: &[ReadSituation]| read[0].situation.order.review_version;
+    assert_ne!(version(&before), version(&after));
+    assert_eq!(stage.due(MONDAY).await.len(), 2);
+    assert!(settings_speak(&stage).await);
+    assert_eq!(notice("new").await.unwrap(), Noticed::Known);
+    let kept = stage.store.read().meta("policy_digest").await.unwrap();
+    assert_eq!(kept.as_deref(), Some("new"));
+}
+
+async fn changed_settings_have_their_say_until_all_were_looked_at_under_them(stage: Stage) {
+    stage
+        .import(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
+        .await;
+    stage.review(MONDAY).await;
+    let (store, now) = (&stage.store, at(MONDAY));
+    let end = |digest| store.end_settings_say(digest, now);
+    store.notice_settings("old", now).await.unwrap();
+    assert_eq!(end("old").await.unwrap(), Spoken::NotYet, "nothing changed");
+    store.notice_settings("new", now).await.unwrap();
+    assert_eq!(end("new").await.unwrap(), Spoken::NotYet, "all are due");
+    // A plan of one of them that came too late: it is still due.
+    let both = stage.due(MONDAY).await;
+    let review = stage.plan_orders(&both, MONDAY).await;
+    let moved = "UPDATE orders SET review_version = review_version + 1 WHERE number = '1042'";
+    assert_eq!(stage.force(moved).await.unwrap(), 1);
+    assert_eq!(stage.commit(review, MONDAY).await.stale.len(), 1);
+    assert_eq!(end("new").await.unwrap(), Spoken::NotYet, "one is due");
+    assert!(settings_speak(&stage).await);
+    stage.review(MONDAY).await;
+    // A process from before the change has looked at them as well.
+    assert_eq!(end("old").await.unwrap(), Spoken::NotOurs);
+    assert!(settings_speak(&stage).await);
+    assert_eq!(end("new").await.unwrap(), Spoken::Ended);
+    assert!(!settings_speak(&stage).await);
+    assert_eq!(end("new").await.unwrap(), Spoken::NotYet, "nothing to end");
 }
 
 async fn one_process_delivers_from_a_file_and_any_number_from_a_server(stage: Stage) {

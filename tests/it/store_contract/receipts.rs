@@ -1,7 +1,7 @@
 //! What comes back: stored once, applied in any order, whatever it does.
 
 use super::props::{MONDAY, accepted, at, doubt, refused, teapots};
-use super::stage::Stage;
+use super::stage::{BackEnd, Stage};
 use backorderd::domain::contact::{EmailAddress, PhoneNumber, Preference};
 use backorderd::domain::ids::{MessageNo, MessageUid};
 use backorderd::domain::kinds::{ChannelName, Kind};
@@ -12,7 +12,7 @@ use backorderd::domain::quantity::Quantity;
 use backorderd::domain::receipt::{Receipt, ReceiptKind};
 use backorderd::domain::row::{Row, RowShipment};
 use backorderd::store::types::Claimed;
-use backorderd::store::write::receipts::{About, NewReceipt, Taken, UnclearMail};
+use backorderd::store::write::receipts::{About, NewReceipt, PASS_MAX, Taken, UnclearMail};
 use uuid::Uuid;
 
 const HARD: ReceiptKind = ReceiptKind::Failed(Refusal::Hard);
@@ -52,6 +52,8 @@ promises![
     a_delay_is_noted_and_changes_nothing,
     a_report_that_comes_before_our_own_record_waits_for_it,
     a_report_about_an_unknown_message_waits_a_day,
+    receipts_that_can_do_nothing_yet_cost_no_transaction,
+    receipts_that_came_early_are_applied_some_at_a_time,
     a_gateway_names_a_message_by_its_own_id,
     any_report_settles_a_doubt,
     a_bounce_ends_a_repetition_before_it_is_sent,
@@ -163,6 +165,69 @@ async fn a_report_about_an_unknown_message_waits_a_day(stage: Stage) {
         .await
         .unwrap();
     assert!(!stage.store.read().receipts_wait().await.unwrap());
+}
+
+async fn receipts_that_can_do_nothing_yet_cost_no_transaction(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let message = stage.submit(1, MONDAY).await.remove(0);
+    // One message is being sent, of another nothing is known, and no gateway
+    // has said that it gave this id.
+    take(&stage, "e1", message.uid, HARD).await;
+    take(&stage, "e2", MessageUid(Uuid::from_u128(0xdead)), HARD).await;
+    let gateway = About::Reference {
+        relay: "relay".to_owned(),
+        reference: "4ABC".to_owned(),
+    };
+    let early = report("g1", gateway, ReceiptKind::Delivered, LATER);
+    stage.store.take_receipt(early, at(LATER)).await.unwrap();
+    let store = &stage.store;
+    let mut watch = store.read().watch().await.unwrap();
+    watch.has_news().await.unwrap();
+    for nth in 0..3 {
+        assert_eq!(store.apply_receipts(at(LATER)).await.unwrap(), 0);
+        assert!(!watch.has_news().await.unwrap(), "look {nth} has committed");
+    }
+    if let BackEnd::Postgres = stage.back_end() {
+        // A word each session ends a transaction with that it takes back.
+        let begun = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+            AND pid <> pg_backend_pid() AND query = 'ROLLBACK'";
+        assert_eq!(stage.number(begun).await, 0);
+    }
+    assert!(stage.record(1, &message, accepted(), LATER).await);
+    watch.has_news().await.unwrap();
+    assert_eq!(store.apply_receipts(at(LATER)).await.unwrap(), 1);
+    assert!(watch.has_news().await.unwrap());
+    let waiting = "SELECT count(*) FROM receipts WHERE waits = TRUE";
+    assert_eq!(stage.number(waiting).await, 2);
+    // What waited in vain is given up, and nobody has to look because of it.
+    let over = at("2026-02-17 14:41");
+    assert_eq!(store.apply_receipts(over).await.unwrap(), 0);
+    assert_eq!(stage.number(waiting).await, 0);
+}
+
+async fn receipts_that_came_early_are_applied_some_at_a_time(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let message = stage.submit(1, MONDAY).await.remove(0);
+    // Nobody will ever hear of these; they are first in the row and keep
+    // nothing out.
+    for n in 0..PASS_MAX {
+        let nobody = MessageUid(Uuid::from_u128(0xdead + u128::from(n)));
+        take(&stage, &format!("n{n}"), nobody, SOFT).await;
+    }
+    take(&stage, "e1", message.uid, ReceiptKind::Delivered).await;
+    assert!(stage.record(1, &message, accepted(), LATER).await);
+    let store = &stage.store;
+    assert_eq!(store.apply_receipts(at(LATER)).await.unwrap(), 1);
+    assert_eq!(stage.state(message.no).await, MessageState::Delivered);
+    take(&stage, "n", MessageUid(Uuid::from_u128(1)), SOFT).await;
+    let waiting = "SELECT count(*) FROM receipts WHERE waits = TRUE";
+    let over = at("2026-02-17 14:41");
+    for left in [1, 0] {
+        store.apply_receipts(over).await.unwrap();
+        assert_eq!(stage.number(waiting).await, left);
+    }
 }
 
 async fn a_gateway_names_a_message_by_its_own_id(stage: Stage) {

@@ -1,9 +1,12 @@
 //! One mail, one conversation: what every step and every fault means.
 
 use super::{
-    check, greeting, group, hasty, mail, mail_to, pipelined, session, settings, short, taken,
+    SHORT, check, greeting, group, hasty, mail, mail_to, pipelined, session, settings, short, taken,
 };
+use crate::channel::settings::{SmtpSettings, StepLimits, UNACKNOWLEDGED_MAX};
 use crate::channel::smtp::peer::{Act, Peer, hear, say};
+use crate::domain::message::QUIET_PERIOD;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_mail_is_handed_over_and_the_queue_id_kept() {
@@ -40,6 +43,82 @@ async fn without_pipelining_each_command_waits_for_its_answer() {
         ],
     ];
     check(vec![("one by one", script.concat(), "accepted")]).await;
+}
+
+/// Leaves this long for everything before the dot.
+fn with_time_before_the_dot(at: std::net::SocketAddr, time: Duration) -> SmtpSettings {
+    let mut settings = settings(at);
+    let limits = &mut settings.limits;
+    limits.dot = QUIET_PERIOD.to_std() - UNACKNOWLEDGED_MAX - time;
+    assert_eq!(limits.before_dot(), time);
+    settings
+}
+
+#[tokio::test]
+async fn a_relay_that_is_slow_at_every_step_runs_out_of_time_before_the_dot() {
+    let slowly = |acts: Vec<Act>| -> Vec<Act> {
+        let pause = Act::Wait(SHORT / 4);
+        acts.into_iter()
+            .flat_map(|act| [pause.clone(), act])
+            .collect()
+    };
+    let greets = || slowly(greeting("250-PIPELINING\n"));
+    let takes = || vec![say("250 ok\n"), say("250 ok\n"), say("354 go on\n")];
+    for (sentence, script, expected) in [
+        ("at the greeting", greets(), "deferred relay at connect"),
+        (
+            "at the opening",
+            [
+                greeting("250-PIPELINING\n"),
+                group(),
+                slowly(takes()),
+                slowly(takes()),
+            ]
+            .concat(),
+            "deferred relay at data",
+        ),
+        (
+            "at the body",
+            pipelined(vec![say("250 ok\n250 ok\n354 go on\n"), Act::Deaf]),
+            "deferred relay at data",
+        ),
+    ] {
+        let peer = Peer::with(vec![[script, vec![Act::Stall]].concat()]).await;
+        let time = SHORT * 5 / 8;
+        let mut session = session(with_time_before_the_dot(peer.address, time));
+        let huge = "x".repeat(70).repeat(400_000);
+        let mail = mail_to("anna@mail.example", huge.as_bytes());
+        let outcome = session.send(&mail).await;
+        assert_eq!(short(&outcome), expected, "{sentence}");
+        let said = &outcome.evidence().text;
+        assert_eq!(
+            said, "too slow over all steps before the final dot",
+            "{sentence}"
+        );
+        drop(session);
+        peer.release();
+        assert!(peer.finish().await.bodies.is_empty(), "{sentence}");
+    }
+}
+
+#[test]
+fn nothing_of_a_message_moves_any_more_when_it_may_be_sent_again() {
+    let of = |dot| StepLimits {
+        dot,
+        ..StepLimits::default()
+    };
+    for limits in [
+        StepLimits::default(),
+        of(Duration::from_secs(1)),
+        of(StepLimits::DOT_MAX),
+    ] {
+        let all = limits.before_dot() + limits.dot + UNACKNOWLEDGED_MAX;
+        assert!(all <= QUIET_PERIOD.to_std(), "{limits:?}");
+        assert!(
+            limits.before_dot() >= Duration::from_secs(120),
+            "{limits:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
-//! Recording what became of an attempt, with everything that follows from it.
+//! Recording what became of an attempt: its row, and what follows from it. The
+//! statements run with others, in [`super::breath`].
 
-use super::rounds;
-use super::told::{Said, write_told};
-use super::vague;
+use super::told::Said;
 use crate::domain::ids::WorkerId;
 use crate::domain::message::Landing;
 use crate::domain::outcome::{Outcome, Refusal};
@@ -12,12 +11,14 @@ use crate::domain::time::Instant;
 use crate::domain::told::Basis;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::statement::{column, run};
+use crate::store::statement::run;
 use crate::store::types::Record;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
-const RECORD: &str = "
+macro_rules! record {
+    () => {
+        "
 UPDATE messages AS m SET state = j.state, due_at = coalesce(j.due_at, m.due_at),
   counted = m.counted + j.counted, doubts = m.doubts + j.doubt, quiet_until = j.quiet_until,
   sent_at = j.sent_at, ended_at = j.ended_at, owner = NULL, lease_until = NULL, claims = 0
@@ -30,32 +31,52 @@ FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'sent_at' AS BIGINT) AS sent_at,
         CAST(e.value ->> 'ended_at' AS BIGINT) AS ended_at
       FROM json_each($1) AS e) AS j
-WHERE m.no = j.message_no AND m.state = 'submitting' AND m.epoch = j.epoch AND m.owner = j.worker
-RETURNING no";
+WHERE m.no = j.message_no AND coalesce(m.state, '') = 'submitting' AND m.epoch = j.epoch AND m.owner = j.worker"
+    };
+}
+pub(super) use record;
 
-const END_ATTEMPTS: &str = "
+macro_rules! end_attempts {
+    () => {
+        "
 UPDATE attempts AS a SET ended_at = CAST(j.value ->> 'now' AS BIGINT),
   outcome = j.value ->> 'outcome', code = CAST(j.value ->> 'code' AS BIGINT),
   enhanced = j.value ->> 'enhanced', phase = j.value ->> 'phase', reply = j.value ->> 'reply',
   reference = j.value ->> 'reference', relay = coalesce(j.value ->> 'relay', a.relay)
-FROM json_each($1) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
-WHERE a.message_no = m.no AND a.no = m.attempts";
+FROM json_each($3) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
+WHERE a.message_no = m.no AND a.no = m.attempts"
+    };
+}
+pub(super) use end_attempts;
 
-const LAND_NOTICES: &str = "
+macro_rules! land_notices {
+    () => {
+        "
 UPDATE notices AS n SET in_flight = j.in_flight, in_queue = j.in_queue
 FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'in_flight' AS BOOLEAN) AS in_flight,
         CAST(e.value ->> 'in_queue' AS BOOLEAN) AS in_queue
-      FROM json_each($1) AS e) AS j
-WHERE n.message_no = j.message_no";
+      FROM json_each($3) AS e) AS j
+WHERE n.message_no = j.message_no"
+    };
+}
+pub(super) use land_notices;
 
-const WAKE_ORDERS: &str = "
+macro_rules! wake_orders {
+    () => {
+        "
 UPDATE orders AS o SET review_version = o.review_version + 1, closed_at = NULL,
-  next_review_at = coalesce(j.wake_at, o.next_review_at)
-FROM (SELECT n.order_id, min(CAST(e.value ->> 'wake_at' AS BIGINT)) AS wake_at
-      FROM json_each($1) AS e CROSS JOIN notices n
+  next_review_at = coalesce(j.wake_at, o.next_review_at),
+  next_word_by = CASE WHEN j.firm = 1 THEN j.word ELSE o.next_word_by END
+FROM (SELECT n.order_id, min(CAST(e.value ->> 'wake_at' AS BIGINT)) AS wake_at,
+        max(CASE WHEN CAST(e.value ->> 'firm' AS BOOLEAN) = TRUE THEN 1 ELSE 0 END) AS firm,
+        min(e.value -> 'words' ->> CAST(n.order_id AS TEXT)) AS word
+      FROM json_each($3) AS e CROSS JOIN notices n
       WHERE n.message_no = CAST(e.value ->> 'no' AS BIGINT) GROUP BY n.order_id) AS j
-WHERE o.id = j.order_id";
+WHERE o.id = j.order_id"
+    };
+}
+pub(super) use wake_orders;
 
 const SUPPRESS: &str = "
 INSERT INTO suppressions (address_hash, channel, reason, source, since)
@@ -77,14 +98,7 @@ FROM (SELECT k.id AS contact_id, max(CAST(e.value ->> 'now' AS BIGINT)) AS now
       GROUP BY k.id) AS j
 WHERE orders.contact_id = j.contact_id AND orders.closed_at IS NULL";
 
-statements![
-    RECORD,
-    END_ATTEMPTS,
-    LAND_NOTICES,
-    WAKE_ORDERS,
-    SUPPRESS,
-    WAKE_SUPPRESSED,
-];
+statements![SUPPRESS, WAKE_SUPPRESSED];
 
 #[derive(Serialize)]
 pub(super) struct RecordRow<'a> {
@@ -102,6 +116,10 @@ pub(super) struct RecordRow<'a> {
     in_flight: bool,
     in_queue: bool,
     wake_at: Option<i64>,
+    /// What it told counts, and these are the days by which its orders hear of
+    /// us again.
+    pub(super) firm: bool,
+    words: BTreeMap<String, Option<String>>,
     pub(super) suppress: bool,
     /// Why, if so: a word that START lifts, or what the other side said.
     reason: &'a str,
@@ -115,7 +133,7 @@ pub(super) struct RecordRow<'a> {
     relay: Option<&'a str>,
 }
 
-fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'a> {
+pub(super) fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'a> {
     let evidence = record.outcome.evidence();
     let mut row = RecordRow {
         no: record.no.0,
@@ -132,6 +150,8 @@ fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'
         in_flight: false,
         in_queue: false,
         wake_at: Some(now.0),
+        firm: false,
+        words: BTreeMap::new(),
         suppress: false,
         reason: match &record.outcome {
             Outcome::Refused {
@@ -151,6 +171,13 @@ fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'
     match &record.landing {
         Landing::Sent => {
             row.state = "sent";
+            row.firm = true;
+            row.words = (record.facts.orders.iter())
+                .map(|order| {
+                    let by = order.next_word_by.map(|day| day.to_string());
+                    (order.order.0.to_string(), by)
+                })
+                .collect();
             (row.counted, row.sent_at, row.ended_at) = (1, Some(now.0), Some(now.0));
         }
         Landing::Again { due_at, counts } => {
@@ -171,63 +198,27 @@ fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'
     row
 }
 
-/// Records what became of attempts; says of each whether it was still its
-/// worker's. Their orders are locked already.
-pub(super) async fn record_all(
-    c: &mut Conn<'_>,
-    records: &[(WorkerId, Instant, &Record)],
-) -> Result<Vec<bool>, sqlx::Error> {
-    let mut out = vec![false; records.len()];
-    for round in rounds(records.iter().map(|(_, _, record)| record.no)) {
-        let told: Vec<_> = round.iter().map(|i| records[*i]).collect();
-        let passed = record_round(c, &told).await?;
-        for i in round {
-            out[i] = passed.contains(&records[i].2.no.0);
-        }
-    }
-    Ok(out)
+/// What a recorded attempt has told, if it told anything.
+pub(super) fn said<'a>(now: Instant, record: &'a Record) -> Option<Said<'a>> {
+    let basis = match record.landing {
+        Landing::Sent => Basis::Accepted,
+        Landing::InDoubt { .. } => Basis::Possible,
+        Landing::Again { .. } | Landing::Failed { .. } => return None,
+    };
+    Some(Said {
+        no: record.no,
+        facts: &record.facts,
+        basis,
+        at: now,
+    })
 }
 
-async fn record_round(
-    c: &mut Conn<'_>,
-    records: &[(WorkerId, Instant, &Record)],
-) -> Result<HashSet<i64>, sqlx::Error> {
-    let mut rows: Vec<RecordRow<'_>> = records
-        .iter()
-        .map(|(by, now, record)| record_row(*by, *now, record))
-        .collect();
-    let passed: Vec<i64> = column!(c, RECORD, json(&rows))?;
-    let passed: HashSet<i64> = passed.into_iter().collect();
-    rows.retain(|row| passed.contains(&row.no));
-    if rows.is_empty() {
-        return Ok(passed);
-    }
-    vague::judge(c, &mut rows, records).await?;
-    let document = json(&rows);
-    run!(c, END_ATTEMPTS, &document)?;
-    run!(c, LAND_NOTICES, &document)?;
-    let said: Vec<Said<'_>> = records
-        .iter()
-        .filter(|(_, _, record)| passed.contains(&record.no.0))
-        .filter_map(|(_, now, record)| {
-            let basis = match record.landing {
-                Landing::Sent => Basis::Accepted,
-                Landing::InDoubt { .. } => Basis::Possible,
-                Landing::Again { .. } | Landing::Failed { .. } => return None,
-            };
-            Some(Said {
-                no: record.no,
-                facts: &record.facts,
-                basis,
-                at: *now,
-            })
-        })
-        .collect();
-    write_told(c, &said).await?;
-    run!(c, WAKE_ORDERS, &document)?;
+/// Puts addresses that were refused for good on the do-not-write list.
+pub(super) async fn suppress(c: &mut Conn<'_>, rows: &[RecordRow<'_>]) -> Result<(), sqlx::Error> {
     if rows.iter().any(|row| row.suppress) {
+        let document = json(&rows);
         run!(c, SUPPRESS, &document)?;
         run!(c, WAKE_SUPPRESSED, &document)?;
     }
-    Ok(passed)
+    Ok(())
 }

@@ -7,7 +7,7 @@ use crate::domain::statement::MessageFacts;
 use crate::domain::time::Instant;
 use crate::domain::told::Basis;
 use crate::store::codec::{eta_columns, json};
-use crate::store::conn::{Conn, statements};
+use crate::store::conn::{Conn, at_once, in_turn, sql, statements};
 use crate::store::statement::run;
 use serde::Serialize;
 
@@ -19,7 +19,9 @@ pub struct Said<'a> {
     pub at: Instant,
 }
 
-const WRITE_TOLD: &str = "
+macro_rules! append_told {
+    () => {
+        "
 INSERT INTO told (line_id, seq, message_no, promise_from, promise_to, eta_from, eta_to, basis,
   mode, at)
 SELECT l.id, l.told_seq + row_number() OVER (PARTITION BY l.id ORDER BY m.no), m.no,
@@ -29,11 +31,16 @@ FROM json_each($1) AS j
 CROSS JOIN order_lines l
 CROSS JOIN messages m
 WHERE l.id = CAST(j.value ->> 'line' AS BIGINT) AND m.no = CAST(j.value ->> 'no' AS BIGINT)
-  AND CAST(j.value ->> 'states_date' AS BOOLEAN) = TRUE";
+  AND CAST(j.value ->> 'states_date' AS BOOLEAN) = TRUE"
+    };
+}
+pub(super) use append_told;
 
 /// The ledger has a mode, quantities have none: a message of the rehearsal
 /// whose end is recorded after the shop went live raises none of them.
-const COUNT_TOLD: &str = "
+macro_rules! count_told {
+    () => {
+        "
 UPDATE order_lines AS l SET told_seq = l.told_seq + c.dates,
   qty_shipped_told = CASE WHEN c.shipped > l.qty_shipped_told THEN c.shipped
     ELSE l.qty_shipped_told END,
@@ -49,28 +56,53 @@ FROM (SELECT CAST(e.value ->> 'line' AS BIGINT) AS line,
       JOIN messages m ON m.no = CAST(e.value ->> 'no' AS BIGINT)
       LEFT JOIN meta p ON p.name = 'mode'
       GROUP BY CAST(e.value ->> 'line' AS BIGINT)) AS c
-WHERE l.id = c.line";
+WHERE l.id = c.line"
+    };
+}
+pub(super) use count_told;
 
-const TELL_SHIPMENTS: &str = "
+macro_rules! tell_shipments {
+    () => {
+        "
 UPDATE shipments AS s SET told_message = j.message_no
 FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'order' AS BIGINT) AS order_id, e.value ->> 'key' AS key
-      FROM json_each($1) AS e) AS j
+      FROM json_each($2) AS e) AS j
 WHERE s.order_id = j.order_id AND s.key = j.key
   AND NOT EXISTS (SELECT 1 FROM messages m CROSS JOIN meta p
-    WHERE m.no = j.message_no AND p.name = 'mode' AND p.value <> m.mode)";
+    WHERE m.no = j.message_no AND p.name = 'mode' AND p.value <> m.mode)"
+    };
+}
+pub(super) use tell_shipments;
 
-const KEEP_WORD: &str = "
+macro_rules! keep_word {
+    () => {
+        "
 UPDATE orders AS o SET next_word_by = j.next_word_by
 FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'order' AS BIGINT) AS order_id,
         e.value ->> 'next_word_by' AS next_word_by
-      FROM json_each($1) AS e) AS j
+      FROM json_each($3) AS e) AS j
 WHERE o.id = j.order_id
   AND NOT EXISTS (SELECT 1 FROM messages m CROSS JOIN meta p
-    WHERE m.no = j.message_no AND p.name = 'mode' AND p.value <> m.mode)";
+    WHERE m.no = j.message_no AND p.name = 'mode' AND p.value <> m.mode)"
+    };
+}
 
-statements![WRITE_TOLD, COUNT_TOLD, TELL_SHIPMENTS, KEEP_WORD];
+const TELL: &str = in_turn![
+    append_told!(),
+    count_told!(),
+    tell_shipments!(),
+    keep_word!()
+];
+const TELL_AT_ONCE: &str = at_once![
+    written: append_told!(),
+    counted: count_told!(),
+    shipped: tell_shipments!(),
+    kept: keep_word!(),
+];
+
+statements![TELL | TELL_AT_ONCE];
 
 #[derive(Serialize)]
 struct ToldRow {
@@ -101,55 +133,69 @@ struct WordRow {
     next_word_by: Option<String>,
 }
 
-/// Appends to the told-ledger what messages said. Quantities and parcels count
-/// as told only when the word is firm.
-pub async fn write_told(c: &mut Conn<'_>, said: &[Said<'_>]) -> Result<(), sqlx::Error> {
-    let (mut told, mut parcels, mut words) = (Vec::new(), Vec::new(), Vec::new());
-    for s in said {
-        let firm = s.basis.is_firm();
-        for order in &s.facts.orders {
-            for line in &order.lines {
-                let (promise_from, promise_to) = eta_columns(line.promise.unwrap_or_default());
-                let (eta_from, eta_to) = eta_columns(line.eta);
-                told.push(ToldRow {
-                    no: s.no.0,
-                    line: line.line.0,
-                    promise_from,
-                    promise_to,
-                    eta_from,
-                    eta_to,
-                    basis: s.basis.as_str(),
-                    at: s.at.0,
-                    states_date: line.promise.is_some(),
-                    shipped: if firm { line.shipped.0 } else { 0 },
-                    cancelled: if firm { line.cancelled.0 } else { 0 },
-                });
-            }
-            if firm {
-                parcels.extend(order.shipments.iter().map(|parcel| ParcelRow {
-                    no: s.no.0,
-                    order: order.order.0,
-                    key: &parcel.key,
-                }));
-                words.push(WordRow {
-                    no: s.no.0,
-                    order: order.order.0,
-                    next_word_by: order.next_word_by.map(|day| day.to_string()),
-                });
+/// What messages said, as the statements take it: dates and quantities, parcels,
+/// and when the next word comes.
+pub(super) struct Ledger {
+    pub(super) told: String,
+    pub(super) parcels: String,
+    words: String,
+    is_empty: bool,
+}
+
+impl Ledger {
+    /// Quantities, parcels and the next word count as told only when the word
+    /// is firm.
+    pub(super) fn of(said: &[Said<'_>]) -> Ledger {
+        let (mut told, mut parcels, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        for s in said {
+            let firm = s.basis.is_firm();
+            for order in &s.facts.orders {
+                for line in &order.lines {
+                    let (promise_from, promise_to) = eta_columns(line.promise.unwrap_or_default());
+                    let (eta_from, eta_to) = eta_columns(line.eta);
+                    told.push(ToldRow {
+                        no: s.no.0,
+                        line: line.line.0,
+                        promise_from,
+                        promise_to,
+                        eta_from,
+                        eta_to,
+                        basis: s.basis.as_str(),
+                        at: s.at.0,
+                        states_date: line.promise.is_some(),
+                        shipped: if firm { line.shipped.0 } else { 0 },
+                        cancelled: if firm { line.cancelled.0 } else { 0 },
+                    });
+                }
+                if firm {
+                    parcels.extend(order.shipments.iter().map(|parcel| ParcelRow {
+                        no: s.no.0,
+                        order: order.order.0,
+                        key: &parcel.key,
+                    }));
+                    words.push(WordRow {
+                        no: s.no.0,
+                        order: order.order.0,
+                        next_word_by: order.next_word_by.map(|day| day.to_string()),
+                    });
+                }
             }
         }
+        Ledger {
+            is_empty: told.is_empty() && parcels.is_empty() && words.is_empty(),
+            told: json(&told),
+            parcels: json(&parcels),
+            words: json(&words),
+        }
     }
-    if told.is_empty() {
-        return Ok(());
-    }
-    let document = json(&told);
-    run!(c, WRITE_TOLD, &document)?;
-    run!(c, COUNT_TOLD, &document)?;
-    if !parcels.is_empty() {
-        run!(c, TELL_SHIPMENTS, json(&parcels))?;
-    }
-    if !words.is_empty() {
-        run!(c, KEEP_WORD, json(&words))?;
+}
+
+/// Appends to the told-ledger what messages said.
+pub async fn write_told(c: &mut Conn<'_>, said: &[Said<'_>]) -> Result<(), sqlx::Error> {
+    let ledger = Ledger::of(said);
+    if !ledger.is_empty {
+        let text = sql(c, TELL, TELL_AT_ONCE);
+        run!(c, text, ledger.told, ledger.parcels, ledger.words)?;
     }
     Ok(())
 }

@@ -34,12 +34,17 @@ GROUP BY m.address_hash, m.channel
 ON CONFLICT (address_hash, channel) DO UPDATE SET day = excluded.day
 WHERE vague_refusals.day < excluded.day";
 
-const CLEAR: &str = "
+macro_rules! clear_vague {
+    () => {
+        "
 DELETE FROM vague_refusals WHERE (address_hash, channel) IN (
-  SELECT m.address_hash, m.channel FROM json_each($1) AS e CROSS JOIN messages m
-  WHERE m.no = CAST(e.atom AS BIGINT))";
+  SELECT m.address_hash, m.channel FROM json_each($4) AS e CROSS JOIN messages m
+  WHERE m.no = CAST(e.atom AS BIGINT))"
+    };
+}
+pub(super) use clear_vague;
 
-statements![DAYS, KEEP, CLEAR];
+statements![DAYS, KEEP];
 
 fn is_vague(record: &Record) -> bool {
     let class = Refusal::HardAfterTwoDays;
@@ -58,24 +63,18 @@ struct VagueRow {
 }
 
 /// Marks the rows whose vague refusal is the second of its kind, and keeps the
-/// days of all of them for next time. `rows` are those of `records` that count.
+/// days of all of them for next time. `rows` are those of `records` that count;
+/// what was accepted in the same breath has been cleared before.
 pub(super) async fn judge(
     c: &mut Conn<'_>,
     rows: &mut [RecordRow<'_>],
     records: &[(WorkerId, Instant, &Record)],
 ) -> Result<(), sqlx::Error> {
     let counts = |record: &Record| rows.iter().any(|row| row.no == record.no.0);
-    let (mut vague, mut accepted) = (Vec::new(), Vec::new());
-    for (_, now, record) in records.iter().filter(|(_, _, record)| counts(record)) {
-        match record.outcome {
-            Outcome::Accepted { .. } => accepted.push(record.no.0),
-            _ if is_vague(record) => vague.push((record.no.0, now.day_in(chrono_tz::UTC))),
-            _ => {}
-        }
-    }
-    if !accepted.is_empty() {
-        run!(c, CLEAR, json(&accepted))?;
-    }
+    let vague: Vec<(i64, NaiveDate)> = (records.iter())
+        .filter(|(_, _, record)| is_vague(record) && counts(record))
+        .map(|(_, now, record)| (record.no.0, now.day_in(chrono_tz::UTC)))
+        .collect();
     if vague.is_empty() {
         return Ok(());
     }

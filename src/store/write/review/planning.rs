@@ -68,10 +68,11 @@ WHERE id IN (SELECT f.id FROM free f)
 RETURNING id"
 );
 
+/// The persons are read once, not once for each order.
 const AMONG: &str = "
 SELECT o.id FROM json_each($1) AS e CROSS JOIN orders o
 WHERE o.id = CAST(e.atom AS BIGINT)
-  AND o.contact_id IN (SELECT CAST(k.atom AS BIGINT) FROM json_each($2) AS k)";
+  AND o.contact_id = ANY (ARRAY(SELECT CAST(k.atom AS BIGINT) FROM json_each($2) AS k))";
 
 /// Whom this planner still has; the lease ends with it.
 const GIVE_UP: &str = concat!(
