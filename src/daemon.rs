@@ -31,6 +31,7 @@ use crate::domain::worker::Role;
 use crate::store::Place;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt};
 use crate::store::write::sweep::Swept;
+use crate::telemetry::whole_story;
 use beats::{PATIENCE_TICKING, PATIENCE_WRITING};
 use manager::{tell, watchdog};
 use receiving::receipt_loop;
@@ -261,7 +262,10 @@ async fn wait_for_lock(
 /// Says that the database is away and waits a little; `true` when it is time
 /// to stop.
 pub async fn wait_for_database(why: &anyhow::Error, stop: &CancellationToken) -> bool {
-    tracing::error!("nothing is sent, the database is away: {why:#}");
+    tracing::error!(
+        "nothing is sent, the database is away: {}",
+        whole_story(why.as_ref())
+    );
     tell(&[NotifyState::Status("not sending: the database is away")]);
     wait(RETRY_AFTER, stop).await
 }

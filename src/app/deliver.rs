@@ -387,7 +387,7 @@ impl Delivery {
             }
             End::Failed(error) => return Err(error),
             End::Unrenderable(why) => {
-                tracing::error!(message_no = done.no.0, kind = %done.kind, "cannot be rendered: {why}");
+                tracing::error!(message_no = done.no.0, order = done.orders, kind = %done.kind, "cannot be rendered: {why}");
                 return Ok(());
             }
             End::NotSent | End::OutOfHours | End::Paced => return Ok(()),
@@ -395,6 +395,7 @@ impl Delivery {
         let evidence = outcome.evidence();
         tracing::info!(
             message_no = done.no.0,
+            order = done.orders,
             channel = %done.channel,
             kind = %done.kind,
             outcome = outcome.name(),

@@ -31,6 +31,8 @@ pub struct Done {
     pub channel: ChannelName,
     pub kind: Kind,
     pub run: Option<RunNo>,
+    /// Numbers of the orders it is about, for the log.
+    pub orders: String,
     pub end: End,
 }
 
@@ -128,11 +130,14 @@ pub async fn run(
 }
 
 fn report(claimed: &Claimed, end: End) -> Done {
+    let orders = claimed.facts.orders.iter();
+    let numbers: Vec<&str> = orders.map(|order| order.order_number.as_str()).collect();
     Done {
         no: claimed.no,
         channel: claimed.channel,
         kind: claimed.kind,
         run: claimed.run,
+        orders: numbers.join(","),
         end,
     }
 }
