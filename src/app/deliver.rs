@@ -303,7 +303,7 @@ impl Delivery {
                 .sms
                 .per_day_max
                 .saturating_sub(sent.await?);
-            *limit = (*limit).min(u32::try_from(left).unwrap_or(u32::MAX));
+            *limit = (*limit).min(left);
         }
         let mut any = false;
         for (name, limit) in limits.into_iter().filter(|(_, limit)| *limit > 0) {
