@@ -422,9 +422,17 @@ fn sent_arrived_and_arrived_is_admitted(case: &Case<'_>) -> Vec<String> {
         let (no, state) = (message.no, message.state.as_str());
         let admits = ["sent", "delivered", "bounced", "in_doubt"].contains(&state)
             // It was in doubt, that is on record, and then it ended otherwise.
-            || (message.doubts > 0 && case.was_told(message, "possible"));
+            || (message.doubts > 0
+                && (case.was_told(message, "possible") || !tells_dates(message)));
         if !admits {
-            wrong.push(format!("message {no} arrived and is {state}"));
+            let (kind, doubts) = (&message.kind, message.doubts);
+            let ends: Vec<&str> = (case.attempts(message).iter())
+                .map(|a| a.outcome.as_deref().unwrap_or("open"))
+                .collect();
+            wrong.push(format!(
+                "message {no} ({kind}, {doubts} doubts, {}) arrived and is {state}",
+                ends.join(", ")
+            ));
         }
     }
     wrong
@@ -611,6 +619,11 @@ fn nobody_reads_of_others(case: &Case<'_>) -> Vec<String> {
     wrong
 }
 
+/// A shipment of all there is has no date to tell.
+fn tells_dates(message: &Message) -> bool {
+    !["shipped", "cancelled"].contains(&message.kind.as_str())
+}
+
 fn the_books_add_up(case: &Case<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     for message in &case.evidence.messages {
@@ -633,9 +646,7 @@ fn the_books_add_up(case: &Case<'_>) -> Vec<String> {
             ("bounced", _) => true,
             _ => !basis("accepted"),
         };
-        // A shipment of all there is has no date to tell.
-        let tells_dates = !["shipped", "cancelled"].contains(&message.kind.as_str());
-        if !agrees && tells_dates {
+        if !agrees && tells_dates(message) {
             wrong.push(format!(
                 "message {no} is {state}: its attempt or ledger says otherwise"
             ));
