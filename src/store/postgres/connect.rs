@@ -6,6 +6,7 @@
 //! them, and locks and listening as well; [`is_shared`] finds it out.
 
 use super::server::{Server, Session};
+use crate::store::conn::statements;
 use rustls::{CertificateError, Error as TlsError};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor, Row};
@@ -17,6 +18,10 @@ use std::time::Duration;
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 
 const BACKEND: &str = "SELECT pg_backend_pid()";
+
+/// What the other engine does instead.
+const NOT_HERE: &str = "SELECT 1";
+statements![NOT_HERE | BACKEND];
 
 /// What is said of a pooler whose sessions are not sessions.
 pub const SHARED: &str = "a pooler in between (PgBouncer with pool_mode = transaction or \

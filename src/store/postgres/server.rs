@@ -205,7 +205,11 @@ mod tests {
         let of = |root| Server::parse(&format!("postgres://shop@db.example/b?{root}")).unwrap();
         let missing = of("sslmode=verify-full&sslrootcert=/nowhere/ca.pem");
         assert_eq!(missing.unreadable_root(), Some("/nowhere/ca.pem"));
-        let there = of(concat!("sslrootcert=", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        let there = of(concat!(
+            "sslrootcert=",
+            env!("CARGO_MANIFEST_DIR"),
+            "/Cargo.toml"
+        ));
         assert_eq!(there.unreadable_root(), None);
     }
 }
