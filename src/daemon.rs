@@ -31,6 +31,7 @@ use crate::domain::worker::Role;
 use crate::store::Place;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt};
 use crate::store::write::sweep::Swept;
+use crate::telemetry::whole_story;
 use beats::{PATIENCE_TICKING, PATIENCE_WRITING};
 use manager::{tell, watchdog};
 use receiving::receipt_loop;
@@ -97,6 +98,7 @@ pub async fn serve(
         app.notice_changed_policy().await?;
     }
     let enlisted = Enlisted::enlist(&app, post.role, post.name.as_deref()).await?;
+    let enlisted = enlisted.until(&stop);
     crash_point("enlisted");
     let result = work(&app, jobs, post.role, &enlisted, lock, (beats, &stop)).await;
     crash_point("leaving");
@@ -260,7 +262,10 @@ async fn wait_for_lock(
 /// Says that the database is away and waits a little; `true` when it is time
 /// to stop.
 pub async fn wait_for_database(why: &anyhow::Error, stop: &CancellationToken) -> bool {
-    tracing::error!("nothing is sent, the database is away: {why:#}");
+    tracing::error!(
+        "nothing is sent, the database is away: {}",
+        whole_story(why.as_ref())
+    );
     tell(&[NotifyState::Status("not sending: the database is away")]);
     wait(RETRY_AFTER, stop).await
 }
@@ -337,6 +342,15 @@ async fn delivery_loop(
         }
         match delivery.drain(None, &stop, |_| ()).await {
             Ok(_) => {}
+            // What is on its way is still in its hands, and records have a
+            // connection of their own: it goes on where it was.
+            Err(error) if error.is_no_connection() => {
+                tracing::error!("nothing is sent for a while: {error}");
+                if wait(RETRY_AFTER, &stop).await {
+                    break delivery.drain(None, &stop, |_| ()).await.map(drop);
+                }
+                continue;
+            }
             // Whatever broke, an outcome may be unrecorded: end, and take
             // over what is unfinished at the next start.
             Err(error) => break Err(error),

@@ -31,7 +31,7 @@
 //! 5. [`domain::plan`] is the heart: what one order's customer has to hear now.
 //!    It judges lines in [`domain::assess`]; [`domain::told`] and
 //!    [`domain::kinds`] are its vocabulary.
-//! 6. [`app::deliver`] and [`app::lane`] send what was decided.
+//! 6. [`app::deliver`], [`app::prepare`] and [`app::lane`] send what was decided.
 //! 7. [`domain::message`] draws the life of a message; [`store::write::deliver`]
 //!    writes each of its steps as one guarded statement.
 //!

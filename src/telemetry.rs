@@ -38,3 +38,57 @@ pub fn start(lines: Lines, level: &str, under_journal: bool) {
     // A second start in one process (tests) keeps the first.
     drop(started);
 }
+
+/// An error with everything behind it, each thing once: many errors of libraries
+/// repeat in their own words what their source says.
+pub fn whole_story(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_story;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(String, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let layer = |text: &str, below| Layer(text.to_owned(), below);
+        for (sentence, texts, words) in [
+            ("one", &["cannot open it"][..], "cannot open it"),
+            (
+                "its cause",
+                &["cannot open it", "gone"],
+                "cannot open it: gone",
+            ),
+            (
+                "a cause that repeats its own",
+                &["cannot open it", "the database says: gone", "gone"],
+                "cannot open it: the database says: gone",
+            ),
+            (
+                "a layer that says nothing",
+                &["gone", "gone", "why"],
+                "gone: why",
+            ),
+        ] {
+            let mut below = None;
+            for text in texts.iter().rev() {
+                below = Some(Box::new(layer(text, below)));
+            }
+            assert_eq!(whole_story(&*below.unwrap()), words, "{sentence}");
+        }
+    }
+}

@@ -1,19 +1,22 @@
 //! Delivering: `claim → render → mark → send → record`, with bounded
 //! concurrency, a pace, and brakes of its own.
 //!
-//! A [`Delivery`] owns the lanes of every channel. [`Delivery::drain`] sends
+//! A [`Delivery`] owns the lanes of every channel ([`super::outlet`]). [`Delivery::drain`] sends
 //! what is due and returns when nothing is left to claim; the daemon calls it
 //! again and again, a manual run until its messages are out, the demo once a
 //! step. Only who is enlisted and holds the delivery lock (on PostgreSQL there
 //! is none, and several deliver) may make one.
 //!
-//! Brakes: nothing is claimed while the hold file exists; after a pause the
-//! first few messages go alone and the rest waits for their outcomes; when
+//! Brakes: nothing is claimed while the hold file exists; after a pause of a
+//! channel its first few messages go alone and the rest waits for their
+//! outcomes; when
 //! most of the latest messages of a channel were refused, the channel is put
 //! on hold for a person; a relay with wrong credentials or one that is away is
 //! left alone for a while and burns no messages.
 
 use crate::app::lane::{self, Done, End, LaneBroke};
+use crate::app::outlet::{Consequence, LATEST, Outlet, limiter};
+use crate::app::prepare::{Work, prepare};
 use crate::app::restore_guard::RestoreGuard;
 use crate::app::worker::{Enlisted, Fence};
 use crate::app::{App, AppError, hold_file};
@@ -21,16 +24,14 @@ use crate::crash_point::crash_point;
 use crate::domain::ids::{RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::message::Landing;
-use crate::domain::outcome::{Deferral, Outcome};
-use crate::domain::time::{Instant, Length};
+use crate::domain::time::Length;
 use crate::store::sqlite::lock::DeliveryLock;
 use crate::store::types::{Claimed, GiveBack};
 use crate::store::write::deliver::Claim;
 use crate::store::write::operate::NewHold;
 use crate::store::write::sweep::Swept;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroU32;
+use governor::DefaultDirectRateLimiter;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
@@ -39,12 +40,6 @@ use tokio_util::task::TaskTracker;
 
 /// How long a claimed message may wait for its lane.
 const LEASE: Length = Length::mins(2);
-/// Outcomes looked at to tell whether a channel is mostly refused.
-const LATEST: usize = 20;
-/// Without any message for so long, the next ones are "the first" again.
-const COLD_AFTER: Length = Length::mins(1);
-/// Failures to reach a relay in a row before it is left alone.
-const AWAY_MAX: u32 = 5;
 /// How often doubts, ends of holds and what grew old are looked for while a
 /// long queue is worked off, and new work for every channel.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -94,46 +89,6 @@ impl DeliveryReport {
     }
 }
 
-/// One channel's lanes and what is known of its far side.
-struct Outlet {
-    work: mpsc::Sender<Claimed>,
-    sessions: usize,
-    per_minute: u32,
-    pace: Arc<DefaultDirectRateLimiter>,
-    /// Claimed, not yet handed to a lane.
-    waiting: VecDeque<Claimed>,
-    /// Handed to a lane, not yet answered.
-    n_out: usize,
-    /// The last claim found nothing more.
-    exhausted: bool,
-    /// Nothing is claimed for it before this.
-    parked_until: Option<Instant>,
-    away: u32,
-    /// Latest outcomes, `true` for a refusal.
-    latest: VecDeque<bool>,
-    last_sent_at: Option<Instant>,
-}
-
-impl Outlet {
-    /// One message in each session's hands and one ready behind it, so that
-    /// a record and the next mark can share a commit.
-    fn n_out_max(&self) -> usize {
-        self.sessions * 2
-    }
-    fn wants_work(&self, now: Instant) -> bool {
-        self.waiting.is_empty()
-            && !self.exhausted
-            && self.n_out < self.n_out_max()
-            && self.parked_until.is_none_or(|until| until <= now)
-            && !(self.is_cold(now) && self.n_out > 0)
-    }
-    /// The first messages after a pause go alone.
-    fn is_cold(&self, now: Instant) -> bool {
-        self.last_sent_at
-            .is_none_or(|at| now.since(at) > COLD_AFTER)
-    }
-}
-
 /// The lanes of one worker; see the module's header.
 pub struct Delivery {
     app: App,
@@ -141,17 +96,11 @@ pub struct Delivery {
     fence: Fence,
     outlets: BTreeMap<ChannelName, Outlet>,
     done: mpsc::UnboundedReceiver<Result<Done, LaneBroke>>,
+    done_in: mpsc::UnboundedSender<Result<Done, LaneBroke>>,
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
     guard: RestoreGuard,
     _lock: DeliveryLock,
-}
-
-fn limiter(per_minute: u32) -> DefaultDirectRateLimiter {
-    let rate = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
-    // A tenth of a minute's worth may go at once: a burst, not a flood.
-    let burst = NonZeroU32::new(per_minute / 10).unwrap_or(NonZeroU32::MIN);
-    RateLimiter::direct(Quota::per_minute(rate).allow_burst(burst))
 }
 
 impl Delivery {
@@ -178,13 +127,12 @@ impl Delivery {
         let mut outlets = BTreeMap::new();
         for (name, channel) in app.channels.iter() {
             let sessions = channel.max_sessions();
-            let (work, inbox) = mpsc::channel(sessions * 2);
+            let (work, inbox) = mpsc::channel(Outlet::n_out_max(sessions));
             let inbox = Arc::new(Mutex::new(inbox));
             for _ in 0..sessions {
                 let lane = lane::run(
                     app.clone(),
                     (worker, fence.clone()),
-                    name.as_str().to_owned(),
                     channel.open(),
                     inbox.clone(),
                     done_in.clone(),
@@ -198,19 +146,7 @@ impl Delivery {
                     }
                 });
             }
-            let outlet = Outlet {
-                work,
-                sessions,
-                per_minute: channel.per_minute(),
-                pace: Arc::new(limiter(channel.per_minute())),
-                waiting: VecDeque::new(),
-                n_out: 0,
-                exhausted: false,
-                parked_until: None,
-                away: 0,
-                latest: VecDeque::with_capacity(LATEST),
-                last_sent_at: None,
-            };
+            let outlet = Outlet::new(work, sessions, channel.per_minute());
             outlets.insert(*name, outlet);
         }
         lanes.close();
@@ -221,6 +157,7 @@ impl Delivery {
             fence,
             outlets,
             done,
+            done_in,
             lanes,
             pace,
             guard,
@@ -261,7 +198,7 @@ impl Delivery {
             if !stopping && self.claim(run).await? {
                 ended_since_claim = false;
             }
-            let n_out: usize = self.outlets.values().map(|o| o.n_out).sum();
+            let n_out: u32 = self.outlets.values().map(|o| o.n_out).sum();
             let idle = self.outlets.values().all(|o| o.waiting.is_empty()) && n_out == 0;
             if idle {
                 if stop.is_cancelled() || !ended_since_claim {
@@ -279,7 +216,7 @@ impl Delivery {
             let next = self
                 .outlets
                 .iter()
-                .filter(|(_, o)| !o.waiting.is_empty() && o.n_out < o.n_out_max())
+                .filter(|(_, o)| !o.waiting.is_empty() && o.has_room())
                 // The least busy channel first: a long queue of mails must
                 // not keep the texts waiting.
                 .min_by_key(|(_, o)| o.n_out)
@@ -311,12 +248,9 @@ impl Delivery {
                 }
                 name = paced => {
                     if let Some(outlet) = self.outlets.get_mut(&name)
-                        && let Some(claimed) = outlet.waiting.pop_front()
+                        && let Some((claimed, to)) = outlet.hand_out()
                     {
-                        // There is room: a lane's inbox holds as many as may
-                        // be out. It is closed only when the lanes are gone.
-                        let _ = outlet.work.try_send(claimed);
-                        outlet.n_out += 1;
+                        self.make_ready(claimed, to);
                     }
                 }
                 () = tokio::time::sleep_until(next_look) => {}
@@ -345,47 +279,48 @@ impl Delivery {
     /// when it got something.
     async fn claim(&mut self, run: Option<RunNo>) -> Result<bool, AppError> {
         let now = self.app.now();
-        let held = hold_file::is_held(&self.app.settings().state_dir);
-        if held || !self.fence.holds() {
+        let mut limits: Vec<(ChannelName, u32)> = (self.outlets.iter())
+            .filter(|(_, o)| o.wants_work(now))
+            .map(|(name, o)| {
+                let pace = &self.app.settings().pace;
+                (*name, o.room(pace.first, pace.per_minute, now))
+            })
+            .collect();
+        let held = || hold_file::is_held(&self.app.settings().state_dir);
+        if limits.is_empty() || held() || !self.fence.holds() {
             return Ok(false);
         }
-        let mut channels: Vec<ChannelName> = self
-            .outlets
-            .iter()
-            .filter(|(_, o)| o.wants_work(now))
-            .map(|(name, _)| *name)
-            .collect();
-        if channels.contains(&ChannelName::Sms) {
+        for (_, limit) in limits.iter_mut().filter(|(c, _)| *c == ChannelName::Sms) {
             let day_ago = now.minus(Length::hours(24));
-            let texts = self
+            let sent = self
                 .app
                 .viewer
                 .read
-                .count_texts_since(self.app.mode(), day_ago)
-                .await?;
-            if texts >= self.app.policy().sms.per_day_max {
-                channels.retain(|c| *c != ChannelName::Sms);
-            }
+                .count_texts_since(self.app.mode(), day_ago);
+            let left = self
+                .app
+                .policy()
+                .sms
+                .per_day_max
+                .saturating_sub(sent.await?);
+            *limit = (*limit).min(left);
         }
         let mut any = false;
-        for name in channels {
-            any |= self.claim_for(name, run).await?;
+        for (name, limit) in limits.into_iter().filter(|(_, limit)| *limit > 0) {
+            any |= self.claim_for(name, limit, run).await?;
         }
         Ok(any)
     }
 
     /// Claims for one channel: a long queue of one must not use up what another
     /// may take.
-    async fn claim_for(&mut self, name: ChannelName, run: Option<RunNo>) -> Result<bool, AppError> {
+    async fn claim_for(
+        &mut self,
+        name: ChannelName,
+        limit: u32,
+        run: Option<RunNo>,
+    ) -> Result<bool, AppError> {
         let now = self.app.now();
-        let Some(outlet) = self.outlets.get(&name) else {
-            return Ok(false);
-        };
-        let limit = if outlet.is_cold(now) {
-            self.app.settings().pace.first.max(1)
-        } else {
-            self.room(outlet)
-        };
         let ask = Claim {
             by: self.worker,
             mode: self.app.mode(),
@@ -404,12 +339,20 @@ impl Delivery {
         Ok(any)
     }
 
-    /// Enough that no lane waits for a claim, little enough that a lease is
-    /// used long before it is over.
-    fn room(&self, outlet: &Outlet) -> u32 {
-        let lanes = u32::try_from(outlet.sessions).unwrap_or(u32::MAX);
-        let paced = outlet.per_minute.min(self.app.settings().pace.per_minute);
-        lanes.saturating_mul(16).min(paced / 2).max(1)
+    /// Renders a message while others are on their way, and hands it to a lane.
+    fn make_ready(&self, claimed: Claimed, to: mpsc::Sender<Work>) {
+        let (app, broken) = (self.app.clone(), self.done_in.clone());
+        self.lanes.spawn(async move {
+            let preparing = tokio::spawn(async move {
+                let prepared = prepare(&app, &claimed);
+                crash_point("rendered");
+                Work { claimed, prepared }
+            });
+            let _ = match preparing.await {
+                Ok(work) => to.send(work).await.map_err(drop),
+                Err(_) => broken.send(Err(LaneBroke)).map_err(drop),
+            };
+        });
     }
 
     /// Gives back what was claimed for parked channels, or for all.
@@ -418,7 +361,7 @@ impl Delivery {
         let leases: Vec<_> = self
             .outlets
             .values_mut()
-            .filter(|o| all || o.parked_until.is_some_and(|until| until > now))
+            .filter(|o| all || o.is_parked(now))
             .flat_map(|outlet| outlet.waiting.drain(..))
             .map(|claimed| (claimed.no, claimed.epoch))
             .collect();
@@ -444,7 +387,7 @@ impl Delivery {
             }
             End::Failed(error) => return Err(error),
             End::Unrenderable(why) => {
-                tracing::error!(message_no = done.no.0, kind = %done.kind, "cannot be rendered: {why}");
+                tracing::error!(message_no = done.no.0, order = done.orders, kind = %done.kind, "cannot be rendered: {why}");
                 return Ok(());
             }
             End::NotSent | End::OutOfHours | End::Paced => return Ok(()),
@@ -452,6 +395,7 @@ impl Delivery {
         let evidence = outcome.evidence();
         tracing::info!(
             message_no = done.no.0,
+            order = done.orders,
             channel = %done.channel,
             kind = %done.kind,
             outcome = outcome.name(),
@@ -460,56 +404,29 @@ impl Delivery {
             relay = evidence.relay,
             "attempt ended"
         );
-        match &outcome {
-            Outcome::Deferred {
-                why: Deferral::Configuration,
-                evidence,
-                ..
-            } => {
-                outlet.parked_until = Some(now.plus(self.app.policy().retry.configuration_delay));
-                tracing::error!(
-                    channel = %done.channel,
-                    code = evidence.code,
-                    "the channel has to be set up differently and is left alone for a while: {}",
-                    evidence.text
-                );
-                return Ok(());
+        match outlet.note(&outcome, refused, &self.app.policy().retry, now) {
+            Consequence::Nothing => {}
+            Consequence::Misconfigured => tracing::error!(
+                channel = %done.channel,
+                code = evidence.code,
+                "the channel has to be set up differently and is left alone for a while: {}",
+                evidence.text
+            ),
+            Consequence::Away => {
+                tracing::warn!(channel = %done.channel, "the relay is away; trying again later");
             }
-            Outcome::Deferred {
-                why: Deferral::Relay,
-                ..
-            } => {
-                outlet.away += 1;
-                if outlet.away >= AWAY_MAX.min(u32::try_from(outlet.sessions).unwrap_or(1)) {
-                    outlet.parked_until = Some(now.plus(self.app.policy().retry.relay_delay));
-                    tracing::warn!(channel = %done.channel, "the relay is away; trying again later");
-                }
-                return Ok(());
+            Consequence::MostlyRefused(n_refused) => {
+                let why = format!("{n_refused} of the last {LATEST} messages were refused");
+                tracing::error!(channel = %done.channel, "{why}: the channel is on hold");
+                let hold = NewHold {
+                    scope: "channel",
+                    key: done.channel.as_str().to_owned(),
+                    by: "backorderd".to_owned(),
+                    why,
+                    until: None,
+                };
+                self.app.store.hold(hold, now).await?;
             }
-            Outcome::Deferred {
-                why: Deferral::NotBegun,
-                ..
-            } => return Ok(()),
-            _ => outlet.away = 0,
-        }
-        outlet.last_sent_at = Some(now);
-        if outlet.latest.len() == LATEST {
-            outlet.latest.pop_front();
-        }
-        outlet.latest.push_back(refused);
-        let n_refused = outlet.latest.iter().filter(|refused| **refused).count();
-        if n_refused * 2 > LATEST {
-            outlet.latest.clear();
-            let why = format!("{n_refused} of the last {LATEST} messages were refused");
-            tracing::error!(channel = %done.channel, "{why}: the channel is on hold");
-            let hold = NewHold {
-                scope: "channel",
-                key: done.channel.as_str().to_owned(),
-                by: "backorderd".to_owned(),
-                why,
-                until: None,
-            };
-            self.app.store.hold(hold, now).await?;
         }
         Ok(())
     }

@@ -1,25 +1,22 @@
 //! A lane: one task, one session, one message at a time.
 //!
-//! `render → mark → send → record`. The record of a message and the mark of
+//! `mark → send → record`; what it is given is rendered already
+//! ([`super::prepare`]). The record of a message and the mark of
 //! the next one are handed to the writer together, so that they share a
 //! commit; the next message's first byte still waits for both. Whatever
 //! happens, a lane answers every message it was given.
 
+use crate::app::prepare::{Prepared, Work};
 use crate::app::worker::Fence;
-use crate::app::{App, AppError, Reach, hold_file};
-use crate::channel::settings::Mailbox;
-use crate::channel::smtp::message::{Letter, compose, message_id};
-use crate::channel::{Envelope, Mail, Payload, Session, Text};
+use crate::app::{App, AppError, hold_file};
+use crate::channel::{Envelope, Session};
 use crate::crash_point::crash_point;
-use crate::domain::contact::{EmailAddress, PhoneNumber};
 use crate::domain::ids::{MessageNo, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::{Flight, Landing, earliest_send, land};
 use crate::domain::outcome::{Deferral, Evidence, Outcome, Phase};
-use crate::domain::statement::hex;
 use crate::domain::time::Length;
-use crate::store::types::{Claimed, GiveBack, Mark, Record};
-use sha2::{Digest, Sha256};
+use crate::store::types::{Claimed, GiveBack, Record};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
@@ -34,6 +31,8 @@ pub struct Done {
     pub channel: ChannelName,
     pub kind: Kind,
     pub run: Option<RunNo>,
+    /// Numbers of the orders it is about, for the log.
+    pub orders: String,
     pub end: End,
 }
 
@@ -62,20 +61,13 @@ pub enum End {
     Failed(AppError),
 }
 
-/// Messages ready to be sent and what identifies them.
-struct Prepared {
-    envelope: Envelope,
-    mark: Mark,
-}
-
 /// The work of one channel's lanes.
-pub type Inbox = Arc<Mutex<mpsc::Receiver<Claimed>>>;
+pub type Inbox = Arc<Mutex<mpsc::Receiver<Work>>>;
 
 /// Runs a lane until its inbox closes.
 pub async fn run(
     app: App,
     (worker, fence): (WorkerId, Fence),
-    relay: String,
     mut session: Box<dyn Session>,
     inbox: Inbox,
     done: mpsc::UnboundedSender<Result<Done, LaneBroke>>,
@@ -92,22 +84,17 @@ pub async fn run(
         } else {
             let received = tokio::time::timeout(IDLE, async { inbox.lock().await.recv().await });
             match received.await {
-                Ok(Some(claimed)) => Some(claimed),
+                Ok(Some(work)) => Some(work),
                 Ok(None) => break,
                 Err(_) => {
                     session.close().await;
                     match inbox.lock().await.recv().await {
-                        Some(claimed) => Some(claimed),
+                        Some(work) => Some(work),
                         None => break,
                     }
                 }
             }
         };
-        let prepared = next.map(|claimed| {
-            let prepared = prepare(&app, &claimed, &relay);
-            crash_point("rendered");
-            (claimed, prepared)
-        });
         let record = async {
             if let Some((claimed, outcome)) = unrecorded.take() {
                 let report = record(&app, worker, claimed, outcome).await;
@@ -116,8 +103,8 @@ pub async fn run(
             }
         };
         let mark = async {
-            match prepared {
-                Some((claimed, prepared)) => {
+            match next {
+                Some(Work { claimed, prepared }) => {
                     mark(&app, (worker, &fence), &mut *session, claimed, prepared).await
                 }
                 None => Ok(None),
@@ -143,120 +130,16 @@ pub async fn run(
 }
 
 fn report(claimed: &Claimed, end: End) -> Done {
+    let orders = claimed.facts.orders.iter();
+    let numbers: Vec<&str> = orders.map(|order| order.order_number.as_str()).collect();
     Done {
         no: claimed.no,
         channel: claimed.channel,
         kind: claimed.kind,
         run: claimed.run,
+        orders: numbers.join(","),
         end,
     }
-}
-
-/// Renders and composes. Pure but for the sample of nothing: same message,
-/// same bytes.
-fn prepare(app: &App, claimed: &Claimed, relay: &str) -> Result<Prepared, String> {
-    let settings = app.settings();
-    let today = app.viewer.today();
-    let shop = settings.shop_key.as_str();
-    let sandbox = match &settings.reach {
-        Reach::Sandbox { to_email, to_phone } => Some((to_email, to_phone)),
-        Reach::Review | Reach::Live => None,
-    };
-    let (payload, template_version, header, bytes) = match claimed.channel {
-        ChannelName::Email => {
-            let email = app
-                .viewer
-                .templates
-                .render_email(&claimed.facts, today)
-                .map_err(|e| e.to_string())?;
-            let customer = EmailAddress::parse(&claimed.recipient).map_err(|e| e.to_string())?;
-            let diverted = sandbox.and_then(|(to_email, _)| to_email.clone());
-            let subject = match &diverted {
-                Some(_) => format!("[sandbox] {}", email.subject),
-                None => email.subject,
-            };
-            let to = Mailbox {
-                name: claimed.facts.customer_name.clone(),
-                address: diverted.unwrap_or(customer),
-            };
-            let from = &settings.sender.from.address;
-            let verp = app.viewer.key.verp_key();
-            let token = verp.token(claimed.uid);
-            let earlier: Vec<String> = claimed
-                .thread
-                .iter()
-                .map(|uid| message_id(&verp.token(*uid), shop, from))
-                .collect();
-            let letter = Letter {
-                token: &token,
-                shop,
-                to: &to,
-                subject: &subject,
-                text: &email.text,
-                html: &email.html,
-                at: claimed.planned_at,
-                earlier: &earlier,
-                may_unsubscribe: !claimed.kind.must_arrive(),
-            };
-            let bytes = compose(&letter, &settings.sender).map_err(|e| e.to_string())?;
-            let hash = hex(&Sha256::digest(&bytes));
-            let mail = Mail {
-                sender: settings.sender.envelope_sender(&verp, claimed.uid),
-                to: to.address,
-                bytes,
-                envelope_id: token.clone(),
-            };
-            let header = message_id(&token, shop, from);
-            (
-                Payload::Mail(mail),
-                email.template_version,
-                Some(header),
-                hash,
-            )
-        }
-        ChannelName::Sms => {
-            let sms = app
-                .viewer
-                .templates
-                .render_sms(&claimed.facts, today)
-                .map_err(|e| e.to_string())?;
-            let limit = settings.policy.sms.segments_max as usize;
-            if sms.size.segments > limit {
-                let culprit = sms.size.culprit.map(|c| format!(", because of `{c}`"));
-                return Err(format!(
-                    "the text needs {} segments, the limit is {limit}{}",
-                    sms.size.segments,
-                    culprit.unwrap_or_default()
-                ));
-            }
-            let customer =
-                PhoneNumber::parse(&claimed.recipient, None).map_err(|e| e.to_string())?;
-            let hash = hex(&Sha256::digest(sms.text.as_bytes()));
-            let text = Text {
-                to: sandbox
-                    .and_then(|(_, to_phone)| to_phone.clone())
-                    .unwrap_or(customer),
-                text: sms.text,
-                reference: claimed.uid.to_string(),
-            };
-            (Payload::Text(text), sms.template_version, None, hash)
-        }
-    };
-    Ok(Prepared {
-        envelope: Envelope {
-            uid: claimed.uid,
-            number: claimed.no,
-            payload,
-        },
-        mark: Mark {
-            no: claimed.no,
-            epoch: claimed.epoch,
-            relay: relay.to_owned(),
-            message_id_header: header,
-            template_version,
-            content_hash: bytes,
-        },
-    })
 }
 
 /// Records the intent. `None` and `Err` both mean that nothing may be sent.

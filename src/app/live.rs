@@ -9,9 +9,9 @@ use crate::domain::ids::OrderId;
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::notice_key::Mode;
 use crate::domain::order::Situation;
-use crate::domain::time::{Instant, Length};
+use crate::domain::time::{Instant, at_time};
 use crate::domain::told::{Basis, Told};
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -158,4 +158,15 @@ impl App {
 }
 
 /// Days people look ahead when they are not asked.
-pub const LOOK_AHEAD: Length = Length::days(14);
+pub const LOOK_AHEAD_DAYS: u32 = 14;
+
+impl Viewer {
+    /// The end of the day so many days ahead: every look ahead ends there, so
+    /// that all of them count the same messages.
+    pub fn look_ahead(&self, days: u32) -> Instant {
+        let zone = self.settings.shop.zone;
+        let today = self.today();
+        let end = today.checked_add_days(Days::new(u64::from(days) + 1));
+        at_time(end.unwrap_or(today), NaiveTime::MIN, zone)
+    }
+}

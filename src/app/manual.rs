@@ -350,9 +350,9 @@ impl App {
         stop: &CancellationToken,
         progress: &mut impl FnMut(usize),
     ) -> Result<DeliveryReport, AppError> {
-        let enlisted = Enlisted::enlist(self, Role::Run, None).await?;
         // What ends this worker's life ends its work, and nobody else's.
         let stop = stop.child_token();
+        let enlisted = Enlisted::enlist(self, Role::Run, None).await?.until(&stop);
         let (mut lanes, _) = Delivery::start(self.clone(), &enlisted, lock).await?;
         let working = async {
             let mut delivery = DeliveryReport::default();

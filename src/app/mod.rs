@@ -29,6 +29,8 @@ pub mod lane;
 pub mod live;
 pub mod maildir;
 pub mod manual;
+pub mod outlet;
+pub mod prepare;
 pub mod receipts;
 pub mod releasing;
 pub mod restore_guard;
@@ -228,5 +230,10 @@ impl AppError {
             AppError::LaneBroke | AppError::DeclaredDead => true,
             _ => false,
         }
+    }
+
+    /// See [`crate::store::StoreError::is_no_connection`].
+    pub fn is_no_connection(&self) -> bool {
+        matches!(self, AppError::Store(error) if error.is_no_connection())
     }
 }

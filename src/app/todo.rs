@@ -116,6 +116,10 @@ impl Viewer {
         let silent = read
             .silent_orders(self.mode(), self.now().minus(patience), ENTRIES_MAX)
             .await?;
+        let mut rejected = read.all_rejected_rows(ENTRIES_MAX).await?;
+        let mut forgotten = read.sources().await?;
+        forgotten.retain(|feed| feed.is_forgotten(self.now()));
+        rejected.retain(|row| forgotten.iter().all(|feed| feed.name != row.source));
         let state_dir = &self.settings.state_dir;
         Ok(Todo {
             held_runs,
@@ -134,7 +138,7 @@ impl Viewer {
             silent,
             holds: read.holds().await?,
             feeds: self.feed_troubles().await?,
-            rejected: read.all_rejected_rows(ENTRIES_MAX).await?,
+            rejected,
             templates: self.templates.broken(),
             unseen: read.count_unseen_orders().await?,
             hold_file: hold_file::is_held(state_dir).then(|| hold_file::reason(state_dir)),

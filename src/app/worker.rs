@@ -9,8 +9,11 @@
 //! time, by a clock that goes on while the process is stopped. The database
 //! asks again in every statement, by its own clock.
 //!
-//! On SQLite the delivery lock says who works, and the fence never falls; the
-//! heartbeats are for people who ask.
+//! On SQLite the delivery lock says who works, and only a stop makes the fence
+//! fall; the heartbeats are for people who ask.
+//!
+//! A stop that was asked for makes it fall at once and for good
+//! ([`Enlisted::until`]): what is claimed and not begun goes back.
 
 use crate::app::{App, AppError};
 use crate::clock::since_boot;
@@ -28,7 +31,12 @@ const BEATS: u32 = 6;
 
 /// Whether this worker may still act. Clones are one.
 #[derive(Clone, Debug)]
-pub struct Fence(Option<Arc<Standing>>);
+pub struct Fence {
+    /// `None`: another lock keeps others away.
+    standing: Option<Arc<Standing>>,
+    /// It is time to stop: nothing is begun any more.
+    stop: CancellationToken,
+}
 
 #[derive(Debug)]
 struct Standing {
@@ -44,26 +52,38 @@ struct Standing {
 
 impl Fence {
     fn begun(at: Duration, good_for: Duration) -> Fence {
-        Fence(Some(Arc::new(Standing {
+        let standing = Arc::new(Standing {
             beat_at: AtomicU64::new(millis(at)),
             good_for,
             back_since: AtomicU64::new(0),
-        })))
+        });
+        Fence {
+            standing: Some(standing),
+            ..Fence::open()
+        }
     }
 
     /// Another lock keeps others away.
     fn open() -> Fence {
-        Fence(None)
+        Fence {
+            standing: None,
+            stop: CancellationToken::new(),
+        }
     }
 
-    /// `false`: nothing may be claimed, marked or begun until a heartbeat has
-    /// got through.
+    /// `false`: nothing may be claimed, marked or begun, until a heartbeat has
+    /// got through, or for good if it is time to stop.
     pub fn holds(&self) -> bool {
         self.holds_at(since_boot())
     }
 
     fn holds_at(&self, now: Duration) -> bool {
-        let Some(standing) = &self.0 else { return true };
+        if self.stop.is_cancelled() {
+            return false;
+        }
+        let Some(standing) = &self.standing else {
+            return true;
+        };
         let beat_at = Duration::from_millis(standing.beat_at.load(Ordering::Acquire));
         now.saturating_sub(beat_at) < standing.good_for
     }
@@ -76,14 +96,16 @@ impl Fence {
     }
 
     fn is_steady_at(&self, now: Duration) -> bool {
-        let Some(standing) = &self.0 else { return true };
+        let Some(standing) = &self.standing else {
+            return true;
+        };
         let back_since = standing.back_since.load(Ordering::Acquire);
         let back_for = now.saturating_sub(Duration::from_millis(back_since));
         self.holds_at(now) && (back_since == 0 || back_for >= standing.good_for)
     }
 
     fn renew(&self, begun_at: Duration) {
-        if let Some(standing) = &self.0 {
+        if let Some(standing) = &self.standing {
             let begun_ms = millis(begun_at);
             let last = standing.beat_at.fetch_max(begun_ms, Ordering::AcqRel);
             if begun_at.saturating_sub(Duration::from_millis(last)) >= standing.good_for {
@@ -145,6 +167,14 @@ impl Enlisted {
             enough,
             dead,
         })
+    }
+
+    /// Begins nothing any more from the moment `stop` is cancelled, not even
+    /// what was claimed before.
+    #[must_use]
+    pub fn until(mut self, stop: &CancellationToken) -> Enlisted {
+        self.fence.stop = stop.clone();
+        self
     }
 
     pub fn id(&self) -> WorkerId {
@@ -229,5 +259,19 @@ mod tests {
         fence.renew(secs(509));
         assert!(!fence.is_steady_at(secs(509)) && fence.is_steady_at(secs(511)));
         assert!(Fence::open().holds_at(secs(1_000_000)));
+    }
+
+    #[test]
+    fn the_fence_falls_for_good_when_it_is_time_to_stop() {
+        let now = Duration::from_secs(100);
+        for mut fence in [Fence::open(), Fence::begun(now, now)] {
+            let stop = CancellationToken::new();
+            fence.stop = stop.clone();
+            let of_a_lane = fence.clone();
+            assert!(of_a_lane.holds_at(now));
+            stop.cancel();
+            fence.renew(now);
+            assert!(!of_a_lane.holds_at(now));
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! printed and what it comes to.
 
 mod dns;
+mod doors;
 mod feeds;
 mod items;
 mod places;
@@ -175,6 +176,18 @@ fn configuration(context: &Context, found: &mut Found) -> anyhow::Result<Option<
         )
         .cure("backorderd config defaults shows what can be set, backorderd.toml holds it"),
     })?;
+    if let Some(language) = unsaid_language(&config) {
+        let says = format!(
+            "customers whose row names no language are written to in English ([shop] locale is not \
+             set), and the shop is in {}",
+            config
+                .shop_country
+                .as_ref()
+                .map_or("another country", |c| c.as_str())
+        );
+        let cure = format!("write locale = \"{language}\" or \"en\" below [shop]");
+        found.add(Item::warn("language", says).cure(cure))?;
+    }
     if let Some(error) = secrets {
         let item = Item::fail("secrets", sentence(&error));
         found.add(item.cure(
@@ -184,9 +197,20 @@ fn configuration(context: &Context, found: &mut Found) -> anyhow::Result<Option<
     Ok(Some(config))
 }
 
+/// The language of the shop's country, where templates speak it and nobody said
+/// which one is meant.
+fn unsaid_language(config: &Config) -> Option<&'static str> {
+    let is_said = config
+        .settings()
+        .any(|(setting, _, set_in)| setting == "shop.locale" && set_in.is_some());
+    let country = config.shop_country.as_ref()?.as_str();
+    let speaks_german = matches!(country, "DE" | "AT" | "CH" | "LI");
+    (!is_said && speaks_german).then_some("de")
+}
+
 fn sentence(error: &anyhow::Error) -> String {
     match error.downcast_ref::<ConfigErrors>() {
         Some(errors) => errors.plain(),
-        None => format!("{error:#}"),
+        None => crate::telemetry::whole_story(error.as_ref()),
     }
 }

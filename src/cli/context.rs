@@ -4,7 +4,8 @@
 use crate::app::{App, Viewer};
 use crate::cli::present;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment, LoadArgs, SecretUse, environment};
+use crate::config::{Config, Environment, LoadArgs, SecretUse, environment, state_folder};
+use crate::domain::time::Instant;
 use crate::wiring;
 use anyhow::Context as _;
 use std::io::{BufRead, IsTerminal, Write};
@@ -45,8 +46,24 @@ impl Context {
             home: self.home.as_deref(),
             environment: &self.environment,
             secrets,
-            now: SystemClock.now(),
+            now: self.machine_now(),
         })?)
+    }
+
+    /// The state folder, whatever else is wrong with the configuration.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        state_folder(&LoadArgs {
+            file: self.file.as_deref(),
+            home: self.home.as_deref(),
+            environment: &self.environment,
+            secrets: SecretUse::LeaveOut,
+            now: self.machine_now(),
+        })
+    }
+
+    /// The machine's time, where no configuration names another.
+    pub fn machine_now(&self) -> Instant {
+        SystemClock.now()
     }
 
     /// What can only look, with its configuration.

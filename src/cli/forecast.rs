@@ -5,10 +5,9 @@ use crate::cli::Ended;
 use crate::cli::context::Context;
 use crate::cli::present::{self, say_line};
 use crate::domain::kinds::{ChannelName, Kind};
-use crate::domain::time::at_time;
-use chrono::{Days, NaiveTime};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use unicode_width::UnicodeWidthStr;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -24,10 +23,7 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     let viewer = context.viewer().await?;
     let (zone, today) = (viewer.settings.shop.zone, viewer.today());
-    let end = today
-        .checked_add_days(Days::new(u64::from(args.days) + 1))
-        .unwrap_or(today);
-    let until = at_time(end, NaiveTime::MIN, zone);
+    let until = viewer.look_ahead(args.days);
     let table = viewer.forecast(until).await?;
     if context.json {
         let days: Vec<Value> = table
@@ -83,16 +79,25 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
     }
     present::print_table(&lines);
     say_line!("\nThe first ones:");
-    for (at, order, kind, channel) in &table.first {
-        say_line!(
-            "  {}  {order}  {} by {}",
-            present::moment(*at, zone, today),
-            kind.words(),
-            match channel {
+    let first: Vec<(String, &str, String)> = table
+        .first
+        .iter()
+        .map(|(at, order, kind, channel)| {
+            let by = match channel {
                 ChannelName::Email => "e-mail",
                 ChannelName::Sms => "text",
-            }
-        );
+            };
+            let what = format!("{} by {by}", kind.words());
+            (present::moment(*at, zone, today), order.as_str(), what)
+        })
+        .collect();
+    let width = |of: fn(&(String, &str, String)) -> usize| first.iter().map(of).max().unwrap_or(0);
+    let at_width = width(|(at, ..)| at.width());
+    let order_width = width(|(_, order, _)| order.width());
+    for (at, order, what) in &first {
+        let at = format!("{at}{}", " ".repeat(at_width - at.width()));
+        let blanks = " ".repeat(order_width - order.width());
+        say_line!("  {at}  {order}{blanks}  {what}");
     }
     Ok(Ended::Done)
 }

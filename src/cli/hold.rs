@@ -20,6 +20,7 @@ use crate::domain::time::Instant;
 use crate::store::Store;
 use crate::store::types::HoldRow;
 use crate::store::write::operate::{NewHold, OURSELVES, RESTORED};
+use crate::telemetry::whole_story;
 use crate::wiring;
 pub use scope::channel as channel_named;
 use scope::{Scope, ScopeArgs};
@@ -97,13 +98,7 @@ struct Answer<'a> {
 pub async fn hold(context: &Context, args: HoldArgs) -> anyhow::Result<Ended> {
     let config = match context.config(SecretUse::LeaveOut) {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!(
-                "backorderd: nothing was held, because the configuration cannot be read. To stop \
-                 sending this moment, `touch` a file named `hold` in the state folder.\n"
-            );
-            return Err(error);
-        }
+        Err(error) => return hold_anyway(context, &args, error),
     };
     if args.list {
         return list::run(context, &config).await;
@@ -114,7 +109,7 @@ pub async fn hold(context: &Context, args: HoldArgs) -> anyhow::Result<Ended> {
     }
     let now = wiring::clock(&config).now();
     if args.file {
-        return file::create(context, &config, &why, now);
+        return file::create(context, &file::HoldPlace::of(&config), &why, now);
     }
     let zone = config.shop.zone;
     let until = match args.until.as_deref() {
@@ -127,13 +122,13 @@ pub async fn hold(context: &Context, args: HoldArgs) -> anyhow::Result<Ended> {
         Ok(placed) => placed,
         Err(error) if asked.is_none() => {
             eprintln!(
-                "backorderd: the database does not take the hold ({error:#}); the hold file does \
-                 instead."
+                "backorderd: the database does not take the hold ({}); the hold file does instead.",
+                whole_story(error.as_ref())
             );
             if until.is_some() {
                 eprintln!("backorderd: a file knows no end: --until is not kept.");
             }
-            return file::create(context, &config, &why, now);
+            return file::create(context, &file::HoldPlace::of(&config), &why, now);
         }
         Err(error) => return Err(error),
     };
@@ -177,6 +172,31 @@ pub async fn hold(context: &Context, args: HoldArgs) -> anyhow::Result<Ended> {
     text.push_str(&left_running(&config, &store, &scope, now).await?);
     say(&text)?;
     Ok(Ended::Done)
+}
+
+/// The hold for everything, with a configuration that cannot be read: the
+/// brake must work then, too.
+fn hold_anyway(context: &Context, args: &HoldArgs, error: anyhow::Error) -> anyhow::Result<Ended> {
+    let is_for_everything = !args.list && scope::asked(&args.scope).is_none();
+    let why = args.why.as_deref().unwrap_or_default();
+    let folder = context.state_folder().filter(|_| is_for_everything);
+    let Some(folder) = folder.filter(|_| !why.trim().is_empty()) else {
+        eprintln!(
+            "backorderd: nothing was held, because the configuration cannot be read. To stop \
+             sending this moment: backorderd hold --file --why \"...\", or `touch` a file named \
+             `hold` in the state folder.\n"
+        );
+        return Err(error);
+    };
+    eprintln!("backorderd: the configuration cannot be read; the hold file does instead.");
+    if args.until.is_some() {
+        eprintln!("backorderd: a file knows no end: --until is not kept.");
+    }
+    let place = file::HoldPlace {
+        folder: &folder,
+        zone: chrono_tz::Tz::UTC,
+    };
+    file::create(context, &place, why, context.machine_now())
 }
 
 /// Writes the hold; what it is on, and whether it is new.
@@ -278,7 +298,16 @@ const WHY_AFTER_RESTORE: &str = "everything is on hold because this database is 
     --why \"...\"";
 
 pub async fn release(context: &Context, args: ReleaseArgs) -> anyhow::Result<Ended> {
-    let config = context.config(SecretUse::LeaveOut)?;
+    let config = match context.config(SecretUse::LeaveOut) {
+        Ok(config) => config,
+        Err(error) if args.file => {
+            return match context.state_folder() {
+                Some(folder) => file::remove_anyway(context, &folder),
+                None => Err(error),
+            };
+        }
+        Err(error) => return Err(error),
+    };
     if args.file {
         return file::remove(context, &config).await;
     }
@@ -308,7 +337,8 @@ pub async fn release(context: &Context, args: ReleaseArgs) -> anyhow::Result<End
         Ok(preview) => preview,
         Err(error) if args.dry_run => return Err(error),
         Err(error) => {
-            eprintln!("backorderd: what waits cannot be shown: {error:#}");
+            let why = whole_story(error.as_ref());
+            eprintln!("backorderd: what waits cannot be shown: {why}");
             ReleasePreview::default()
         }
     };

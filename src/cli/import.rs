@@ -11,6 +11,7 @@ use self::input::{ReadFile, progress, read, source_name};
 use self::refused::{Refusals, cut_off, note_old};
 use self::remarks::{file_problem, print_rejected, print_warnings, write_reject_file};
 
+use crate::app::live::LOOK_AHEAD_DAYS;
 use crate::app::sync::{Intake, first_sight};
 use crate::app::{AppError, Viewer};
 use crate::cli::context::Context;
@@ -18,9 +19,9 @@ use crate::cli::present::{self, count};
 use crate::cli::{Ended, Usage};
 use crate::config::{Config, SecretUse};
 use crate::domain::feed::FileMark;
+use crate::domain::kinds::ChannelName;
 use crate::domain::mirror::{MirrorChanges, MirrorCounts};
 use crate::domain::row::Row;
-use crate::domain::time::Length;
 use crate::source::column_map::ColumnMap;
 use crate::source::dates::DateOrder;
 use crate::source::{FileKind, ParseOptions, ParsedFile};
@@ -87,8 +88,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
                 return Ok(Ended::Failed);
             }
             Err(error) => {
-                let why = "the file cannot be read";
-                refusals.note(&source, why, Vec::new()).await?;
+                refusals.note_unreadable(&source).await?;
                 return Err(error);
             }
         }
@@ -224,7 +224,10 @@ fn print_sample(rows: &[Row], config: &Config) {
     }
     present::print_table(&table);
     if rows.len() > SAMPLE {
-        println!("... and {} more rows", rows.len() - SAMPLE);
+        println!(
+            "... and {}",
+            count(rows.len() - SAMPLE, "more row", "more rows")
+        );
     }
 }
 
@@ -338,7 +341,7 @@ fn counts_words(name: &str, changes: &MirrorChanges, dry: bool) -> String {
 /// Ends an import: what the customers will hear first, and when.
 async fn say_what_is_next(viewer: &Viewer) -> Result<(), AppError> {
     let now = viewer.now();
-    let table = viewer.forecast(now.plus(Length::days(14))).await?;
+    let table = viewer.forecast(viewer.look_ahead(LOOK_AHEAD_DAYS)).await?;
     let zone = viewer.settings.shop.zone;
     let total: usize = table.days.values().flat_map(|kinds| kinds.values()).sum();
     let Some((at, number, kind, channel)) = table.first.first() else {
@@ -350,10 +353,11 @@ async fn say_what_is_next(viewer: &Viewer) -> Result<(), AppError> {
     } else {
         present::moment(*at, zone, viewer.today())
     };
-    println!(
-        "Next: {when}, {channel} {} for order {number}.",
-        kind.words()
-    );
+    let by = match channel {
+        ChannelName::Email => "e-mail",
+        ChannelName::Sms => "text",
+    };
+    println!("Next: {when}, order {number}: {} by {by}.", kind.words());
     println!(
         "In the next 14 days, if nothing changes: {} (backorderd forecast).",
         count(total, "message", "messages")

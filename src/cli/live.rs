@@ -1,6 +1,6 @@
 //! `backorderd live`: the one act after which messages reach customers.
 
-use crate::app::live::{ForecastTable, LOOK_AHEAD};
+use crate::app::live::{ForecastTable, LOOK_AHEAD_DAYS};
 use crate::app::{App, Reach, Viewer};
 use crate::cli::context::Context;
 use crate::cli::present::{self, GOOD, HEAD, count, say, styled, table, table_text};
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Ended> {
         );
         return Err(Usage(usage).into());
     }
-    let until = app.now().plus(LOOK_AHEAD);
+    let until = app.viewer.look_ahead(LOOK_AHEAD_DAYS);
     let forecast = app.viewer.forecast_after_live(until).await?;
     if !context.json {
         say(&preface(&app, &config, &forecast))?;

@@ -34,6 +34,7 @@ mod todo;
 mod workers;
 
 use crate::cli::context::Context;
+use crate::telemetry::whole_story;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -260,20 +261,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    let mut text = String::from("backorderd: ");
-    let mut last = String::new();
-    for cause in error.chain() {
-        let part = cause.to_string();
-        // A transparent error repeats its source's words.
-        if part != last {
-            if !last.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
-            last = part;
-        }
-    }
-    eprintln!("{text}");
+    eprintln!("backorderd: {}", whole_story(error.as_ref()));
     // A transparent error shows its source's words, not its source.
     let internal = error.chain().any(|cause| {
         let store = cause.downcast_ref::<StoreError>();

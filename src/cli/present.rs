@@ -22,6 +22,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::fmt;
 use std::io::{IsTerminal, Write};
+use unicode_width::UnicodeWidthStr;
 
 /// Green: said, done.
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -83,7 +84,7 @@ pub fn print_table(table: &Table) {
 
 /// Prints names and values in two columns.
 pub fn print_facts(facts: &[(&str, String)]) {
-    let width = facts.iter().map(|(name, _)| name.chars().count()).max();
+    let width = facts.iter().map(|(name, _)| name.width()).max();
     for (name, value) in facts {
         let width = width.unwrap_or(0);
         say_line!("{name:width$}  {}", wrap(value, width + 2, PROSE_WIDTH));
@@ -195,7 +196,7 @@ pub fn wrap(text: &str, indent: usize, width: usize) -> String {
     let mut out = String::new();
     let mut column = indent;
     for word in text.split_whitespace() {
-        let length = word.chars().count();
+        let length = word.width();
         if column > indent && column + 1 + length > width {
             out.push('\n');
             out.push_str(&" ".repeat(indent));

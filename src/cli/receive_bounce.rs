@@ -35,7 +35,8 @@ pub async fn run(context: &Context, args: Args) -> Ended {
     match take(context, &args).await {
         Ok(()) => Ended::Done,
         Err(error) => {
-            eprintln!("backorderd: the mail is not taken, try again later: {error:#}");
+            let why = crate::telemetry::whole_story(error.as_ref());
+            eprintln!("backorderd: the mail is not taken, try again later: {why}");
             Ended::ComeAgain
         }
     }

@@ -62,11 +62,14 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Ended> {
                 || "none".to_owned(),
                 |day| {
                     let days = (today - day).num_days();
-                    format!(
-                        "ordered {}, {} ago",
-                        present::day(day, today),
-                        counted(days, "day", "days")
-                    )
+                    match days {
+                        ..=0 => "ordered today".to_owned(),
+                        _ => format!(
+                            "ordered {}, {} ago",
+                            present::day(day, today),
+                            counted(days, "day", "days")
+                        ),
+                    }
                 },
             ),
         ),

@@ -16,7 +16,7 @@ use crate::domain::ids::OrderId;
 use crate::domain::kinds::ChannelName;
 use crate::domain::receipt::Stop;
 use crate::store::read::suppressions::SuppressionRow;
-use crate::store::write::suppressions::{Act, NewSuppression};
+use crate::store::write::suppressions::{Deed, NewSuppression};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -160,13 +160,13 @@ async fn add(context: &Context, addresses: &[String], why: &str) -> anyhow::Resu
             since: now,
         });
     }
-    let act = Act {
+    let deed = Deed {
         by: context.by(),
         verb: "suppress",
         target: target(&new),
         why: Some(why.to_owned()),
     };
-    let n = app.store.suppress_all(new, act, now).await?;
+    let n = app.store.suppress_all(new, deed, now).await?;
     if context.json {
         context.print_json(&json!({ "added": n, "known": addresses.len() as u64 - n }))?;
         return Ok(Ended::Done);
@@ -202,7 +202,7 @@ async fn remove(context: &Context, text: &str, why: &str, yes: bool) -> anyhow::
             row.reason
         );
     }
-    let act = Act {
+    let deed = Deed {
         by: context.by(),
         verb: "unsuppress",
         target: format!("{}:{}", row.channel, row.address_hash),
@@ -210,7 +210,7 @@ async fn remove(context: &Context, text: &str, why: &str, yes: bool) -> anyhow::
     };
     let lifted = app
         .store
-        .lift_suppression(&row.address_hash, row.channel, act, app.now())
+        .lift_suppression(&row.address_hash, row.channel, deed, app.now())
         .await?;
     let Some(orders) = lifted else {
         anyhow::bail!("somebody else took it off the list a moment ago");

@@ -114,7 +114,14 @@ fn rendered(set: &TemplateSet) -> Rendered {
 fn check(context: &Context) -> anyhow::Result<Ended> {
     let config = context.config(SecretUse::LeaveOut)?;
     let (rendered, problems, notes) = match wiring::templates(&config) {
-        Ok(set) => (rendered(&set), Vec::new(), template::check(&set)),
+        Ok(set) => {
+            let mut notes = template::check(&set);
+            let mut problems = template::texts_too_long(&set, config.policy.sms.segments_max);
+            if !config.policy.sms.enabled {
+                notes.append(&mut problems);
+            }
+            (rendered(&set), problems, notes)
+        }
         Err(problems) => (Rendered::default(), problems.0, Vec::new()),
     };
     let ended = if problems.is_empty() {
@@ -155,6 +162,12 @@ fn summary(config: &Config, rendered: &Rendered, n_problems: usize, n_notes: usi
         Some(folder) => format!("{}, over the built-in ones", folder.display()),
         None => "the built-in ones".to_owned(),
     };
+    if n_problems > 0 && !rendered.locales.is_empty() {
+        return format!(
+            "{} in the templates ({from}): these texts are not sent.\n",
+            styled(BAD, &count(n_problems, "error", "errors"))
+        );
+    }
     if n_problems > 0 {
         return format!(
             "{} in the templates ({from}). Until a file is repaired, its last good version is used \

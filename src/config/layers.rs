@@ -19,6 +19,18 @@ pub const DEFAULTS: &str = include_str!("../../config/backorderd.toml");
 /// of a path stand two underscores, so that keys may have one.
 pub const PREFIX: &str = "BACKORDERD__";
 
+/// As much of a broken file as can be made out.
+pub fn parse_what_can_be(source: &Arc<Source>, text: &str) -> Table {
+    let skipped = text.strip_prefix('\u{feff}').map_or(0, |_| 3);
+    let (document, _) = DeTable::parse_recoverable(&text[skipped..]);
+    let at = At {
+        source,
+        skipped,
+        built_in: false,
+    };
+    at.table(document.get_ref())
+}
+
 /// Reads one file's text into a tree.
 ///
 /// # Errors

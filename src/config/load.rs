@@ -22,7 +22,7 @@ use crate::domain::schedule::CronPlan;
 use crate::domain::time::{Instant, Length};
 use chrono::DateTime;
 use chrono_tz::Tz;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Less, and a slow disk looks like a dead worker.
 const ALIVE_MIN: Length = Length::secs(3);
@@ -68,6 +68,24 @@ impl Config {
         config.shown = finished.shown;
         Ok(config)
     }
+}
+
+/// The state folder, whatever else is wrong with the configuration: for the
+/// hold that must work when nothing else does. `None` where not even the file
+/// can be found or read, and no folder was named.
+pub fn state_folder(args: &LoadArgs<'_>) -> Option<PathBuf> {
+    if let Some(home) = args.home {
+        return Some(home.to_owned());
+    }
+    let found = places::find(args).ok()?;
+    let mut tree = found.as_ref().map_or_else(Table::new, |(path, text)| {
+        let source = Source::read(&path.display().to_string(), text);
+        layers::parse_what_can_be(&source, text)
+    });
+    layers::overlay_environment(&mut tree, &args.environment.variables);
+    let reader = Reader::over(tree, Vec::new());
+    let file = found.as_ref().map(|(path, _)| path.as_path());
+    Some(places::folders(&reader, args, places::base_folder(args, file)).state_dir)
 }
 
 /// All layers as one tree, with what is wrong about variables' names.

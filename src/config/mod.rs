@@ -50,7 +50,7 @@ mod tests;
 pub use channels::is_loopback;
 pub use environment::{Environment, environment};
 pub use layers::DEFAULTS;
-pub use load::LoadArgs;
+pub use load::{LoadArgs, state_folder};
 pub use meant::{
     Config, ConfiguredMode, DatabaseSettings, DnsSettings, JobName, JobSettings, LogFormat,
     LogLevel, LogSettings, PaceSettings, SandboxSettings, SecretUse, SmsGatewaySettings,

@@ -44,6 +44,20 @@ pub struct Feed {
     pub rejected_rows: u64,
 }
 
+/// How long a file that was never taken in under its name is spoken of: a
+/// mistyped one must not stay for ever, and a job that fails tries again.
+const TRIED_ONCE: Length = Length::days(7);
+
+impl Feed {
+    /// Somebody tried it once and gave up.
+    pub fn is_forgotten(&self, now: Instant) -> bool {
+        let tried = self.refused.as_ref().map(|refused| refused.at);
+        self.written_at.is_none()
+            && self.last_read_at.is_none()
+            && tried.is_some_and(|at| now.since(at) > TRIED_ONCE)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedFile {
     pub at: Instant,
@@ -138,7 +152,7 @@ pub fn troubles(feeds: &[Feed], policy: &FeedPolicy, now: Instant) -> Vec<FeedTr
             .max_by_key(|feed| feed.written_at);
         found.extend(silent(newest, None, limit));
     }
-    for feed in feeds {
+    for feed in feeds.iter().filter(|feed| !feed.is_forgotten(now)) {
         if let Some(refused) = &feed.refused {
             found.push(FeedTrouble::Refused {
                 source: feed.name.clone(),
@@ -322,6 +336,27 @@ mod tests {
             why: "2 rows are not usable".into(),
         };
         assert_eq!(troubles(&[bad], &none, NOW), [refused]);
+    }
+
+    #[test]
+    fn a_file_tried_once_is_not_spoken_of_for_ever() {
+        let tried = |days| Feed {
+            last_read_at: None,
+            written_at: None,
+            refused: Some(RefusedFile {
+                at: NOW.minus(Length::days(days)),
+                why: "the file is empty".into(),
+            }),
+            ..feed("mistyped.csv", 0)
+        };
+        let none = FeedPolicy::default();
+        assert_eq!(troubles(&[tried(6)], &none, NOW).len(), 1);
+        assert_eq!(troubles(&[tried(8)], &none, NOW), []);
+        let known = Feed {
+            last_read_at: Some(NOW),
+            ..tried(8)
+        };
+        assert_eq!(troubles(&[known], &none, NOW).len(), 1);
     }
 
     #[test]

@@ -229,10 +229,16 @@ pub enum Settlement {
     Outdated,
 }
 
-pub fn settle_doubt(kind: Kind, doubts: u32, still_true: bool) -> Settlement {
+/// What becomes of a message in doubt for the `doubts`-th time. `said_by_mail`:
+/// it is a text, and a relay took the same news as a mail.
+///
+/// A repetition is the same message and takes the way of the first copy, a text
+/// goes as a text: reports about the first one still count for it. Where a mail
+/// has said it all, a second text would only annoy.
+pub fn settle_doubt(kind: Kind, doubts: u32, still_true: bool, said_by_mail: bool) -> Settlement {
     match (kind.must_arrive(), doubts, still_true) {
         (_, _, false) => Settlement::Outdated,
-        (true, 1, true) => Settlement::OnceMore,
+        (true, 1, true) if !said_by_mail => Settlement::OnceMore,
         _ => Settlement::Assume,
     }
 }
@@ -373,9 +379,17 @@ mod tests {
 
     #[test]
     fn doubt_is_settled_by_kind_once() {
-        assert_eq!(settle_doubt(Kind::Delay, 1, true), Settlement::OnceMore);
-        assert_eq!(settle_doubt(Kind::Delay, 2, true), Settlement::Assume);
-        assert_eq!(settle_doubt(Kind::Update, 1, true), Settlement::Assume);
-        assert_eq!(settle_doubt(Kind::Delay, 1, false), Settlement::Outdated);
+        let settled = |kind, doubts, still_true| settle_doubt(kind, doubts, still_true, false);
+        assert_eq!(settled(Kind::Delay, 1, true), Settlement::OnceMore);
+        assert_eq!(settled(Kind::Delay, 2, true), Settlement::Assume);
+        assert_eq!(settled(Kind::Update, 1, true), Settlement::Assume);
+        assert_eq!(settled(Kind::Delay, 1, false), Settlement::Outdated);
+    }
+
+    #[test]
+    fn a_text_whose_news_went_by_mail_is_not_sent_once_more() {
+        let settled = |still_true| settle_doubt(Kind::Delay, 1, still_true, true);
+        assert_eq!(settled(true), Settlement::Assume);
+        assert_eq!(settled(false), Settlement::Outdated);
     }
 }

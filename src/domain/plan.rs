@@ -27,9 +27,10 @@ use self::whole_order::state;
 use super::assess::{Assessment, Trigger, assess};
 use super::ids::{MessageNo, OrderId};
 use super::kinds::{ChannelName, Kind};
+use super::message::MessageState;
 use super::milestones::{Milestone, latest_due};
 use super::notice_key::Mode;
-use super::order::{Pause, Shipment, Situation};
+use super::order::{PastNotice, Pause, Shipment, Situation};
 use super::policy::Policy;
 use super::reason::{Reason, Verdict, Wake};
 use super::statement::Statement;
@@ -182,16 +183,21 @@ fn due_milestone(
         order.adopted_at,
         now,
     )?;
+    let promised = order.next_word_by.is_some_and(|day| day <= milestone.on);
+    // A promised word that did not arrive is still owed: it goes another way,
+    // or a person hears of it.
+    let missed = |n: &&PastNotice| {
+        promised && matches!(n.state, MessageState::Bounced | MessageState::Failed)
+    };
     let done = s
         .notices
         .iter()
-        .filter(|n| n.key.is_some() && !n.in_queue)
+        .filter(|n| n.key.is_some() && !n.in_queue && !missed(n))
         .filter_map(|n| n.milestone_days)
         .any(|days| days >= milestone.days);
     if done {
         return None;
     }
-    let promised = order.next_word_by.is_some_and(|day| day <= milestone.on);
     // An update that can name no line's date, not even that there is none,
     // would say nothing: the date lies in the past, is not believed, or is
     // about to be news. Each of these has its own verdict.

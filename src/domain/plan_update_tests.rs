@@ -3,7 +3,7 @@
 
 use crate::domain::contact::Preference;
 use crate::domain::fixtures::{Story, at, day, eta, lead, quiet, said};
-use crate::domain::kinds::Kind;
+use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::MessageState;
 use crate::domain::reason::{Reason, Wake};
 use crate::domain::time::Length;
@@ -165,6 +165,47 @@ fn next_word_by_is_kept_whatever_was_said_meanwhile() {
         quiet(&story.plan_at("2026-03-10 10:00")),
         ["milestone_satisfied"]
     );
+}
+
+#[test]
+fn a_promised_word_that_came_back_goes_the_other_way_or_to_a_person() {
+    let now = "2026-03-10 10:00";
+    let story = |texting: bool| {
+        // Told on Thursday that there is no date, and promised a word.
+        let mut story = Story::told("?", "2026-03-06");
+        if texting {
+            story = story.texting(Preference::Email);
+        }
+        story.s.order.ordered_on = day("2026-02-24");
+        story.s.lines[0].eta_changed_at = at("2026-02-26 09:00");
+        story.turn("2026-02-26 10:02");
+        let promised = story.s.order.next_word_by;
+        assert_eq!(promised, Some(day("2026-03-10")));
+        // It is kept, and comes back: the promise stands as it did before.
+        let planned = story.plan_at(now);
+        assert_eq!(said(&planned), ["update email"]);
+        for no in story.commit(&planned) {
+            story.accept(no, at(now));
+            story.bounce(no, at(now));
+        }
+        story.s.order.next_word_by = promised;
+        story
+    };
+    let later = "2026-03-10 10:30";
+    assert_eq!(said(&story(true).plan_at(later)), ["update sms"]);
+    assert_eq!(quiet(&story(false).plan_at(later)), ["cannot_say"]);
+    let mut gone = story(false);
+    gone.s.suppressed = vec![ChannelName::Email];
+    assert_eq!(quiet(&gone.plan_at(later)), ["unreachable"]);
+    // The next milestone is its own word.
+    assert_eq!(
+        said(&story(false).plan_at("2026-03-24 10:00")),
+        ["update email"]
+    );
+    // What nobody promised is not said another way.
+    let mut courtesy = story(true);
+    courtesy.s.order.next_word_by = None;
+    assert!(said(&courtesy.plan_at(later)).is_empty());
 }
 
 /// Whatever day a word without a date goes out, and however it reached its

@@ -138,6 +138,7 @@ pub(super) fn known(name: &str, kind: FileKind) -> Option<Field> {
         ("eta", _) | ("from", FileKind::Etas) => Field::EtaFrom,
         ("to", FileKind::Etas) => Field::EtaTo,
         ("tracking_numbers", _) => Field::TrackingNumber,
+        ("e_mail" | "email_address" | "e_mail_address", _) => Field::Email,
         _ => *Field::ALL.iter().find(|field| field.name() == name)?,
     };
     (kind == FileKind::Lines || ETA_FIELDS.contains(&field)).then_some(field)
@@ -220,13 +221,18 @@ mod tests {
         assert_eq!(known("from", FileKind::Lines), None);
         assert_eq!(known("from", FileKind::Etas), Some(Field::EtaFrom));
         assert_eq!(known("email", FileKind::Etas), None);
+        for header in ["E-Mail", "e-mail", "Email Address", "E-Mail-Address"] {
+            let field = known(&normalised(header), FileKind::Lines);
+            assert_eq!(field, Some(Field::Email), "{header}");
+        }
+        assert_eq!(known("e_mail", FileKind::Etas), None);
     }
 
     #[test]
     fn unknown_names_are_answered_with_the_nearest() {
         for (name, near) in [
             ("lineid", Some("line_id")),
-            ("e_mail", Some("email")),
+            ("emial", Some("email")),
             ("quantitiy", Some("quantity")),
             ("satus", Some("status")),
             ("qty", Some("quantity")),

@@ -12,6 +12,7 @@ use super::values;
 use crate::domain::contact::Country;
 use crate::domain::contact::EmailAddress;
 use crate::domain::contact::Locale;
+use crate::domain::contact::NotANumber;
 use crate::domain::contact::PhoneNumber;
 use crate::domain::contact::Preference;
 use crate::domain::contact::parse_zone;
@@ -28,7 +29,7 @@ const PHONES_MAX: usize = 50_000;
 #[derive(Debug)]
 pub(super) struct ContactReader {
     shop_country: Option<Country>,
-    phones: HashMap<(String, Option<Country>), Option<PhoneNumber>>,
+    phones: HashMap<(String, Option<Country>), Result<PhoneNumber, NotANumber>>,
 }
 
 impl ContactReader {
@@ -82,13 +83,13 @@ impl ContactReader {
                 Some(_) => row.country,
                 None => self.shop_country,
             };
-            row.phone = self.phone(text, country);
-            if row.phone.is_none() {
-                drop(
+            match self.phone(text, country) {
+                Ok(number) => row.phone = Some(number),
+                Err(NotANumber(why)) => drop(
                     Field::Phone,
-                    "a phone number was not understood and left out",
-                    "write it as +44 20 ..., or give the row a country",
-                );
+                    &format!("a phone number was left out: {why}"),
+                    &how_to_write(country),
+                ),
             }
         }
         if let Some(text) = record.text(Field::SmsConsent) {
@@ -136,17 +137,39 @@ impl ContactReader {
         Ok(())
     }
 
-    fn phone(&mut self, text: &str, country: Option<Country>) -> Option<PhoneNumber> {
+    fn phone(&mut self, text: &str, country: Option<Country>) -> Result<PhoneNumber, NotANumber> {
         let key = (text.to_owned(), country);
         if let Some(known) = self.phones.get(&key) {
             return known.clone();
         }
-        let number = PhoneNumber::parse(text, country).ok();
+        let number = PhoneNumber::parse(text, country);
         if self.phones.len() < PHONES_MAX {
             self.phones.insert(key, number.clone());
         }
         number
     }
+}
+
+/// Both ways to write a number of a country.
+fn how_to_write(country: Option<Country>) -> String {
+    let code = country.map(|country| country.as_str().to_owned());
+    let examples = match code.as_deref() {
+        Some("GB") => ("+44 7400 123456", "07400 123456"),
+        Some("DE") => ("+49 1512 3456789", "01512 3456789"),
+        Some("AT") => ("+43 664 123456", "0664 123456"),
+        Some("CH") => ("+41 78 123 45 67", "078 123 45 67"),
+        Some("US" | "CA") => ("+1 201 555 0123", "(201) 555-0123"),
+        Some("FR") => ("+33 6 12 34 56 78", "06 12 34 56 78"),
+        Some("NL") => ("+31 6 12345678", "06 12345678"),
+        Some(code) => return format!("write it with + and its country code, or as in {code}"),
+        None => {
+            return "write it with + and its country code, like +44 7400 123456, or give the row or \
+                    the shop a country"
+                .to_owned();
+        }
+    };
+    let (abroad, at_home) = examples;
+    format!("write it like {abroad} or {at_home}")
 }
 
 fn address(text: &str) -> Result<EmailAddress, Fault> {

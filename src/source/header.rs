@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn unknown_columns_are_named_with_the_nearest_known() {
-        let header = understand("line_id,order_number,status,e-mail,,qty", &[]).unwrap();
+        let header = understand("line_id,order_number,status,e-mial,,qty", &[]).unwrap();
         let mut warnings = Warnings::default();
         header
             .unread
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(
             said,
             [
-                ("column e-mail is not read", "did you mean email?"),
+                ("column e-mial is not read", "did you mean email?"),
                 (
                     "column 5 has no name and is not read",
                     "name it, or leave it"

@@ -58,6 +58,13 @@ pub enum StoreError {
         doing: &'static str,
         source: Arc<sqlx::Error>,
     },
+    /// A question waited for a connection until its time was over. Nothing was
+    /// asked; it may be asked again.
+    #[error(
+        "no connection to the database came free in time to {doing}: all are in use, or its \
+         server is away"
+    )]
+    NoConnection { doing: &'static str },
     /// A commit failed: it is unknown what was written. The process must end
     /// and read the truth again.
     #[error("a commit failed while trying to {doing}")]
@@ -105,6 +112,12 @@ impl StoreError {
             }),
             _ => false,
         }
+    }
+
+    /// Nothing was asked of the database, for want of a connection: whoever
+    /// asked may go on where they were.
+    pub fn is_no_connection(&self) -> bool {
+        matches!(self, StoreError::NoConnection { .. })
     }
 
     /// The process must not go on.

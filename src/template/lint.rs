@@ -9,9 +9,6 @@ use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::sms_text::SmsEncoding;
 use crate::domain::statement::MessageFacts;
 
-/// A text of more segments is refused by the default policy.
-const SEGMENTS_MAX: usize = 2;
-
 /// A visible text shorter than this is a mistake, not a style.
 const TEXT_CHARS_MIN: usize = 20;
 
@@ -66,12 +63,6 @@ pub fn check(set: &TemplateSet) -> Vec<Problem> {
                 if sms.text.chars().count() < TEXT_CHARS_MIN {
                     problems.push(note("sms.hbs", "the text comes out empty".into()));
                 }
-                if sms.size.segments > SEGMENTS_MAX && name != "nasty characters" {
-                    problems.push(note(
-                        "sms.hbs",
-                        format!("the text needs {} segments", sms.size.segments),
-                    ));
-                }
                 if let (SmsEncoding::Ucs2, Some(culprit), true) =
                     (sms.size.encoding, sms.size.culprit, name == "one item")
                 {
@@ -85,6 +76,30 @@ pub fn check(set: &TemplateSet) -> Vec<Problem> {
     });
     problems.sort();
     problems.dedup();
+    problems
+}
+
+/// Texts that would not be sent because they need more than `segments_max`.
+pub fn texts_too_long(set: &TemplateSet, segments_max: u32) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    each_sample(set, |locale, kind, name, facts| {
+        let file = format!("{locale}/{kind}/sms.hbs");
+        let is_known = problems.iter().any(|problem| problem.file == file);
+        if facts.orders.len() > 1 || name == "nasty characters" || is_known {
+            return;
+        }
+        let Ok(sms) = set.render_sms(facts, SAMPLE_DAY) else {
+            return;
+        };
+        if sms.size.segments > segments_max as usize {
+            let what = format!(
+                "the text needs {} segments, and one of more than {segments_max} is not sent",
+                sms.size.segments
+            );
+            let help = format!("with the sample \"{name}\"; max_segments in [sms] is the limit");
+            problems.push(Problem::in_file(&file, what).help(help));
+        }
+    });
     problems
 }
 

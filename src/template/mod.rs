@@ -39,7 +39,7 @@ mod sources;
 mod text_part;
 
 pub use fallback::{BrokenFile, Instead, files_of};
-pub use lint::check;
+pub use lint::{check, texts_too_long};
 pub use live::{LiveTemplates, TemplateSource};
 pub use problem::{Problem, TemplateProblems};
 pub use samples::{SAMPLE_DAY, sample_shop, samples};

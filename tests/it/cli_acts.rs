@@ -1,6 +1,7 @@
 //! The acting and checking commands, as an operator runs them: the real
 //! program in a home of its own, what it prints, how it ends, what it leaves.
 
+mod answers;
 mod exports;
 mod templates;
 
@@ -367,7 +368,7 @@ fn single_messages_are_resent_and_withdrawn() {
 #[test]
 fn with_a_broken_configuration_hold_names_the_way_that_is_left() {
     let home = Home::with("[shop]\nnmae = \"x\"\n");
-    let told = home.run(&["hold", "--why", "stop"]);
+    let told = home.run(&["hold", "--order", "1042", "--why", "stop"]);
     assert_eq!(told.code, 78, "{told:?}");
     assert!(told.err.contains("`touch` a file named `hold`"), "{told:?}");
     assert!(told.err.contains("backorderd.toml:2:1"), "{told:?}");

@@ -10,6 +10,7 @@ mod hours;
 mod intent;
 mod kannel;
 mod life;
+mod log;
 mod lying;
 mod privacy;
 mod relay;

@@ -1,7 +1,7 @@
 //! The matters one by one.
 
 use super::places::{size, state_folder};
-use super::{Found, Item, feeds, sender};
+use super::{Found, Item, doors, feeds, sender};
 use crate::app::addresses::AddressKey;
 use crate::app::hold_file;
 use crate::channel::Channel;
@@ -14,6 +14,7 @@ use crate::domain::time::{Instant, Length};
 use crate::store::read::lists::MessageFilter;
 use crate::store::sqlite::lock::LockAttempt;
 use crate::store::{Place, ReadStore, Store, StoreError};
+use crate::telemetry::whole_story;
 use crate::template;
 use crate::wiring::{self, WiringError};
 use chrono::NaiveDate;
@@ -27,7 +28,7 @@ const WRITTEN_ON: NaiveDate = match NaiveDate::from_ymd_opt(2026, 1, 1) {
 /// How far the clock may lie behind what was stored.
 const BEHIND_MAX: Length = Length::mins(5);
 /// How long a relay or gateway may take for a look.
-const REACH_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const REACH_LIMIT: Duration = Duration::from_secs(20);
 /// Runs of a job that are named.
 const RUNS: usize = 3;
 
@@ -47,6 +48,8 @@ pub async fn all(config: &Config, offline: bool, found: &mut Found) -> anyhow::R
     found.add(templates(config))?;
     email(config, offline, found).await?;
     texts(config, offline, found).await?;
+    found.add(doors::web(config, offline).await)?;
+    found.add(doors::bounces(config))?;
     for item in schedules(config, now) {
         found.add(item)?;
     }
@@ -65,7 +68,7 @@ pub async fn all(config: &Config, offline: bool, found: &mut Found) -> anyhow::R
 }
 
 fn failed(item: &'static str, error: impl Into<anyhow::Error>) -> Item {
-    Item::fail(item, format!("{:#}", error.into()))
+    Item::fail(item, whole_story(error.into().as_ref()))
 }
 
 /// There, of our schema, and taking commits. Never brings a schema forward.
@@ -245,6 +248,11 @@ fn templates(config: &Config) -> Item {
         None => "built in".to_owned(),
     };
     let says = format!("{from}: {} kinds in {}", Kind::ALL.len(), tags.join(", "));
+    let long = template::texts_too_long(&set, config.policy.sms.segments_max);
+    if let (Some(first), true) = (long.first(), config.policy.sms.enabled) {
+        let n = count(long.len(), "problem", "problems");
+        return Item::fail(ITEM, format!("{n}: {first}")).cure("backorderd templates check");
+    }
     match template::check(&set).len() {
         0 => Item::ok(ITEM, says),
         n => Item::warn(ITEM, format!("{says}; {}", count(n, "note", "notes")))

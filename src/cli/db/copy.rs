@@ -7,7 +7,7 @@ use crate::cli::present::{BAD, GOOD, count, say, styled};
 use crate::cli::{Ended, Usage};
 use crate::config::Config;
 use crate::store::Place;
-use crate::store::copy::{Copied, Purpose, copy, take_back as unmark};
+use crate::store::copy::{Copied, Copies, Purpose, copy, take_back as unmark};
 use crate::wiring;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -19,8 +19,8 @@ use std::io::IsTerminal;
     after_help = "Example: backorderd db copy --to postgres://backorderd@db.example/backorderd\n         \
     backorderd db copy --from sqlite:/backup/march.db --to postgres://backorderd@db.example/b\n\
     Stop everything that uses the source first. The target has to be empty and is written in one \
-    transaction: all or nothing, read back and compared before it counts. Afterwards the source \
-    refuses to be used (`db take-back` undoes that); set database.url to the target and start. A \
+    transaction: all or nothing, read back and compared before it counts. Afterwards the source, \
+    unless it is a backup, refuses to be used (`db take-back` undoes that); set database.url to the target and start. A \
     password is taken from the configuration (for its own database), from PGPASSWORD or from \
     ~/.pgpass."
 )]
@@ -86,7 +86,10 @@ pub async fn run(context: &Context, config: &Config, args: Args) -> anyhow::Resu
     let progress = Progress::start(context.json);
     let copied = copy(&from, &to, Purpose::Move, |step| progress.show(step)).await;
     progress.end();
-    let copied = copied?;
+    let Copies {
+        tables: copied,
+        source_is_moved,
+    } = copied?;
     if context.json {
         let tables: Vec<_> = copied
             .iter()
@@ -95,6 +98,7 @@ pub async fn run(context: &Context, config: &Config, args: Args) -> anyhow::Resu
         context.print_json(&json!({
             "from": from.to_string(),
             "to": to.to_string(),
+            "source_is_moved": source_is_moved,
             "address_key": (key != KeyCopy::None).then_some(&to_key),
             "tables": tables,
         }))?;
@@ -126,8 +130,14 @@ pub async fn run(context: &Context, config: &Config, args: Args) -> anyhow::Resu
     }
     let _ = writeln!(
         text,
-        "The old database refuses to be used from now on (`backorderd db take-back` undoes it). \
-         Set database.url to the new one and start the daemon."
+        "{}Set database.url to the new one and start the daemon.",
+        if source_is_moved {
+            "The old database refuses to be used from now on (`backorderd db take-back` undoes \
+             it). "
+        } else {
+            "The backup stays as it is, and can be copied again. The copy knows that it is older \
+             than what was sent since: everything is held at its first start. "
+        }
     );
     say(&text)?;
     Ok(Ended::Done)

@@ -161,16 +161,23 @@ impl Teller<'_> {
             out.push(format!("{scope}{until}, \"{}\"", pause.why));
         }
         for channel in &e.situation.suppressed {
-            out.push(format!(
-                "the {} is on the do-not-write list",
+            let contact = &e.situation.order.contact;
+            out.push(
                 match channel {
-                    ChannelName::Email => "e-mail address",
-                    ChannelName::Sms => "phone number",
+                    ChannelName::Email => "the e-mail address is on the do-not-write list",
+                    ChannelName::Sms if contact.email.is_some() => {
+                        "the phone number is on the do-not-write list: no texts, mails go on"
+                    }
+                    ChannelName::Sms => "the phone number is on the do-not-write list",
                 }
-            ));
+                .to_owned(),
+            );
         }
         let contact = &e.situation.order.contact;
-        if contact.email.is_none() && !(contact.phone.is_some() && contact.sms_consent) {
+        let works = |channel| !e.situation.suppressed.contains(&channel);
+        let mails = contact.email.is_some() && works(ChannelName::Email);
+        let texts = contact.phone.is_some() && contact.sms_consent && works(ChannelName::Sms);
+        if !mails && !texts {
             out.push("no address we may write to".to_owned());
         }
         for run in e

@@ -4,6 +4,7 @@ use super::Teller;
 use super::words_of;
 use crate::cli::present::{self, PROSE_WIDTH, say_line};
 use crate::domain::eta::Eta;
+use crate::domain::kinds::ChannelName;
 use crate::domain::message::MessageState;
 use crate::domain::order::Line;
 use crate::domain::reason::Reason;
@@ -18,10 +19,17 @@ impl Teller<'_> {
         let order = &self.e.situation.order;
         let contact = &order.contact;
         let mut title = vec![format!("Order {}", order.number), contact.short_name()];
+        let is_suppressed = |channel| self.e.situation.suppressed.contains(&channel);
         if let (Some(email), true) = (&contact.email, contact.name.is_some()) {
-            title.push(email.masked());
+            title.push(match is_suppressed(ChannelName::Email) {
+                true => format!("{}, no mails any more", email.masked()),
+                false => email.masked(),
+            });
         }
         match (&contact.phone, contact.sms_consent) {
+            (Some(phone), _) if is_suppressed(ChannelName::Sms) => {
+                title.push(format!("phone {}, no texts any more", phone.masked()));
+            }
             (Some(phone), true) => title.push(format!("texts allowed to {}", phone.masked())),
             (Some(phone), false) => title.push(format!("phone {}, no texts", phone.masked())),
             (None, _) => {}

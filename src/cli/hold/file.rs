@@ -26,25 +26,40 @@ fn answer(done: bool, path: &Path) -> Answer<'static> {
     }
 }
 
+/// Where the hold file lies, and the zone its words are in.
+pub struct HoldPlace<'a> {
+    pub folder: &'a Path,
+    pub zone: chrono_tz::Tz,
+}
+
+impl HoldPlace<'_> {
+    pub fn of(config: &Config) -> HoldPlace<'_> {
+        HoldPlace {
+            folder: &config.state_dir,
+            zone: config.shop.zone,
+        }
+    }
+}
+
 /// Creates the file with the reason in its first line. One that is there
 /// already stays as it is: it holds.
 pub fn create(
     context: &Context,
-    config: &Config,
+    place: &HoldPlace<'_>,
     why: &str,
     now: Instant,
 ) -> anyhow::Result<Ended> {
-    let path = hold_file::path(&config.state_dir);
+    let path = hold_file::path(place.folder);
     let shown = path.display();
-    if !config.state_dir.is_dir() {
+    if !place.folder.is_dir() {
         // A file where no daemon looks would only look like a hold.
         bail!(
             "nothing is held: there is no state folder {}; point --config or --home at the right \
              place",
-            config.state_dir.display()
+            place.folder.display()
         );
     }
-    let zone = config.shop.zone;
+    let zone = place.zone;
     let at = present::moment(now, zone, now.day_in(zone));
     let line: String = why.split_whitespace().collect::<Vec<_>>().join(" ");
     let content = format!("{line}\nby {}, {at}\n", context.by());
@@ -73,7 +88,7 @@ pub fn create(
             styled(WAITS, "HELD")
         ))?;
     } else {
-        let reason = hold_file::reason(&config.state_dir);
+        let reason = hold_file::reason(place.folder);
         let reason = reason
             .map(|r| format!(", it says \"{r}\""))
             .unwrap_or_default();
@@ -84,17 +99,45 @@ pub fn create(
     Ok(Ended::Done)
 }
 
+/// Removes the file where the configuration cannot be read.
+pub fn remove_anyway(context: &Context, folder: &Path) -> anyhow::Result<Ended> {
+    let path = hold_file::path(folder);
+    let was_there = taken_away(&path)?;
+    if context.json {
+        context.print_json(&answer(was_there, &path))?;
+    } else if was_there {
+        say(&format!(
+            "{}  The hold file is gone: {}\n\
+             The configuration cannot be read, so what else holds is not known.\n",
+            styled(GOOD, "RELEASED"),
+            path.display()
+        ))?;
+    } else {
+        say(&format!("There is no hold file {}.\n", path.display()))?;
+    }
+    Ok(if was_there {
+        Ended::Done
+    } else {
+        Ended::Failed
+    })
+}
+
+fn taken_away(path: &Path) -> anyhow::Result<bool> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            let shown = path.display();
+            Err(error).with_context(|| format!("cannot remove the hold file {shown}"))
+        }
+    }
+}
+
 /// Removes the file, and says what else still holds.
 pub async fn remove(context: &Context, config: &Config) -> anyhow::Result<Ended> {
     let path = hold_file::path(&config.state_dir);
     let shown = path.display();
-    let was_there = match std::fs::remove_file(&path) {
-        Ok(()) => true,
-        Err(error) if error.kind() == ErrorKind::NotFound => false,
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot remove the hold file {shown}"));
-        }
-    };
+    let was_there = taken_away(&path)?;
     let ended = if was_there {
         Ended::Done
     } else {

@@ -3,7 +3,7 @@
 
 use super::Args;
 use super::input::ReadFile;
-use crate::app::Viewer;
+use crate::app::{App, Viewer};
 use crate::cli::present;
 use crate::config::Config;
 use crate::domain::feed::RejectedRow;
@@ -23,16 +23,36 @@ impl Refusals<'_> {
         why: &str,
         rejected: Vec<RejectedRow>,
     ) -> anyhow::Result<()> {
-        if self.is_dry {
+        match self.app().await? {
+            Some(app) => Ok(app.refuse_file(source, why, rejected).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// A file that is not there. Only of a source that is known: anybody may
+    /// mistype a name.
+    pub(super) async fn note_unreadable(&self, source: &str) -> anyhow::Result<()> {
+        let Some(app) = self.app().await? else {
             return Ok(());
+        };
+        let known = app.viewer.read.sources().await?;
+        if known.iter().any(|feed| feed.name == source) {
+            let why = "the file cannot be read";
+            app.refuse_file(source, why, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    async fn app(&self) -> anyhow::Result<Option<App>> {
+        if self.is_dry {
+            return Ok(None);
         }
         match wiring::require_database(self.config).await {
             // A first file that is refused must not make a database.
-            Err(WiringError::NoDatabase { .. }) => return Ok(()),
+            Err(WiringError::NoDatabase { .. }) => return Ok(None),
             found => found?,
         }
-        let app = wiring::app(self.config).await?;
-        Ok(app.refuse_file(source, why, rejected).await?)
+        Ok(Some(wiring::app(self.config).await?))
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) fn print_warnings(name: &str, warnings: &[Warning]) {
         let lines = match (lines.is_empty(), warning.times as usize > lines.len()) {
             (true, _) => String::new(),
             (false, true) => format!(" [lines {}, ... {} times]", lines.join(", "), warning.times),
-            (false, false) => format!(" [line {}]", lines.join(", ")),
+            (false, false) if lines.len() == 1 => format!(" [line {}]", lines[0]),
+            (false, false) => format!(" [lines {}]", lines.join(", ")),
         };
         anstream::eprintln!(
             "{} {name}{field}: {}; {}{lines}",

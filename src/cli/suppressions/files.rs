@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::present::{count, say_line};
 use crate::domain::kinds::ChannelName;
 use crate::source::do_not_write::{self, ExportRow, ListOptions, Listed, ListedRow};
-use crate::store::write::suppressions::{Act, NewSuppression};
+use crate::store::write::suppressions::{Deed, NewSuppression};
 use anyhow::Context as _;
 use serde_json::json;
 use std::io::{Read as _, Write as _};
@@ -81,13 +81,13 @@ pub(super) async fn import(
         })
         .collect();
     let n_rows = new.len();
-    let act = Act {
+    let deed = Deed {
         by: context.by(),
         verb: "import suppressions",
         target: count(n_rows, "address", "addresses"),
         why,
     };
-    let added = app.store.suppress_all(new, act, now).await?;
+    let added = app.store.suppress_all(new, deed, now).await?;
     if context.json {
         context.print_json(&json!({ "rows": n_rows, "added": added }))?;
         return Ok(Ended::Done);

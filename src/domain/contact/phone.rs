@@ -27,9 +27,15 @@ impl PhoneNumber {
         if text.chars().any(char::is_alphabetic) {
             return Err(NotANumber("it has letters in it"));
         }
+        // `+49 (0)171 ...`: the zero is for callers at home.
+        let text = if text.starts_with(['+', '0']) && text.contains("(0)") {
+            text.replacen("(0)", "", 1)
+        } else {
+            text.to_owned()
+        };
         let international = match text.strip_prefix("00") {
             Some(rest) => format!("+{rest}"),
-            None => text.to_owned(),
+            None => text.clone(),
         };
         if !international.starts_with('+') && country.is_none() {
             return Err(NotANumber(
@@ -133,6 +139,6 @@ impl fmt::Display for PhoneNumber {
 }
 
 /// Why a text is no phone number; never repeats the text.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a phone number: {0}")]
 pub struct NotANumber(pub &'static str);

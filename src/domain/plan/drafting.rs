@@ -65,7 +65,7 @@ pub(super) fn draft(
 
     let mut channels = wanted_channels(s, policy, kind, owed.promised);
     // A channel on which this failed is not tried again; must-arrive kinds
-    // take the other one.
+    // and a promised word take the other one.
     let came_back = |channel| {
         s.notices.iter().filter(move |n| {
             n.state == MessageState::Bounced
@@ -81,7 +81,8 @@ pub(super) fn draft(
             n.state.is_final() && !n.state.is_sent() && n.state != MessageState::Withdrawn
         }) || came_back(channel).any(|n| same_news(&n))
     };
-    if kind.must_arrive() && channels.len() == 1 && failed_on(channels[0]) {
+    let is_owed = kind.must_arrive() || owed.promised;
+    if is_owed && channels.len() == 1 && failed_on(channels[0]) {
         let others = reachable_channels(s, policy);
         let tried = channels[0];
         channels.extend(others.into_iter().filter(|c| *c != tried));

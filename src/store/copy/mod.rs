@@ -23,7 +23,8 @@ pub use tables::{TABLES, Table};
 use crate::domain::time::Instant;
 use crate::store::conn::{Conn, Statement, sql};
 use crate::store::place::Place;
-use crate::store::statement::{run, value};
+use crate::store::read::META;
+use crate::store::statement::{maybe, run, value};
 use crate::store::types::StoreError;
 use rows::{Pages, document};
 
@@ -107,6 +108,14 @@ pub struct Copied {
     pub digest: Digest,
 }
 
+/// What was copied.
+#[derive(Clone, Debug)]
+pub struct Copies {
+    pub tables: Vec<Copied>,
+    /// The source refuses to be used from now on.
+    pub source_is_moved: bool,
+}
+
 /// What is being done, for people who wait.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress {
@@ -145,7 +154,8 @@ fn text(c: &Conn<'_>, statement: &Statement) -> &'static str {
 }
 
 /// Copies everything; answers what every table came to. The target is
-/// committed last, and for a move the source is marked after it.
+/// committed last, and for a move the source is marked after it: unless it is a
+/// backup, which nobody lives in and which may be copied as often as one likes.
 ///
 /// # Errors
 /// See [`CopyError`]; unless it says otherwise, the target is as empty as it was.
@@ -154,7 +164,7 @@ pub async fn copy(
     to: &Place,
     purpose: Purpose,
     mut progress: impl FnMut(Progress),
-) -> Result<Vec<Copied>, CopyError> {
+) -> Result<Copies, CopyError> {
     let mut source = match purpose {
         Purpose::Move => Reading::alone(from).await?,
         Purpose::Backup(_) => Reading::beside_others(from).await?,
@@ -174,15 +184,33 @@ pub async fn copy(
             return Err(error);
         }
     };
+    let is_backup: Result<Option<String>, _> = maybe!(&mut source.conn(), META, BACKUP_OF);
+    let is_backup = match is_backup {
+        Ok(found) => found.is_some(),
+        Err(error) => {
+            target.give_up().await;
+            source.leave().await;
+            return Err(CopyError::Engine {
+                doing: "read",
+                place: from.to_string(),
+                source: error,
+            });
+        }
+    };
     if let Err(error) = target.commit().await {
         source.leave().await;
         return Err(error);
     }
-    match purpose {
-        Purpose::Move => source.mark_moved(to).await?,
-        Purpose::Backup(_) => source.leave().await,
+    let is_moved = purpose == Purpose::Move && !is_backup;
+    if is_moved {
+        source.mark_moved(to).await?;
+    } else {
+        source.leave().await;
     }
-    Ok(copied)
+    Ok(Copies {
+        tables: copied,
+        source_is_moved: is_moved,
+    })
 }
 
 async fn fill(

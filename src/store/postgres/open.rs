@@ -13,9 +13,7 @@ use std::time::Duration;
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Readers open at once: pages, CLI and the loops of one daemon.
-const READERS_MAX: u32 = 4;
-/// How long a question waits for a server that is away.
-const READER_WAIT: Duration = Duration::from_secs(60);
+pub const READERS_MAX: u32 = 4;
 
 /// The oldest version whose words are used: 14, as `server_version_num`.
 const VERSION_MIN: i64 = 140_000;
@@ -242,7 +240,7 @@ async fn migrate(server: &Server) -> Result<(), StoreError> {
 /// # Errors
 /// The server cannot be reached; there is no schema, or one that is newer or
 /// older than this program's.
-pub async fn readers(server: &Server) -> Result<PgPool, StoreError> {
+pub async fn readers(server: &Server, wait: Duration) -> Result<PgPool, StoreError> {
     let reading = server.reading();
     must_not_be_shared(server).await?;
     // By hand first: a pool reports a failing open only as a timeout.
@@ -265,7 +263,7 @@ pub async fn readers(server: &Server) -> Result<PgPool, StoreError> {
     }
     Ok(PgPoolOptions::new()
         .max_connections(READERS_MAX)
-        .acquire_timeout(READER_WAIT)
+        .acquire_timeout(wait)
         .after_connect(move |conn, _| {
             Box::pin(async move {
                 conn.execute(sqlx::raw_sql(reading.settings)).await?;

@@ -34,6 +34,11 @@ use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Postgres, Sqlite, Transaction};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a question waits for a connection: all are in use, or the server
+/// is away.
+const READER_WAIT: Duration = Duration::from_secs(60);
 
 /// Can look, and nothing else: its connections are read-only. Clones share
 /// them.
@@ -90,9 +95,12 @@ impl Snapshot {
 
 /// Maps a failed query to what was being attempted.
 pub(crate) fn reading(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |source| StoreError::Statement {
-        doing,
-        source: Arc::new(source),
+    move |source| match source {
+        sqlx::Error::PoolTimedOut => StoreError::NoConnection { doing },
+        source => StoreError::Statement {
+            doing,
+            source: Arc::new(source),
+        },
     }
 }
 
@@ -126,9 +134,18 @@ impl ReadStore {
     }
 
     pub(crate) async fn open_with(place: &Place, pulse: Pulse) -> Result<ReadStore, StoreError> {
+        ReadStore::open_waiting(place, pulse, READER_WAIT).await
+    }
+
+    /// Questions wait for a free connection for as long as `wait`.
+    async fn open_waiting(
+        place: &Place,
+        pulse: Pulse,
+        wait: Duration,
+    ) -> Result<ReadStore, StoreError> {
         let pool = match place {
-            Place::Sqlite(path) => Pool::Sqlite(sqlite::open::readers(path).await?),
-            Place::Postgres(server) => Pool::Postgres(postgres::open::readers(server).await?),
+            Place::Sqlite(path) => Pool::Sqlite(sqlite::open::readers(path, wait).await?),
+            Place::Postgres(server) => Pool::Postgres(postgres::open::readers(server, wait).await?),
         };
         Ok(ReadStore {
             pool,
@@ -212,9 +229,50 @@ impl ReadStore {
 
 #[cfg(test)]
 mod tests {
-    use super::Reader;
-    use crate::store::{Place, Store};
+    use super::{ReadStore, Reader};
+    use crate::domain::time::Instant;
+    use crate::store::watch::Pulse;
+    use crate::store::{Place, Store, StoreError};
     use std::borrow::Cow;
+    use std::time::Duration;
+
+    /// Every connection that questions share is taken, for a while.
+    #[tokio::test]
+    async fn without_a_free_connection_a_question_waits_says_so_and_may_be_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Sqlite(folder.path().join("b.sqlite"));
+        let store = Store::open(&place).await.unwrap();
+        let wait = Duration::from_millis(50);
+        let read = ReadStore::open_waiting(&place, Pulse::default(), wait)
+            .await
+            .unwrap();
+        let mut taken = Vec::new();
+        let error = loop {
+            match read.reader().await {
+                Ok(reader) => taken.push(reader),
+                Err(_) => break read.meta("kept").await.unwrap_err(),
+            }
+        };
+        assert!(taken.len() > 1, "more than one may ask");
+        assert!(
+            matches!(error, StoreError::NoConnection { .. }),
+            "{error:?}"
+        );
+        assert!(error.is_no_connection() && !error.is_fatal());
+        assert_eq!(
+            error.to_string(),
+            "no connection to the database came free in time to read a setting: all are in use, \
+             or its server is away"
+        );
+        // Nothing of several questions at one moment is answered either.
+        let none = read.situations(&[], crate::domain::notice_key::Mode::Live, Instant(0));
+        assert!(none.await.unwrap_err().is_no_connection());
+        // Who writes has a connection of its own and does not notice.
+        store.put_meta("kept", "yes").await.unwrap();
+        taken.pop();
+        let kept = read.meta("kept").await.unwrap();
+        assert_eq!(kept.as_deref(), Some("yes"));
+    }
 
     /// The dry run's guarantee: not by discipline but by the engine.
     #[tokio::test]

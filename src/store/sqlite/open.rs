@@ -241,11 +241,12 @@ pub async fn data_version(conn: &mut SqliteConnection) -> Result<u64, StoreError
     Ok(version.unsigned_abs())
 }
 
-/// Opens read-only connections to an existing database.
+/// Opens read-only connections to an existing database; who asks waits for a
+/// free one as long as `wait`.
 ///
 /// # Errors
 /// There is no such file; its schema is newer or older than this program's.
-pub async fn readers(path: &Path) -> Result<SqlitePool, StoreError> {
+pub async fn readers(path: &Path, wait: Duration) -> Result<SqlitePool, StoreError> {
     let options = options(path).read_only(true);
     // By hand first: a pool reports a failing open only as a timeout.
     let mut probe = SqliteConnection::connect_with(&options)
@@ -262,6 +263,7 @@ pub async fn readers(path: &Path) -> Result<SqlitePool, StoreError> {
     probe.close().await.map_err(|e| open_error(path, e))?;
     SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
+        .acquire_timeout(wait)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options)

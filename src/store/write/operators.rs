@@ -117,11 +117,11 @@ impl Store {
     pub async fn suppress_all(
         &self,
         new: Vec<suppressions::NewSuppression>,
-        act: suppressions::Act,
+        deed: suppressions::Deed,
         now: Instant,
     ) -> Result<u64, StoreError> {
-        alone!(self, "write the do-not-write list", |n| Wakes::others_if(*n > 0), [new, act], c => {
-            suppressions::suppress_all(c, new, act, now)
+        alone!(self, "write the do-not-write list", |n| Wakes::others_if(*n > 0), [new, deed], c => {
+            suppressions::suppress_all(c, new, deed, now)
         })
     }
 
@@ -132,13 +132,13 @@ impl Store {
         &self,
         address_hash: &str,
         channel: ChannelName,
-        act: suppressions::Act,
+        deed: suppressions::Deed,
         now: Instant,
     ) -> Result<Option<Vec<OrderId>>, StoreError> {
         let hash = address_hash.to_owned();
         let wakes = |found: &Option<Vec<OrderId>>| Wakes::others_if(found.is_some());
-        alone!(self, "lift a suppression", wakes, [hash, act], c => {
-            suppressions::lift(c, hash, channel, act, now)
+        alone!(self, "lift a suppression", wakes, [hash, deed], c => {
+            suppressions::lift(c, hash, channel, deed, now)
         })
     }
 

@@ -41,7 +41,14 @@ SELECT m.no, m.kind,
     WHERE mine.message_no = m.no AND e.settled_by = 'assumed'), 0) AS doubts,
   NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = m.no AND n.fact_version <> o.fact_version) AND m.not_after >= $2
-    AS still_true
+    AS still_true,
+  EXISTS (SELECT 1 FROM notices mine
+    JOIN notices mail ON mail.order_id = mine.order_id AND mail.mode = mine.mode
+      AND mail.kind = mine.kind AND mail.discriminator = mine.discriminator
+      AND mail.channel = 'email'
+    JOIN messages e ON e.no = mail.message_no
+    WHERE mine.message_no = m.no AND mine.channel = 'sms'
+      AND e.state IN ('sent', 'delivered')) AS said_by_mail
 FROM messages m
 WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
   AND m.state = 'in_doubt' AND m.quiet_until <= $2
@@ -174,6 +181,7 @@ struct DoubtRow {
     kind: String,
     doubts: i64,
     still_true: bool,
+    said_by_mail: bool,
 }
 
 /// See [`crate::store::Store::settle_doubts`].
@@ -206,7 +214,7 @@ async fn settle(
         column: "kind",
     })?;
     let n_doubts = u32::try_from(doubt.doubts).unwrap_or(u32::MAX);
-    match settle_doubt(kind, n_doubts, doubt.still_true) {
+    match settle_doubt(kind, n_doubts, doubt.still_true, doubt.said_by_mail) {
         Settlement::OnceMore => {
             if run!(c, ONCE_MORE, doubt.no, now.0)? == 0 {
                 return Ok(());

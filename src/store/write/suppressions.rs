@@ -22,9 +22,9 @@ pub struct NewSuppression {
     pub since: Instant,
 }
 
-/// Who acts and why, for the audit log.
+/// Who did what to which addresses, and why, for the audit log.
 #[derive(Clone, Debug)]
-pub struct Act {
+pub struct Deed {
     pub by: String,
     pub verb: &'static str,
     pub target: String,
@@ -70,7 +70,7 @@ struct AddRow<'a> {
 pub async fn suppress_all(
     c: &mut Conn<'_>,
     new: &[NewSuppression],
-    act: &Act,
+    deed: &Deed,
     now: Instant,
 ) -> Result<u64, Halt> {
     let hashes: Vec<&str> = new.iter().map(|s| s.address_hash.as_str()).collect();
@@ -92,7 +92,15 @@ pub async fn suppress_all(
     }
     let orders: Vec<i64> = column!(c, ORDERS_OF, json(&added))?;
     wake(c, &orders, now).await?;
-    audit(c, &act.by, act.verb, &act.target, act.why.as_deref(), now).await?;
+    audit(
+        c,
+        &deed.by,
+        deed.verb,
+        &deed.target,
+        deed.why.as_deref(),
+        now,
+    )
+    .await?;
     Ok(added.len() as u64)
 }
 
@@ -101,7 +109,7 @@ pub async fn lift(
     c: &mut Conn<'_>,
     address_hash: &str,
     channel: ChannelName,
-    act: &Act,
+    deed: &Deed,
     now: Instant,
 ) -> Result<Option<Vec<OrderId>>, Halt> {
     let orders: Vec<i64> = column!(c, ORDERS_OF, json(&[address_hash]))?;
@@ -111,6 +119,14 @@ pub async fn lift(
     }
     run!(c, FORGET_VAGUE, address_hash, channel.as_str())?;
     wake(c, &orders, now).await?;
-    audit(c, &act.by, act.verb, &act.target, act.why.as_deref(), now).await?;
+    audit(
+        c,
+        &deed.by,
+        deed.verb,
+        &deed.target,
+        deed.why.as_deref(),
+        now,
+    )
+    .await?;
     Ok(Some(orders.into_iter().map(OrderId).collect()))
 }

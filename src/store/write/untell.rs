@@ -5,7 +5,7 @@
 //! does not count is an entry of its own.
 
 use super::deliver::told::{Said, write_told};
-use crate::domain::ids::MessageNo;
+use crate::domain::ids::{MessageNo, OrderId};
 use crate::domain::statement::MessageFacts;
 use crate::domain::time::Instant;
 use crate::domain::told::Basis;
@@ -13,6 +13,7 @@ use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::statement::{Halt, column, maybe, rows, run, value};
 use crate::store::types::StoreError;
+use chrono::NaiveDate;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -74,6 +75,14 @@ FROM (SELECT CAST(e.value ->> 'line' AS BIGINT) AS line,
       FROM json_each($1) AS e) AS j
 WHERE l.id = j.line";
 
+/// As far as nobody promised anything else since.
+const TAKE_WORD_BACK: &str = "
+UPDATE orders AS o SET next_word_by = j.now
+FROM (SELECT CAST(e.value ->> 'order' AS BIGINT) AS id, e.value ->> 'was' AS was,
+        e.value ->> 'now' AS now
+      FROM json_each($1) AS e) AS j
+WHERE o.id = j.id AND o.next_word_by IS NOT DISTINCT FROM j.was";
+
 const PARCELS_TOLD: &str = "SELECT order_id, key FROM shipments WHERE told_message = $1";
 
 const UNTELL_PARCEL: &str = "
@@ -87,6 +96,7 @@ statements![
     COUNT_RETRACTED,
     IS_OF_THE_REHEARSAL,
     UNTELL,
+    TAKE_WORD_BACK,
     PARCELS_TOLD,
     UNTELL_PARCEL,
 ];
@@ -134,8 +144,39 @@ struct UntoldRow {
     cancelled_to: i64,
 }
 
+#[derive(Serialize)]
+struct WordRow {
+    order: i64,
+    was: Option<NaiveDate>,
+    now: Option<NaiveDate>,
+}
+
+/// By when the next word was promised: what this message said of it was not
+/// heard, so it is what the last one before it said. Where something was said
+/// after it, that counts already.
+fn words_taken_back(no: i64, facts: &MessageFacts, others: &[(i64, MessageFacts)]) -> Vec<WordRow> {
+    let of = |order: OrderId| {
+        let said = others.iter().rev().find_map(|(other, facts)| {
+            let mut orders = facts.orders.iter();
+            let found = orders.find(|found| found.order == order)?;
+            Some((*other, found.next_word_by))
+        });
+        said.unwrap_or_default()
+    };
+    let taken_back = facts.orders.iter().filter_map(|order| {
+        let (last, now) = of(order.order);
+        (last < no && order.next_word_by != now).then_some(WordRow {
+            order: order.order.0,
+            was: order.next_word_by,
+            now,
+        })
+    });
+    taken_back.collect()
+}
+
 /// It was not said: its entries do not count, and neither do the quantities
-/// and parcels that only it reported.
+/// and parcels that only it reported, nor the day of the next word it named. A
+/// promise from before it is owed again.
 pub async fn retract(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt> {
     run!(c, RETRACT, no, now.0)?;
     run!(c, COUNT_RETRACTED, no)?;
@@ -177,6 +218,10 @@ pub async fn retract(c: &mut Conn<'_>, no: i64, now: Instant) -> Result<(), Halt
         })
         .collect();
     run!(c, UNTELL, json(&untold))?;
+    let words = words_taken_back(no, &facts, &others);
+    if !words.is_empty() {
+        run!(c, TAKE_WORD_BACK, json(&words))?;
+    }
     let parcels: Vec<(i64, String)> = rows!(c, PARCELS_TOLD, no)?;
     for (order, key) in parcels {
         let told_by = others.iter().rev().find(|(_, facts)| {

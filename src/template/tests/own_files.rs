@@ -25,7 +25,8 @@ fn a_merchants_file_replaces_ours_and_only_that_one() {
     let mut facts = sample(Kind::Delay, "no name");
     let mail = set.render_email(&facts, SAMPLE_DAY).unwrap();
     assert!(
-        mail.text.starts_with("Dear customer,\n\nPart of"),
+        mail.text
+            .starts_with("Dear customer,\n\nWhat you are waiting for"),
         "{}",
         mail.text
     );

@@ -135,6 +135,35 @@ fn a_run_by_hand_beside_it_watches_and_sends_nothing_itself() {
 }
 
 #[test]
+fn asked_to_stop_it_begins_no_further_message() {
+    let slow = Manners {
+        thinks: Duration::from_millis(700),
+        ..Manners::default()
+    };
+    let relay = LedgerSmtp::start(slow);
+    let mut home = Home::live(relay.port(), "");
+    home.set("EMAIL__SESSIONS", "1");
+    let orders: Vec<_> = (1042..1047).map(|n| n.to_string()).collect();
+    let rows = |days| -> Vec<_> {
+        let row = |number: &String| teapots(number, in_days(days));
+        orders.iter().map(row).collect()
+    };
+    home.import(&rows(20));
+    home.import(&rows(31));
+    let running = home.serve();
+    // One is with the relay, and another one ready behind it.
+    until("the first message on its way", || {
+        let states = home.states();
+        (states.get("submitting") == Some(&1) && states.get("leased") >= Some(&1)).then_some(())
+    });
+    assert_eq!(running.stop().code(), Some(0));
+    let states = home.states();
+    assert_eq!(relay.accepted().len(), 1, "{states:?}");
+    let expected = [("queued".to_owned(), 4), ("sent".to_owned(), 1)];
+    assert_eq!(states, expected.into());
+}
+
+#[test]
 fn a_file_named_hold_stops_it_at_once_and_without_it_sending_goes_on() {
     let slow = Manners {
         delay: Duration::from_millis(20),

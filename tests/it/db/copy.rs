@@ -315,5 +315,13 @@ async fn a_backup_copy_is_made_beside_others_and_says_so() {
     // The source goes on.
     store.ensure_shop("y", "Y", "UTC").await.unwrap();
     drop((copied, store));
+    // Nobody lives in a backup: copying it moves nobody out, and the copy is one.
+    for n in 1..=2 {
+        let again = file(dir.path(), &format!("again-{n}.db"));
+        let copies = copy(&target, &again, Purpose::Move, |_| ()).await.unwrap();
+        assert!(!copies.source_is_moved);
+        let again = Store::open(&again).await.unwrap();
+        assert_eq!(again.read().backup_made_at().await.unwrap(), Some(7));
+    }
     database.drop().await;
 }

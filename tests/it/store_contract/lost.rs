@@ -1,10 +1,12 @@
-//! Connections that break: nothing is lost, nothing happens twice, and nobody
-//! who called hears of it. Only a server has connections to lose.
+//! Connections that break, or are all in use: nothing is lost, nothing happens
+//! twice, and nobody who called hears of it. Only a server has connections to
+//! lose.
 
 use super::props::{MONDAY, accepted, at, mark_of, teapots, worker};
 use super::stage::Stage;
 use crate::support::cut::{Cut, Wire};
 use backorderd::domain::message::MessageState;
+use backorderd::store::postgres::open::READERS_MAX;
 use backorderd::store::{Place, ReadStore, Store, StoreError};
 use sqlx::Executor;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use tokio::task::JoinSet;
 
 promises![
     a_connection_lost_between_verbs_is_replaced,
+    while_every_connection_for_questions_is_taken_what_is_written_is_written,
     a_commit_is_counted_once_wherever_it_was_cut_off,
     a_mark_and_a_record_are_counted_once_wherever_they_were_cut_off,
     verbs_that_are_cut_off_again_and_again_happen_once_each,
@@ -36,6 +39,44 @@ async fn a_connection_lost_between_verbs_is_replaced(stage: Stage) {
     assert_eq!(stage.state(message.no).await, MessageState::Sent);
     assert_eq!(stage.told("1042").await.len(), 1);
     assert!(watch.has_news().await.unwrap());
+}
+
+/// Somebody keeps a table to himself, and every connection that questions share
+/// waits for it.
+async fn while_every_connection_for_questions_is_taken_what_is_written_is_written(stage: Stage) {
+    const N_QUESTIONS: u32 = READERS_MAX + 3;
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    stage.review(MONDAY).await;
+    let message = stage.claim(1, MONDAY).await.remove(0);
+    let mut somebody = stage.database().expect("a server").connect().await;
+    let keep = "BEGIN; LOCK TABLE texts IN ACCESS EXCLUSIVE MODE";
+    somebody.execute(sqlx::raw_sql(keep)).await.unwrap();
+    let mut questions = JoinSet::new();
+    for _ in 0..N_QUESTIONS {
+        let read = stage.store.read().clone();
+        questions.spawn(async move { read.texts(true, 10).await.map(|texts| texts.len()) });
+    }
+    // As many as there are connections wait at the table, the others for one.
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while stage.number(waiting).await < i64::from(READERS_MAX) {
+        assert!(questions.try_join_next().is_none(), "nobody is answered");
+    }
+    // Marks, records and everything else that is written goes on.
+    assert!(stage.mark(1, &message, MONDAY).await);
+    assert!(stage.record(1, &message, accepted(), MONDAY).await);
+    let audit = stage.store.audit("anna", "tried", "1", None, at(MONDAY));
+    audit.await.unwrap();
+    let written = "SELECT (SELECT count(*) FROM told) + (SELECT count(*) FROM audit)
+        + (SELECT count(*) FROM messages WHERE state = 'sent')";
+    assert_eq!(stage.number(written).await, 3);
+    assert_eq!(stage.number(waiting).await, i64::from(READERS_MAX));
+    // When there is room again every question has its answer.
+    somebody.execute("ROLLBACK").await.unwrap();
+    let answers = questions.join_all().await;
+    assert_eq!(answers.len(), N_QUESTIONS as usize);
+    assert!(answers.iter().all(|answer| *answer.as_ref().unwrap() == 0));
+    assert_eq!(stage.state(message.no).await, MessageState::Sent);
 }
 
 /// A store whose connections lead through a wire.

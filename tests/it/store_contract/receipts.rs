@@ -65,6 +65,7 @@ promises![
     after_a_complaint_what_must_arrive_goes_the_other_way,
     a_ship_notice_that_came_back_was_not_told,
     what_a_newer_message_told_stays_told,
+    a_promise_to_write_again_that_came_back_was_not_made,
     a_bounce_from_the_sandbox_untells_nothing_in_live_mode,
     a_sandbox_message_that_lands_after_going_live_tells_nothing,
     nobody_is_suppressed_by_what_the_sandbox_returns,
@@ -507,6 +508,28 @@ async fn a_ship_notice_that_came_back_was_not_told(stage: Stage) {
     let s = stage.situation("1042", MONDAY).await;
     assert_eq!(s.lines[0].shipped_told, Quantity::ZERO);
     assert_eq!(s.untold_shipments.len(), 1);
+}
+
+async fn a_promise_to_write_again_that_came_back_was_not_made(stage: Stage) {
+    let unknown = Row {
+        eta: None,
+        ..teapots("L1", "1042")
+    };
+    stage.announce(&[unknown], MONDAY).await;
+    stage.review(MONDAY).await;
+    let first = stage.land(1, accepted(), MONDAY).await.remove(0);
+    let promised = async |now| stage.situation("1042", now).await.order.next_word_by;
+    let made = promised(MONDAY).await.expect("a promise");
+    // The word that keeps it names the next day, and comes back.
+    let then = "2026-02-23 10:30";
+    assert_eq!(made.to_string(), "2026-02-23");
+    stage.review(then).await;
+    let second = stage.land(1, accepted(), then).await.remove(0);
+    assert!(promised(then).await > Some(made));
+    take(&stage, "e1", second.uid, SOFT).await;
+    assert_eq!(promised(then).await, Some(made), "it is owed again");
+    take(&stage, "e2", first.uid, SOFT).await;
+    assert_eq!(promised(then).await, None, "nobody heard of any");
 }
 
 async fn what_a_newer_message_told_stays_told(stage: Stage) {

@@ -1,7 +1,10 @@
 //! The work of the dead, doubts, and what grew too old.
 
-use super::props::{GIVEN_UP, MONDAY, at, deferred, doubt, email_hash, eta, teapots, worker};
+use super::props::{
+    GIVEN_UP, MONDAY, accepted, at, deferred, doubt, email_hash, eta, teapots, worker,
+};
 use super::stage::Stage;
+use backorderd::domain::contact::{PhoneNumber, Preference};
 use backorderd::domain::kinds::{ChannelName, Kind};
 use backorderd::domain::message::MessageState;
 use backorderd::domain::outcome::Deferral;
@@ -25,6 +28,7 @@ promises![
     what_the_dead_were_sending_is_in_doubt_and_what_they_held_is_queued,
     a_doubt_about_what_must_arrive_is_sent_once_more,
     a_repetition_that_waits_survives_a_review,
+    a_text_in_doubt_goes_once_more_unless_a_mail_has_said_it,
     a_second_doubt_is_assumed,
     a_doubt_about_a_courtesy_is_assumed_at_once,
     a_doubt_whose_facts_moved_on_is_not_repeated_and_stays_possible,
@@ -123,6 +127,39 @@ async fn a_repetition_that_waits_survives_a_review(stage: Stage) {
     assert!(stage.review(QUIET_OVER).await.messages.is_empty());
     assert_eq!(stage.state(message.no).await, MessageState::Queued);
     assert_eq!(stage.submit(1, QUIET_OVER).await.len(), 1);
+}
+
+async fn a_text_in_doubt_goes_once_more_unless_a_mail_has_said_it(mut stage: Stage) {
+    stage.policy.sms.enabled = true;
+    stage.policy.sms.kinds = [Kind::Confirmation].into_iter().collect();
+    let row = |line, number, preferred| Row {
+        phone: Some(PhoneNumber::parse(&format!("+44791112{number}"), None).unwrap()),
+        sms_consent: Some(true),
+        preferred: Some(preferred),
+        ..teapots(line, number)
+    };
+    let rows = [
+        row("L1", "1042", Preference::Both),
+        row("L2", "1043", Preference::Sms),
+    ];
+    stage.announce(&rows, MONDAY).await;
+    stage.review(MONDAY).await;
+    let mut texts = Vec::new();
+    for message in stage.submit(1, MONDAY).await {
+        let is_text = message.channel == ChannelName::Sms;
+        let outcome = if is_text { doubt() } else { accepted() };
+        assert!(stage.record(1, &message, outcome, MONDAY).await);
+        if is_text {
+            texts.push((message.facts.orders[0].order_number.clone(), message.no));
+        }
+    }
+    texts.sort();
+    let settled = stage.store.settle_doubts(at(QUIET_OVER)).await.unwrap();
+    assert_eq!((settled.once_more, settled.assumed), (1, 1));
+    // By mail as well, and by text only.
+    assert_eq!(stage.state(texts[0].1).await, MessageState::Sent);
+    assert_eq!(stage.state(texts[1].1).await, MessageState::Queued);
+    assert!(stage.review(QUIET_OVER).await.messages.is_empty());
 }
 
 async fn a_second_doubt_is_assumed(stage: Stage) {

@@ -4,7 +4,7 @@ use super::props::{MONDAY, accepted, at, email_hash, teapots};
 use super::stage::Stage;
 use backorderd::domain::kinds::ChannelName;
 use backorderd::store::read::audit::AuditFilter;
-use backorderd::store::write::suppressions::{Act, NewSuppression};
+use backorderd::store::write::suppressions::{Deed, NewSuppression};
 
 const LATER: &str = "2026-02-16 15:40";
 
@@ -14,8 +14,8 @@ promises![
     a_list_names_entries_by_the_beginning_of_their_hash,
 ];
 
-fn act(verb: &'static str) -> Act {
-    Act {
+fn deed(verb: &'static str) -> Deed {
+    Deed {
         by: "anna".to_owned(),
         verb,
         target: "2 addresses".to_owned(),
@@ -35,7 +35,7 @@ fn new(hash: &str) -> NewSuppression {
 
 async fn add(stage: &Stage, hashes: &[&str]) -> u64 {
     let new = hashes.iter().map(|hash| new(hash)).collect();
-    let added = stage.store.suppress_all(new, act("suppress"), at(LATER));
+    let added = stage.store.suppress_all(new, deed("suppress"), at(LATER));
     added.await.unwrap()
 }
 
@@ -79,14 +79,14 @@ async fn who_is_taken_off_the_list_is_looked_at_again(stage: Stage) {
     let email = ChannelName::Email;
     let lifted = stage
         .store
-        .lift_suppression(&hash, email, act("unsuppress"), at(now));
+        .lift_suppression(&hash, email, deed("unsuppress"), at(now));
     let order = stage.order("1042").await;
     assert_eq!(lifted.await.unwrap(), Some(vec![order]));
     assert_eq!(stage.review(now).await.messages.len(), 1);
     assert_eq!(stage.land(1, accepted(), now).await.len(), 1);
     let again = stage
         .store
-        .lift_suppression(&hash, email, act("unsuppress"), at(now));
+        .lift_suppression(&hash, email, deed("unsuppress"), at(now));
     assert_eq!(again.await.unwrap(), None);
     let log = AuditFilter {
         verb: Some("unsuppress".to_owned()),

@@ -18,6 +18,11 @@ const NO_SERVER: &str = "nobody takes a transaction back on a file: writers take
 /// Promises of one engine only, and why the other one cannot make them.
 const ONE_ENGINE: &[(&str, BackEnd, &str)] = &[
     (
+        "while_every_connection_for_questions_is_taken_what_is_written_is_written",
+        BackEnd::Postgres,
+        "nobody can keep a file's readers waiting; that none is free is tried beside the readers",
+    ),
+    (
         "a_connection_lost_between_verbs_is_replaced",
         BackEnd::Postgres,
         NO_CONNECTION,

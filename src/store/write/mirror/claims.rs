@@ -96,15 +96,19 @@ pub async fn commit_claims(
     for claim in claims {
         write_claim(c, claim, mode, by, now).await?;
     }
-    let source = claims
-        .first()
-        .map_or("source", |claim| claim.origin.as_str());
     for chunk in lines.chunks(CHUNK) {
         let rows: Vec<EtaRow<'_>> = chunk.iter().map(EtaRow::of).collect();
         let document = json(&rows);
         run!(c, RECLAIM, &document, shop_id, now.0)?;
         run!(c, RECLAIM_ORDERS, &document, shop_id, now.0)?;
-        run!(c, HISTORY, &document, shop_id, source, now.0)?;
+        // Whose date is in force now: after a claim is gone, mostly the shop's.
+        for origin in [EtaOrigin::Source, EtaOrigin::Sku, EtaOrigin::Operator] {
+            let of_it = chunk.iter().filter(|change| change.origin == origin);
+            let rows: Vec<EtaRow<'_>> = of_it.map(EtaRow::of).collect();
+            if !rows.is_empty() {
+                run!(c, HISTORY, json(&rows), shop_id, origin.as_str(), now.0)?;
+            }
+        }
     }
     Ok(())
 }
