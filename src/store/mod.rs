@@ -48,6 +48,7 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("copy/session.rs", copy::session::STATEMENTS),
     ("copy/tables.rs", copy::tables::STATEMENTS),
     ("postgres/engine.rs", postgres::engine::STATEMENTS),
+    ("postgres/connect.rs", postgres::connect::STATEMENTS),
     ("postgres/open.rs", postgres::open::STATEMENTS),
     ("read/aftermath.rs", read::aftermath::STATEMENTS),
     ("read/audit.rs", read::audit::STATEMENTS),

@@ -153,6 +153,8 @@ async fn of_file(place: &Place, path: &Path) -> Result<Status, StoreError> {
 }
 
 async fn of_server(place: &Place, server: &postgres::Server) -> Result<Status, StoreError> {
+    // Nothing that is asked next could be trusted to be answered.
+    postgres::open::must_not_be_shared(server).await?;
     let mut conn = postgres::open::copying(server).await?;
     let schema = Schema {
         found: postgres::open::found(&mut conn, server).await?,

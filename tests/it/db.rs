@@ -7,3 +7,4 @@ mod commands;
 mod copy;
 mod full_disk;
 mod restore;
+mod tls;

@@ -248,8 +248,19 @@ impl Home {
 
     // ---- the database, from outside ----
 
+    /// The path of its file, or its address on a server.
+    pub fn place(&self) -> String {
+        match &self.server {
+            Some(server) => server.url.clone(),
+            None => {
+                let file = self.path().join("backorderd.db");
+                file.to_str().expect("a path in UTF-8").to_owned()
+            }
+        }
+    }
+
     fn database(&self) -> SqliteConnectOptions {
-        SqliteConnectOptions::new().filename(self.path().join("backorderd.db"))
+        SqliteConnectOptions::new().filename(self.place())
     }
 
     pub fn rows<T>(&self, sql: &'static str) -> Vec<T>
@@ -331,26 +342,16 @@ impl Home {
     /// Somebody who looks at the database as it is now, for as long as the
     /// answer lives.
     pub fn look_on(&self) -> impl Sized {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let db = runtime.block_on(async {
-            let mut db = self.database().connect().await.expect("a connection");
-            for words in ["BEGIN", "SELECT count(*) FROM orders"] {
-                sqlx::query(words)
-                    .execute(&mut db)
-                    .await
-                    .expect("a look into the database");
-            }
-            db
-        });
-        (db, runtime)
+        self.stay_in(&["BEGIN", "SELECT count(*) FROM orders"])
     }
 
     /// Somebody who writes, and is not done for as long as the answer lives.
     pub fn write_on(&self) -> impl Sized {
+        self.stay_in(&["BEGIN IMMEDIATE"])
+    }
+
+    /// A connection that said this and says no more.
+    fn stay_in(&self, transaction: &[&'static str]) -> impl Sized + use<> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -358,10 +359,10 @@ impl Home {
             .expect("a runtime");
         let db = runtime.block_on(async {
             let mut db = self.database().connect().await.expect("a connection");
-            sqlx::query("BEGIN IMMEDIATE")
-                .execute(&mut db)
-                .await
-                .expect("a transaction");
+            for words in transaction {
+                let said = sqlx::query(*words).execute(&mut db).await;
+                said.unwrap_or_else(|error| panic!("{words}: {error}"));
+            }
             db
         });
         (db, runtime)

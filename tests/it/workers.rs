@@ -1,12 +1,10 @@
 //! Several daemons on one PostgreSQL database: they share the work, and take
 //! over from those that are stopped, killed or cut off.
 
-use std::collections::BTreeMap;
-use std::process::Command;
-use std::process::Stdio;
-use std::time::Duration;
+mod pooled;
 
-use tempfile::TempDir;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::home::Home;
 use crate::home::Running;
@@ -17,6 +15,7 @@ use crate::support::ledger_smtp::LedgerSmtp;
 use crate::support::ledger_smtp::Manners;
 use crate::support::patience::until;
 use crate::support::postgres::Database;
+use crate::support::postgres::OwnServer;
 
 /// Heartbeats are short, so that the dead are found in a test's time.
 pub const SETTINGS: &str = "[workers]\nalive = \"3s\"\n";
@@ -29,7 +28,7 @@ pub fn relay(delay_ms: u64) -> LedgerSmtp {
     })
 }
 
-fn rows(n: u32, days: u64) -> Vec<serde_json::Value> {
+pub fn rows(n: u32, days: u64) -> Vec<serde_json::Value> {
     (0..n)
         .map(|i| teapots(&(3000 + i).to_string(), in_days(days)))
         .collect()
@@ -244,40 +243,6 @@ fn a_run_by_hand_takes_part_beside_them() {
 }
 
 // ---- a server that goes away ----
-
-/// A server of the test's own, to stop and start.
-struct OwnServer {
-    dir: TempDir,
-}
-
-impl OwnServer {
-    fn start() -> (OwnServer, String) {
-        let server = OwnServer {
-            dir: tempfile::tempdir().expect("a temporary folder"),
-        };
-        let url = server.call("start");
-        (server, url)
-    }
-
-    fn call(&self, verb: &str) -> String {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres-instance");
-        let done = Command::new(script)
-            .arg(verb)
-            .arg(self.dir.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("start the script");
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "{verb}: {said}");
-        String::from_utf8_lossy(&done.stdout).trim().to_owned()
-    }
-}
-
-impl Drop for OwnServer {
-    fn drop(&mut self) {
-        self.call("stop");
-    }
-}
 
 #[test]
 fn a_server_that_restarts_under_load_costs_no_message() {

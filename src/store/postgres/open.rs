@@ -1,21 +1,19 @@
 //! Opening: what the server must be able to promise, the schema, the readers.
 
 use super::Server;
+use super::connect::{SHARED, connect, is_shared};
 use crate::store::conn::statements;
 use crate::store::schema::{May, Step, step, wants_migration};
 use crate::store::types::StoreError;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection, Executor};
 use std::time::Duration;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Readers open at once: pages, CLI and the loops of one daemon.
 pub const READERS_MAX: u32 = 4;
-/// How long one try to connect may take; a connection that is not there yet
-/// has no transaction that could be cancelled.
-const CONNECT_WAIT: Duration = Duration::from_secs(10);
 
 /// The oldest version whose words are used: 14, as `server_version_num`.
 const VERSION_MIN: i64 = 140_000;
@@ -94,16 +92,6 @@ fn open_error(server: &Server, source: sqlx::Error) -> StoreError {
     }
 }
 
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    match tokio::time::timeout(CONNECT_WAIT, options.connect()).await {
-        Ok(connected) => connected,
-        Err(_) => Err(sqlx::Error::Io(std::io::Error::new(
-            std::io::ErrorKind::TimedOut,
-            "the server does not answer",
-        ))),
-    }
-}
-
 /// A session that writes, on a server that keeps its promises.
 pub struct Writing {
     pub conn: PgConnection,
@@ -117,7 +105,7 @@ pub struct Writing {
 /// The server cannot be reached or does not let us in;
 /// [`sqlx::Error::Configuration`]: it does not keep our promises.
 pub async fn session(server: &Server) -> Result<Writing, sqlx::Error> {
-    let mut conn = connect(&server.writing()).await?;
+    let mut conn = connect(server, server.writing()).await?;
     let promises: Promises = sqlx::query_as(PROMISES).fetch_one(&mut conn).await?;
     if let Some(why) = unfit(&promises) {
         return Err(sqlx::Error::Configuration(why.into()));
@@ -153,6 +141,7 @@ pub async fn writer(server: &Server) -> Result<Writing, StoreError> {
 /// # Errors
 /// As [`writer`].
 pub async fn migrated(server: &Server, may: May) -> Result<Writing, StoreError> {
+    must_not_be_shared(server).await?;
     let mut writing = match session(server).await {
         Err(sqlx::Error::Configuration(why)) => {
             return Err(StoreError::Unfit {
@@ -167,6 +156,21 @@ pub async fn migrated(server: &Server, may: May) -> Result<Writing, StoreError> 
         migrate(server).await?;
     }
     Ok(writing)
+}
+
+/// Refuses a pooler that gives sessions to others in between.
+///
+/// # Errors
+/// There is one, or the server cannot be reached.
+pub async fn must_not_be_shared(server: &Server) -> Result<(), StoreError> {
+    match is_shared(server).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(StoreError::Unfit {
+            path: server.to_string(),
+            why: SHARED.to_owned(),
+        }),
+        Err(error) => Err(open_error(server, error)),
+    }
 }
 
 /// Migrations behind the schema that was found, with their names.
@@ -204,7 +208,7 @@ pub async fn promises(
 /// # Errors
 /// The server cannot be reached.
 pub async fn look(server: &Server) -> Result<PgConnection, StoreError> {
-    connect(&server.reading())
+    connect(server, server.reading())
         .await
         .map_err(|e| open_error(server, e))
 }
@@ -214,7 +218,7 @@ pub async fn look(server: &Server) -> Result<PgConnection, StoreError> {
 /// # Errors
 /// As [`look`].
 pub async fn copying(server: &Server) -> Result<PgConnection, StoreError> {
-    connect(&server.copying())
+    connect(server, server.copying())
         .await
         .map_err(|e| open_error(server, e))
 }
@@ -222,7 +226,7 @@ pub async fn copying(server: &Server) -> Result<PgConnection, StoreError> {
 /// Processes that start together take turns at an advisory lock of the
 /// migrator's.
 async fn migrate(server: &Server) -> Result<(), StoreError> {
-    let mut conn = connect(&server.migrating())
+    let mut conn = connect(server, server.migrating())
         .await
         .map_err(|e| open_error(server, e))?;
     // Not `run`: its future cannot be sent between threads.
@@ -237,9 +241,12 @@ async fn migrate(server: &Server) -> Result<(), StoreError> {
 /// The server cannot be reached; there is no schema, or one that is newer or
 /// older than this program's.
 pub async fn readers(server: &Server, wait: Duration) -> Result<PgPool, StoreError> {
-    let options = server.reading();
+    let reading = server.reading();
+    must_not_be_shared(server).await?;
     // By hand first: a pool reports a failing open only as a timeout.
-    let mut probe = connect(&options).await.map_err(|e| open_error(server, e))?;
+    let mut probe = connect(server, server.reading())
+        .await
+        .map_err(|e| open_error(server, e))?;
     let found = found(&mut probe, server).await?;
     let _ = probe.close().await;
     if found == 0 {
@@ -257,7 +264,13 @@ pub async fn readers(server: &Server, wait: Duration) -> Result<PgPool, StoreErr
     Ok(PgPoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(wait)
-        .connect_lazy_with(options))
+        .after_connect(move |conn, _| {
+            Box::pin(async move {
+                conn.execute(sqlx::raw_sql(reading.settings)).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(reading.options))
 }
 
 /// The schema this program knows: its highest migration.

@@ -16,19 +16,49 @@ use std::sync::Arc;
 /// silently mean plain text.
 const KNOWN_OPTIONS: &[&str] = &["host", "sslmode", "sslrootcert", "sslcert", "sslkey"];
 
-/// A stuck question must not keep a page waiting for ever.
-const READ_TIMEOUT: &str = "60s";
-/// The largest import is one statement per table.
-const WRITE_TIMEOUT: &str = "300s";
-/// Then the verb runs again: others had the orders for too long.
-const LOCK_TIMEOUT: &str = "15s";
-/// A process that hangs, or a machine that is gone, must not keep its locks.
-const IDLE_TIMEOUT: &str = "60s";
+// No session waits for ever: a stuck question must not keep a page waiting, the
+// largest import is one statement per table, a verb that waited for a lock runs
+// again, and a process that hangs, or a machine that is gone, must not keep its
+// locks. Compiling (`jit`) costs more than our short statements.
+
+const LOOKS: &str = "
+SET default_transaction_read_only TO on;
+SET statement_timeout TO '60s';
+SET idle_in_transaction_session_timeout TO '60s';
+SET jit TO off";
+
+// What writes walks from a few rows along indexes. A server that has not counted
+// a table yet, or counted it while it was small, reads all of it instead, and a
+// session keeps that plan: measured, most of its time went there.
+const WRITES: &str = "
+SET statement_timeout TO '300s';
+SET lock_timeout TO '15s';
+SET idle_in_transaction_session_timeout TO '60s';
+SET jit TO off;
+SET enable_hashjoin TO off;
+SET enable_mergejoin TO off;
+SET enable_bitmapscan TO off;
+SET enable_seqscan TO off";
+
+const COPIES: &str = "
+SET statement_timeout TO 0;
+SET idle_in_transaction_session_timeout TO 0;
+SET lock_timeout TO '5s';
+SET jit TO off";
+
+/// How a session is opened.
+pub struct Session {
+    pub options: PgConnectOptions,
+    /// The first it is told; empty if nothing.
+    pub settings: &'static str,
+}
 
 /// An address with its options. Clones share them.
 #[derive(Clone)]
 pub struct Server {
     options: Arc<PgConnectOptions>,
+    /// The file of certificates that the address names.
+    root: Option<Arc<str>>,
 }
 
 impl Server {
@@ -39,10 +69,14 @@ impl Server {
     /// No database is named, an option is unknown, or it is no address.
     pub fn parse(text: &str) -> Result<Server, PlaceError> {
         let (_, query) = text.split_once('?').unwrap_or((text, ""));
+        let mut root = None;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, _) = pair.split_once('=').unwrap_or((pair, ""));
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             if !KNOWN_OPTIONS.contains(&key) {
                 return Err(PlaceError::Option(key.to_owned()));
+            }
+            if key == "sslrootcert" {
+                root = Some(Arc::from(value));
             }
         }
         let options = PgConnectOptions::from_str(text).map_err(|_| PlaceError::Address)?;
@@ -51,9 +85,12 @@ impl Server {
         }
         let options = options
             .application_name("backorderd")
+            // Nothing here is a fraction, and PgBouncer does not take it.
+            .extra_float_digits(None)
             .disable_statement_logging();
         Ok(Server {
             options: Arc::new(options),
+            root,
         })
     }
 
@@ -63,6 +100,7 @@ impl Server {
         let options = Arc::unwrap_or_clone(self.options);
         Server {
             options: Arc::new(options.password(password.expose_secret())),
+            root: self.root,
         }
     }
 
@@ -72,61 +110,48 @@ impl Server {
         let options = Arc::unwrap_or_clone(self.options);
         Server {
             options: Arc::new(options.database(name)),
+            root: self.root,
         }
     }
 
-    fn options(&self) -> PgConnectOptions {
-        PgConnectOptions::clone(&self.options)
+    fn session(&self, settings: &'static str) -> Session {
+        Session {
+            options: PgConnectOptions::clone(&self.options),
+            settings,
+        }
     }
 
     /// Sessions that can only look.
-    pub fn reading(&self) -> PgConnectOptions {
-        self.options().options([
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", READ_TIMEOUT),
-            ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
-            // Compiling costs more than our short statements.
-            ("jit", "off"),
-        ])
+    pub fn reading(&self) -> Session {
+        self.session(LOOKS)
     }
 
     /// Sessions that write.
-    pub fn writing(&self) -> PgConnectOptions {
-        self.options().options([
-            ("statement_timeout", WRITE_TIMEOUT),
-            ("lock_timeout", LOCK_TIMEOUT),
-            ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
-            ("jit", "off"),
-            // What writes walks from a few rows along indexes. A server that has
-            // not counted a table yet, or counted it while it was small, reads
-            // all of it instead, and a session keeps that plan: measured, most
-            // of its time went there.
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-            ("enable_bitmapscan", "off"),
-            ("enable_seqscan", "off"),
-        ])
+    pub fn writing(&self) -> Session {
+        self.session(WRITES)
     }
 
     /// A session that brings the schema forward: that takes as long as it takes.
-    pub fn migrating(&self) -> PgConnectOptions {
-        self.options()
+    pub fn migrating(&self) -> Session {
+        self.session("")
     }
 
     /// A session that reads or writes everything, however long that takes; only
     /// for locks it does not wait long.
-    pub fn copying(&self) -> PgConnectOptions {
-        self.options().options([
-            ("statement_timeout", "0"),
-            ("idle_in_transaction_session_timeout", "0"),
-            ("lock_timeout", "5s"),
-            ("jit", "off"),
-        ])
+    pub fn copying(&self) -> Session {
+        self.session(COPIES)
     }
 
     /// A session that listens.
     pub fn listening(&self) -> PgConnectOptions {
-        self.options()
+        PgConnectOptions::clone(&self.options)
+    }
+
+    /// The file named by `sslrootcert`, if it cannot be read: the driver reports
+    /// that like a server that is away.
+    pub fn unreadable_root(&self) -> Option<&str> {
+        let root = self.root.as_deref()?;
+        std::fs::File::open(root).is_err().then_some(root)
     }
 }
 
@@ -161,19 +186,30 @@ mod tests {
     #[test]
     fn sessions_that_look_are_read_only_and_none_waits_for_ever() {
         let server = Server::parse("postgres://shop@db.example/b").unwrap();
-        let (reading, writing) = (server.reading(), server.writing());
-        let of = |options: &PgConnectOptions| options.get_options().unwrap_or_default().to_owned();
-        let (reading, writing) = (of(&reading), of(&writing));
+        let (reading, writing) = (server.reading().settings, server.writing().settings);
         assert!(
-            reading.contains("-c default_transaction_read_only=on"),
+            reading.contains("SET default_transaction_read_only TO on"),
             "{reading}"
         );
         assert!(!writing.contains("read_only"), "{writing}");
-        assert!(writing.contains("-c lock_timeout="), "{writing}");
-        for options in [reading, writing] {
+        assert!(writing.contains("SET lock_timeout TO"), "{writing}");
+        for settings in [reading, writing] {
             for word in ["statement_timeout", "idle_in_transaction_session_timeout"] {
-                assert!(options.contains(&format!("-c {word}=")), "{options}");
+                assert!(settings.contains(&format!("SET {word} TO '")), "{settings}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_of_certificates_that_is_not_there_is_known() {
+        let of = |root| Server::parse(&format!("postgres://shop@db.example/b?{root}")).unwrap();
+        let missing = of("sslmode=verify-full&sslrootcert=/nowhere/ca.pem");
+        assert_eq!(missing.unreadable_root(), Some("/nowhere/ca.pem"));
+        let there = of(concat!(
+            "sslrootcert=",
+            env!("CARGO_MANIFEST_DIR"),
+            "/Cargo.toml"
+        ));
+        assert_eq!(there.unreadable_root(), None);
     }
 }

@@ -8,9 +8,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::path::Path;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
+
+use super::servers::free_port;
 
 const ADDRESS: &str = "BACKORDERD_TEST_POSTGRES";
 
@@ -69,6 +75,8 @@ fn address_of(name: &str) -> String {
 pub async fn connect(url: &str) -> PgConnection {
     PgConnectOptions::from_str(url)
         .expect("an address")
+        // Also behind PgBouncer, which does not take it.
+        .extra_float_digits(None)
         .disable_statement_logging()
         .connect()
         .await
@@ -183,4 +191,200 @@ async fn template() -> String {
     // The lock goes with the connection.
     admin.close().await.expect("a closed connection");
     name
+}
+
+/// A server of the test's own, to stop and start.
+pub struct OwnServer {
+    dir: TempDir,
+}
+
+impl OwnServer {
+    /// It, and the address of its database.
+    pub fn start() -> (OwnServer, String) {
+        let server = OwnServer {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+        };
+        let url = server.call("start");
+        (server, url)
+    }
+
+    /// `start`, `stop`, or `crash`.
+    pub fn call(&self, verb: &str) -> String {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres-instance");
+        let done = Command::new(script)
+            .arg(verb)
+            .arg(self.dir.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("start the script");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{verb}: {said}");
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    }
+
+    /// From now on it listens on a port as well, which is the answer. Whoever
+    /// comes there is let in with TLS only (`hostssl`), with none, or either
+    /// way (`host`).
+    pub fn listen(&self, rule: &str, certificate: Option<&Certificate>) -> u16 {
+        let data = self.dir.path().join("data");
+        let owner = std::fs::metadata(&data).expect("the data's folder");
+        let port = free_port();
+        let ssl = if certificate.is_some() { "on" } else { "off" };
+        let conf = data.join("postgresql.conf");
+        let mut settings = std::fs::read_to_string(&conf).expect("its settings");
+        settings += &format!("listen_addresses = '127.0.0.1'\nport = {port}\nssl = {ssl}\n");
+        std::fs::write(conf, settings).expect("its settings");
+        let rules = format!("local all all trust\n{rule} all all 127.0.0.1/32 trust\n");
+        std::fs::write(data.join("pg_hba.conf"), rules).expect("its rules");
+        if let Some(certificate) = certificate {
+            for (from, to) in [
+                (&certificate.key, "server.key"),
+                (&certificate.own, "server.crt"),
+            ] {
+                let to = data.join(to);
+                std::fs::copy(from, &to).expect("a copy");
+                // It takes no key that others may read.
+                std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600))
+                    .expect("closed to others");
+                chown(&to, Some(owner.uid()), Some(owner.gid())).expect("its own file");
+            }
+        }
+        self.call("stop");
+        self.call("start");
+        port
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        self.call("stop");
+    }
+}
+
+/// A certificate for one name, signed by an authority of its own.
+pub struct Certificate {
+    _dir: TempDir,
+    pub authority: PathBuf,
+    own: PathBuf,
+    key: PathBuf,
+}
+
+impl Certificate {
+    /// `name` as openssl writes it: `DNS:db.example` or `IP:127.0.0.1`.
+    pub fn of(name: &str) -> Certificate {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = |name: &str| dir.path().join(name);
+        let (key, own, authority) = (file("own.key"), file("own.pem"), file("ca.pem"));
+        let openssl = |args: &[&str]| {
+            let done = Command::new(super::servers::program("openssl"))
+                .args(args)
+                .current_dir(dir.path())
+                .stdin(Stdio::null())
+                .output()
+                .expect("start openssl");
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(done.status.success(), "openssl {args:?}: {said}");
+        };
+        std::fs::write(
+            file("names"),
+            format!("subjectAltName = {name}\nbasicConstraints = CA:FALSE\n"),
+        )
+        .expect("a file of names");
+        let kind = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ];
+        let ca = ["-x509", "-days", "2", "-subj", "/CN=Test authority"];
+        let ca = [
+            &["req"],
+            &kind[..],
+            &ca,
+            &["-keyout", "ca.key", "-out", "ca.pem"],
+        ]
+        .concat();
+        openssl(&ca);
+        let asked = ["-subj", "/CN=db", "-keyout", "own.key", "-out", "own.csr"];
+        openssl(&[&["req"], &kind[..], &asked].concat());
+        openssl(&[
+            "x509",
+            "-req",
+            "-days",
+            "2",
+            "-in",
+            "own.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-extfile",
+            "names",
+            "-out",
+            "own.pem",
+        ]);
+        Certificate {
+            _dir: dir,
+            authority,
+            own,
+            key,
+        }
+    }
+}
+
+/// PgBouncer in front of the test server.
+pub struct PgBouncer {
+    child: std::process::Child,
+    port: u16,
+    _dir: TempDir,
+}
+
+impl PgBouncer {
+    /// `mode` is `session` or `transaction`; `more` are settings.
+    pub fn start(mode: &str, more: &str) -> PgBouncer {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let options = PgConnectOptions::from_str(&address()).expect("an address");
+        let (user, port) = (options.get_username(), options.get_port());
+        let host = match options.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => options.get_host().to_owned(),
+        };
+        let conf = dir.path().join("pgbouncer.ini");
+        let (child, port) = super::servers::start_listening("pgbouncer", |own_port| {
+            let text = format!(
+                "[databases]\n* = host={host} port={port} user={user}\n[pgbouncer]\n\
+                 listen_addr = {}\nlisten_port = {own_port}\nunix_socket_dir =\n\
+                 auth_type = any\npool_mode = {mode}\ndefault_pool_size = 60\n{more}",
+                Ipv4Addr::LOCALHOST
+            );
+            std::fs::write(&conf, text).expect("its settings");
+            let mut command = Command::new(super::servers::program("pgbouncer"));
+            // It does not run as root.
+            if std::fs::metadata("/proc/self").expect("ourselves").uid() == 0 {
+                command.args(["-u", "nobody"]);
+            }
+            command.arg(&conf).stdin(Stdio::null());
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        });
+        PgBouncer {
+            child,
+            port,
+            _dir: dir,
+        }
+    }
+
+    /// The address of a database through it.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://backorderd@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
