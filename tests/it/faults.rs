@@ -62,11 +62,10 @@ impl Edit {
         }
     }
 
-    fn make(&self, tree: &Path) {
+    fn make(&self, tree: &Path) -> Result<(), String> {
         let path = tree.join(&self.file);
-        let text = fs::read_to_string(&path).expect("a source file");
-        let text = self.of(&text).unwrap_or_else(|why| panic!("{why}"));
-        fs::write(&path, text).expect("write the fault");
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        fs::write(&path, self.of(&text)?).map_err(|e| format!("{}: {e}", path.display()))
     }
 }
 
@@ -160,8 +159,10 @@ impl Copy {
         }
     }
 
-    fn cargo(&self, fault: &Fault, rest: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO"));
+    /// Cargo, ended with everything it started after so long.
+    fn cargo(&self, fault: &Fault, limit: &str, rest: &[&str]) -> Output {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", limit, env!("CARGO")]);
         command.args(["test", "--locked", "--quiet"]);
         match fault.place {
             Place::Lib => command.arg("--lib"),
@@ -176,22 +177,36 @@ impl Copy {
             .expect("start cargo")
     }
 
-    /// What a test says: passed, failed, or that it does not get so far.
-    fn ask(&self, fault: &Fault) -> Result<bool, String> {
-        let built = self.cargo(fault, &["--no-run"]);
+    /// What a test says, or that it does not get so far.
+    fn ask(&self, fault: &Fault) -> Result<Verdict, String> {
+        let built = self.cargo(fault, BUILD_LIMIT, &["--no-run"]);
         if !built.status.success() {
             return Err(format!("does not build:\n{}", words(&built)));
         }
-        let ran = self.cargo(fault, &["--", "--exact", &fault.caught_by]);
+        let ran = self.cargo(fault, TEST_LIMIT, &["--", "--exact", &fault.caught_by]);
         let said = words(&ran);
         if said.contains("1 passed; 0 failed") {
-            Ok(true)
+            Ok(Verdict::Passed)
         } else if said.contains("0 passed; 1 failed") {
-            Ok(false)
+            Ok(Verdict::Failed)
+        } else if [Some(124), Some(137)].contains(&ran.status.code()) {
+            Ok(Verdict::Hung)
         } else {
             Err(format!("cannot be run:\n{said}"))
         }
     }
+}
+
+/// For timeout(1). A test takes seconds; a build of everything, minutes.
+const TEST_LIMIT: &str = "120s";
+const BUILD_LIMIT: &str = "30m";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Passed,
+    Failed,
+    /// It came to no end: as good as failed, where it passes otherwise.
+    Hung,
 }
 
 fn words(output: &Output) -> String {
@@ -213,37 +228,45 @@ fn every_fault_is_caught() {
         .collect();
     assert!(!faults.is_empty(), "no fault is called {only:?}");
     let copy = Copy::make();
+    let mut table = format!("{:<41} {:<17} {:>5}  test\n", "fault", "", "min");
     let mut wrong = Vec::new();
     for fault in &faults {
-        if copy.ask(fault) != Ok(true) {
-            wrong.push(format!("without any fault {} fails", fault.caught_by));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    println!("{:<41} {:<10} {:>5}  test", "fault", "", "min");
-    for fault in &faults {
         let begun = Instant::now();
-        for edit in &fault.edit {
-            edit.make(&copy.tree);
-        }
-        let verdict = match copy.ask(fault) {
-            Ok(false) => "caught",
-            Ok(true) => "NOT CAUGHT",
+        let verdict = match try_out(&copy, fault) {
+            Ok(Verdict::Failed) => "caught",
+            Ok(Verdict::Hung) => "caught by hanging",
+            Ok(Verdict::Passed) => {
+                wrong.push(format!("{} is not caught", fault.name));
+                "NOT CAUGHT"
+            }
             Err(why) => {
-                wrong.push(format!("{} {why}", fault.name));
+                wrong.push(format!("{}: {why}", fault.name));
                 "BROKEN"
             }
         };
-        if verdict == "NOT CAUGHT" {
-            wrong.push(format!("{} is not caught", fault.name));
-        }
-        println!(
-            "{:<41} {verdict:<10} {:>5.1}  {}",
-            fault.name,
-            begun.elapsed().as_secs_f64() / 60.0,
-            fault.caught_by
-        );
         copy.restore();
+        let took = begun.elapsed().as_secs_f64() / 60.0;
+        let line = format!(
+            "{:<41} {verdict:<17} {took:>5.1}  {}",
+            fault.name, fault.caught_by
+        );
+        println!("{line}");
+        table += &line;
+        table.push('\n');
     }
+    // Once more in one piece, whatever was said in between.
+    println!("\n{table}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The named test without the fault, and with it.
+fn try_out(copy: &Copy, fault: &Fault) -> Result<Verdict, String> {
+    match copy.ask(fault)? {
+        Verdict::Passed => {}
+        other => return Err(format!("without any fault {} {other:?}", fault.caught_by)),
+    }
+    for edit in &fault.edit {
+        edit.make(&copy.tree)?;
+    }
+    copy.ask(fault)
 }
