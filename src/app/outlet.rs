@@ -21,7 +21,7 @@ const COLD_AFTER: Length = Length::mins(1);
 /// Failures to reach a relay in a row before it is left alone.
 const AWAY_MAX: u32 = 5;
 /// Messages claimed at a time, for each session.
-const CLAIMS_EACH: u32 = 32;
+const CLAIMS_EACH: u32 = 16;
 
 /// One channel's lanes and what is known of its far side.
 pub struct Outlet {
