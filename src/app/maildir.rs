@@ -194,7 +194,7 @@ impl Maildir {
 }
 
 /// What in a Maildir cannot be read and therefore stays there: path and
-/// reason, for a person. The first [`MAILS_MAX`] of them.
+/// reason, for a person. The first so many of them.
 pub fn unreadable(maildir: &Path) -> Vec<String> {
     let folder = maildir.join("new");
     match files(&folder) {
