@@ -20,6 +20,7 @@ use sqlx::SqliteConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 /// A customer's mark in names: whoever is written to finds only their own.
 const CANARY: &str = "Okafor-";
@@ -27,7 +28,7 @@ const CANARY: &str = "Okafor-";
 #[derive(Debug, Clone, FromRow)]
 pub struct Message {
     pub no: i64,
-    pub uid: Vec<u8>,
+    pub uid: Uuid,
     pub channel: String,
     pub kind: String,
     pub state: String,
@@ -43,7 +44,7 @@ pub struct Message {
 pub struct Attempt {
     pub id: i64,
     pub message_no: i64,
-    pub worker: Vec<u8>,
+    pub worker: Uuid,
     pub epoch: i64,
     pub header: Option<String>,
     pub began_at: i64,

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 use super::evidence::Attempt;
 use super::evidence::Copy;
@@ -66,7 +67,7 @@ impl<'e> Case<'e> {
         };
         let mut known: BTreeMap<String, i64> = BTreeMap::new();
         for message in &evidence.messages {
-            known.insert(hex(&message.uid), message.no);
+            known.insert(hex(message.uid.as_bytes()), message.no);
         }
         for attempt in &evidence.attempts {
             let of_message = case.attempts.entry(attempt.message_no).or_default();
@@ -114,10 +115,10 @@ impl<'e> Case<'e> {
 
     /// Doubts that dead processes left, the most of one of them first.
     pub fn doubts_of_the_dead(&self) -> Vec<usize> {
-        let mut by_process: BTreeMap<&[u8], usize> = BTreeMap::new();
+        let mut by_process: BTreeMap<Uuid, usize> = BTreeMap::new();
         for attempt in &self.evidence.attempts {
             if attempt.reply.as_deref() == Some(LEFT_BY_THE_DEAD) {
-                *by_process.entry(&attempt.worker).or_default() += 1;
+                *by_process.entry(attempt.worker).or_default() += 1;
             }
         }
         let mut counts: Vec<usize> = by_process.into_values().collect();

@@ -4,8 +4,9 @@
 //! it takes. `kills` kills at random moments while the peers lie, `points`
 //! ends the process at every named place, `disk` fills the disk and lets
 //! writes fail, `clock` moves the time, `processes` lets several write at
-//! once. Every one of them ends alike: started again on a healthy machine,
-//! run to the end, and held by the auditor against the receivers' ledgers.
+//! once, `servers` lets PostgreSQL die. Every one of them ends alike: started
+//! again on a healthy machine, run to the end, and held by the auditor against
+//! the receivers' ledgers.
 
 mod auditor;
 mod clock;
@@ -20,6 +21,7 @@ mod home;
 mod kills;
 mod points;
 mod processes;
+mod servers;
 #[path = "../it/support/mod.rs"]
 #[allow(
     dead_code,

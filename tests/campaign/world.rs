@@ -76,6 +76,24 @@ impl World {
 
     /// The same, due on another day.
     pub fn with_orders_due(eta: NaiveDate, n: usize, peers: Peers) -> World {
+        World::with_home(eta, n, peers, Home::live)
+    }
+
+    /// As [`World::with_orders`], on a server of the test's own.
+    pub fn on_server(url: &str, n: usize, peers: Peers) -> World {
+        World::with_home(in_days(20), n, peers, |port, more| {
+            // The dead are found in a test's time.
+            let alive = "[workers]\nalive = \"3s\"\n";
+            Home::live_at(url, port, &format!("{more}{alive}"))
+        })
+    }
+
+    fn with_home(
+        eta: NaiveDate,
+        n: usize,
+        peers: Peers,
+        live: impl FnOnce(u16, &str) -> Home,
+    ) -> World {
         let relay = LyingSmtp::start(peers.seed, peers.mail_lies, peers.reply_delay);
         let gateway = peers
             .text_lies
@@ -84,7 +102,8 @@ impl World {
         // A relay that says nothing is given up soon.
         let limits = "[email.limits]\nbody = \"1s\"\ndot = \"1s\"\n";
         let more = format!("{limits}{}", texts.unwrap_or_default());
-        let mut home = Home::live(relay.port(), &more);
+        let mut home = live(relay.port(), &more);
+        let on_server = home.place().contains("://");
         home.set("EMAIL__SESSIONS", &MAIL_SESSIONS.to_string());
         let has_texts = gateway.is_some();
         let row = |n: usize| {
@@ -108,8 +127,13 @@ impl World {
             ahead_secs: 0,
             variables: Vec::new(),
             kills: 0,
-            // Where nobody lies, only the machine can be slow.
-            rests_max: if peers.mail_lies > 0 { 60 } else { 200 },
+            // Where nobody lies, only the machine can be slow; on a server the
+            // dead have three seconds first.
+            rests_max: if peers.mail_lies > 0 && !on_server {
+                60
+            } else {
+                200
+            },
         };
         world.import();
         world
@@ -240,6 +264,11 @@ impl World {
         self.home.number(due) <= now || self.home.number(review) <= now
     }
 
+    /// Whether nothing is on its way or waits for its turn.
+    pub fn home_is_final(&self) -> bool {
+        self.n_in("'queued', 'leased', 'submitting'") == 0
+    }
+
     /// One life that ends in order.
     pub fn live_in_peace(&mut self) {
         let mut running = self.serve();
@@ -262,7 +291,7 @@ impl World {
         }
         for _ in 0..LIVES_MAX {
             self.live_in_peace();
-            if self.n_in("'queued', 'leased', 'submitting', 'in_doubt'") == 0 {
+            if !self.has_work() && self.n_in("'queued', 'leased', 'submitting', 'in_doubt'") == 0 {
                 return;
             }
             self.later();
@@ -276,7 +305,7 @@ impl World {
             sessions: MAIL_SESSIONS + self.gateway.as_ref().map_or(0, |_| TEXT_SESSIONS),
             kills: None,
         };
-        audit_folder(self.home.path(), &self.ledgers(), limits)
+        audit_home(&self.home, &self.ledgers(), limits)
     }
 
     pub fn ledgers(&self) -> Vec<&Path> {
@@ -293,10 +322,9 @@ impl World {
     }
 }
 
-fn audit_folder(home: &Path, ledgers: &[&Path], limits: Limits) -> Report {
-    let database = home.join("backorderd.db");
-    let database = database.to_str().expect("a path in UTF-8");
-    let mut found = block_on(evidence::read_database(database)).expect("a readable database");
+fn audit_home(home: &Home, ledgers: &[&Path], limits: Limits) -> Report {
+    let read = block_on(evidence::read_database(&home.place()));
+    let mut found = read.expect("a readable database");
     for ledger in ledgers {
         // No mail was ever offered.
         if ledger.join("ledger.ndjson").exists() {
@@ -304,7 +332,7 @@ fn audit_folder(home: &Path, ledgers: &[&Path], limits: Limits) -> Report {
             found.copies.push(copies);
         }
     }
-    let shop = evidence::read_shop(&home.join("orders.ndjson"));
+    let shop = evidence::read_shop(&home.path().join("orders.ndjson"));
     found.shop = Some(shop.expect("the shop's last word"));
     audit(&found, limits)
 }
