@@ -30,6 +30,7 @@ mod lost;
 mod mark;
 mod mirror;
 mod operate;
+mod planners;
 mod props;
 mod receipts;
 mod record;

@@ -4,8 +4,10 @@
 //! workers must not plan for the same one at once, not even different orders.
 //! On PostgreSQL a planner leases the persons behind the due orders, for a
 //! minute by the server's clock, and its commit gives them back: what it
-//! planned for somebody it no longer has stays due. On SQLite one process plans
-//! at a time, and nothing is written.
+//! planned for somebody it no longer has stays due. Free is also whom a dead
+//! worker has, and whom the same one took before its plan came to nothing (its
+//! connection was lost): a process plans what is due one batch at a time. On
+//! SQLite one process plans at a time, and nothing is written.
 
 use crate::domain::ids::{OrderId, WorkerId};
 use crate::domain::time::Instant;
@@ -21,6 +23,20 @@ macro_rules! planning_ms {
     };
 }
 
+/// Whether nobody but `$1` has the person `k`.
+macro_rules! is_free {
+    () => {
+        concat!(
+            "(k.planned_until IS NULL OR k.planned_by = $1 OR k.planned_until <= ",
+            server_now!(),
+            " OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = k.planned_by
+      AND w.heartbeat_at + w.alive_ms > ",
+            server_now!(),
+            "))"
+        )
+    };
+}
+
 /// What SQLite has no use for.
 const NOBODY_ELSE: &str = "SELECT 1";
 
@@ -29,10 +45,9 @@ const LEASE_DUE: &str = concat!(
     "
 WITH free AS MATERIALIZED (
   SELECT k.id FROM orders o JOIN contacts k ON k.id = o.contact_id
-  WHERE o.next_review_at <= $2
-    AND (k.planned_until IS NULL OR k.planned_until <= ",
-    server_now!(),
-    ")
+  WHERE o.next_review_at <= $2 AND ",
+    is_free!(),
+    "
   ORDER BY o.next_review_at, o.id LIMIT $3 FOR NO KEY UPDATE OF k SKIP LOCKED)
 UPDATE contacts SET planned_by = $1, planned_until = ",
     server_now!(),
@@ -55,9 +70,9 @@ WITH free AS MATERIALIZED (
   SELECT k.id FROM contacts k
   WHERE k.id IN (SELECT o.contact_id FROM json_each($2) AS e CROSS JOIN orders o
       WHERE o.id = CAST(e.atom AS BIGINT))
-    AND (k.planned_until IS NULL OR k.planned_by = $1 OR k.planned_until <= ",
-    server_now!(),
-    ")
+    AND ",
+    is_free!(),
+    "
   FOR NO KEY UPDATE OF k SKIP LOCKED)
 UPDATE contacts SET planned_by = $1, planned_until = ",
     server_now!(),
