@@ -32,6 +32,10 @@ const OPEN_PAUSE: Duration = Duration::from_millis(20);
 /// Readers open at once: pages, CLI and the loops of one daemon.
 const READERS_MAX: u32 = 4;
 
+/// Rows the engine's thread may be ahead of whoever reads them: a batch's worth,
+/// or the two wait for each other row by row.
+const ROWS_AHEAD: usize = 1_024;
+
 const DATA_VERSION: &str = "PRAGMA data_version";
 const HAS_SCHEMA: &str = "SELECT EXISTS \
     (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations')";
@@ -57,6 +61,7 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging()
 }
 
