@@ -27,6 +27,7 @@ mod document;
 mod fallback;
 mod functions;
 mod html_part;
+mod inlined;
 mod layout;
 mod lint;
 mod live;

@@ -13,7 +13,7 @@ use super::functions::{self, FUNCTIONS_VERSION, Formats};
 use super::layout::Layout;
 use super::problem::Problem;
 use super::sources::{LAYOUT, Sources};
-use super::{RenderError, html_part, markdown, text_part};
+use super::{RenderError, html_part, inlined, markdown, text_part};
 use crate::domain::contact::Locale;
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::shop::ShopProfile;
@@ -220,6 +220,7 @@ impl LocaleTemplates {
     }
 
     fn register(&mut self, parts: &[Part], page: &str, problems: &mut Vec<Problem>) {
+        let mut texts = BTreeMap::new();
         for part in parts {
             self.files.insert(part.name.clone(), part.file.clone());
             let text = if part.name == LAYOUT {
@@ -227,6 +228,7 @@ impl LocaleTemplates {
             } else {
                 &part.text
             };
+            texts.insert(part.name.as_str(), text);
             for registry in [
                 part.in_words().then_some(&mut self.words),
                 part.in_plain().then_some(&mut self.plain),
@@ -245,6 +247,9 @@ impl LocaleTemplates {
                     ));
                 }
             }
+        }
+        for registry in [&mut self.words, &mut self.plain, &mut self.pages] {
+            inlined::inline(registry, &texts);
         }
     }
 
