@@ -14,7 +14,7 @@ CREATE DOMAIN civil_day AS TEXT COLLATE "C"
 
 -- Two words of SQLite, so that statements are written once: the rows of a JSON
 -- array, and the id that hexadecimal digits stand for.
-CREATE FUNCTION json_each(doc TEXT) RETURNS TABLE (value JSONB, atom TEXT)
+CREATE FUNCTION jsonb_each(doc TEXT) RETURNS TABLE (value JSONB, atom TEXT)
   LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
   AS $$ SELECT e.value, e.value #>> '{}' FROM jsonb_array_elements(doc::JSONB) AS e (value) $$;
 

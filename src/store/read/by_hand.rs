@@ -44,7 +44,7 @@ SELECT n.message_no, n.order_id, n.discriminator, m.address_hash,
     WHERE x.order_id = n.order_id AND x.kind = n.kind AND x.channel = n.channel
       AND x.mode = n.mode AND x.discriminator = n.discriminator) AS take
 FROM notices n JOIN messages m ON m.no = n.message_no
-WHERE n.message_no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+WHERE n.message_no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
 ORDER BY n.id";
 
 const RESENDS: &str = "
@@ -56,7 +56,7 @@ SELECT actor, verb, why, at FROM audit WHERE target = $1 ORDER BY seq";
 const MAIL_NAMES: &str = "
 SELECT DISTINCT m.no, m.uid, a.message_id_header
 FROM messages m JOIN attempts a ON a.message_no = m.no
-WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
   AND a.message_id_header IS NOT NULL
 ORDER BY m.no";
 

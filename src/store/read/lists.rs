@@ -103,7 +103,7 @@ WHERE ($1 OR o.closed_at IS NULL)
   AND (CAST($2 AS TEXT) IS NULL
     OR o.id IN (SELECT s.order_id FROM order_lines s WHERE s.sku = $2))
   AND (CAST($3 AS TEXT) IS NULL
-    OR o.id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($3) AS e))
+    OR o.id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($3) AS e))
 GROUP BY o.id ORDER BY o.ordered_on, o.id LIMIT $4";
 
 #[derive(sqlx::FromRow)]
@@ -159,8 +159,8 @@ WHERE w.last_word < $2 ORDER BY w.last_word, w.id LIMIT $3";
 const WITH_VERDICTS: &str = "
 SELECT o.id, o.number, o.last_verdict FROM orders o
 WHERE o.closed_at IS NULL AND o.last_verdict IS NOT NULL AND EXISTS
-  (SELECT 1 FROM json_each(o.last_verdict) AS v WHERE v.value -> 'reason' ->> 'code' IN
-    (SELECT CAST(e.atom AS TEXT) FROM json_each($1) AS e))
+  (SELECT 1 FROM jsonb_each(o.last_verdict) AS v WHERE v.value -> 'reason' ->> 'code' IN
+    (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($1) AS e))
 ORDER BY o.id LIMIT 1000";
 
 statements![

@@ -83,7 +83,7 @@ SELECT l.line_key, o.order_key, l.row_hash, l.sku, l.qty_ordered, l.qty_shipped,
   l.source_eta_from, l.source_eta_to, l.source_reason, l.eta_from, l.eta_to, l.eta_origin,
   l.seen_waiting, l.updated_at
 FROM order_lines l JOIN orders o ON o.id = l.order_id
-WHERE l.shop_id = $1 AND l.line_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
+WHERE l.shop_id = $1 AND l.line_key IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($2) AS e)";
 
 const CLAIMED_LINES: &str = "
 SELECT l.line_key, o.order_key, l.row_hash, l.sku, l.qty_ordered, l.qty_shipped, l.qty_cancelled,
@@ -92,17 +92,17 @@ SELECT l.line_key, o.order_key, l.row_hash, l.sku, l.qty_ordered, l.qty_shipped,
 FROM order_lines l JOIN orders o ON o.id = l.order_id
 -- The plus keeps the engine from walking all of the shop's lines.
 WHERE +l.shop_id = $1 AND l.seen_waiting = TRUE AND o.closed_at IS NULL AND l.id IN (
-  SELECT id FROM order_lines WHERE sku IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)
+  SELECT id FROM order_lines WHERE sku IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($2) AS e)
   UNION SELECT id FROM order_lines
-    WHERE shop_id = $1 AND line_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($3) AS e)
+    WHERE shop_id = $1 AND line_key IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($3) AS e)
   UNION SELECT s.id FROM orders p JOIN order_lines s ON s.order_id = p.id
-    WHERE p.shop_id = $1 AND p.order_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($4) AS e))";
+    WHERE p.shop_id = $1 AND p.order_key IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($4) AS e))";
 
 const ORDER_COLUMNS: &str = "
 SELECT o.order_key, o.ordered_on, o.zone_used, k.name, k.email, k.phone, k.sms_consent,
   k.preferred, k.locale, k.zone, k.country
 FROM orders o JOIN contacts k ON k.id = o.contact_id
-WHERE o.shop_id = $1 AND o.order_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
+WHERE o.shop_id = $1 AND o.order_key IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($2) AS e)";
 
 const SHOP: &str = "SELECT id FROM shops WHERE key = $1";
 const ANY_ORDER: &str = "SELECT id FROM orders WHERE shop_id = $1 LIMIT 1";

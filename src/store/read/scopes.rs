@@ -24,7 +24,7 @@ WHERE h.scope = $1 AND h.key = $2 AND o.closed_at IS NULL ORDER BY o.id";
 
 const BESIDES: &str = "
 SELECT DISTINCT v.order_id FROM held_orders v JOIN holds h ON h.id = v.hold_id
-WHERE v.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+WHERE v.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
   AND NOT (h.scope = $2 AND h.key = $3)";
 
 const HAS_GLOBAL: &str = "SELECT EXISTS (SELECT 1 FROM holds WHERE scope = 'global')";
@@ -36,7 +36,7 @@ SELECT count(*) FROM messages WHERE state = 'queued' AND held = FALSE AND mode =
 
 const ORDER_NUMBERS: &str = "
 SELECT order_key, number FROM orders
-WHERE shop_id = $1 AND order_key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
+WHERE shop_id = $1 AND order_key IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($2) AS e)";
 
 const CONTACT: &str = "SELECT email, phone FROM contacts WHERE id = $1";
 

@@ -63,7 +63,7 @@ SELECT o.id, o.order_key, o.number, o.contact_id, o.ordered_on, o.zone_used, o.f
   o.customer_deleted, k.email_hash, k.phone_hash, k.name, k.email, k.phone, k.sms_consent, k.preferred, k.locale,
   k.zone, k.country
 FROM orders o JOIN contacts k ON k.id = o.contact_id
-WHERE o.id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) ORDER BY o.id";
+WHERE o.id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) ORDER BY o.id";
 
 #[derive(sqlx::FromRow)]
 struct LineRow {
@@ -92,7 +92,7 @@ const LINES: &str = "
 SELECT id, order_id, line_key, sku, name, qty_ordered, qty_shipped, qty_cancelled,
   qty_shipped_told, qty_cancelled_told, shipped_changed_at, cancelled_changed_at, eta_from, eta_to,
   eta_origin, eta_changed_at, reason, first_seen_at, missing_since
-FROM order_lines WHERE seen_waiting = TRUE AND order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+FROM order_lines WHERE seen_waiting = TRUE AND order_id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
 ORDER BY id";
 
 #[derive(sqlx::FromRow)]
@@ -111,7 +111,7 @@ struct ToldRow {
 const TOLD: &str = "
 SELECT t.line_id, t.seq, t.message_no, t.promise_from, t.promise_to, t.eta_from, t.eta_to,
   t.basis, t.at
-FROM json_each($1) AS e CROSS JOIN order_lines l CROSS JOIN told t
+FROM jsonb_each($1) AS e CROSS JOIN order_lines l CROSS JOIN told t
 WHERE l.order_id = CAST(e.atom AS BIGINT) AND t.line_id = l.id AND t.mode = $2
 ORDER BY t.line_id, t.seq";
 
@@ -127,7 +127,7 @@ struct ShipmentRow {
 
 const SHIPMENTS: &str = "
 SELECT order_id, key, carrier, numbers, url, estimate_on FROM shipments
-WHERE told_message IS NULL AND order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+WHERE told_message IS NULL AND order_id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
 ORDER BY order_id, key";
 
 #[derive(sqlx::FromRow)]
@@ -159,23 +159,23 @@ SELECT n.order_id, n.message_no, n.kind, n.channel, n.discriminator, n.key, n.fa
     CASE n.channel WHEN 'email' THEN k.email_hash ELSE k.phone_hash END AS elsewhere
 FROM notices n JOIN messages m ON m.no = n.message_no JOIN orders o ON o.id = n.order_id
 JOIN contacts k ON k.id = o.contact_id
-WHERE n.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND n.mode = $2 AND n.key IS NOT NULL
+WHERE n.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND n.mode = $2 AND n.key IS NOT NULL
 ORDER BY n.message_no";
 
 const PAUSES: &str = "
 SELECT v.order_id, h.scope, h.why, h.until
 FROM held_orders v JOIN holds h ON h.id = v.hold_id
-WHERE v.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) ORDER BY h.id";
+WHERE v.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) ORDER BY h.id";
 
 const SUPPRESSED: &str = "
 SELECT k.id, s.channel FROM contacts k JOIN suppressions s
   ON (s.channel = 'email' AND s.address_hash = k.email_hash)
   OR (s.channel = 'sms' AND s.address_hash = k.phone_hash)
-WHERE k.id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
+WHERE k.id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)";
 
 const COURTESIES: &str = "
 SELECT m.contact_id, m.sent_at FROM messages m
-WHERE m.contact_id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND m.mode = $2 AND m.sent_at > $3
+WHERE m.contact_id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND m.mode = $2 AND m.sent_at > $3
   AND m.kind IN ('date_set', 'sooner', 'update') AND m.state IN ('sent', 'delivered')
 ORDER BY m.sent_at";
 

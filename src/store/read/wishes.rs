@@ -15,7 +15,7 @@ const CHUNK: usize = 5_000;
 const WISHES: &str = "
 SELECT contact_hash, sms_consent, preferred FROM contacts
 WHERE shop_id = $1
-  AND contact_hash IN (SELECT CAST(e.atom AS TEXT) FROM json_each($2) AS e)";
+  AND contact_hash IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($2) AS e)";
 
 statements![WISHES];
 

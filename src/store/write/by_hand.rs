@@ -57,7 +57,7 @@ impl Knowledge {
 
 const STILL_QUEUED: &str = "
 SELECT no FROM messages
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND state = 'queued'
 ORDER BY no";
 
 /// Back into the queue with fresh attempts and a fresh age. Not while anything
@@ -71,7 +71,7 @@ WHERE m.no = $1 AND m.state = 'failed'
   AND EXISTS (SELECT 1 FROM notices n WHERE n.message_no = m.no)
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = m.no AND (n.key IS NULL OR NOT EXISTS (
-      SELECT 1 FROM json_each($4) AS e
+      SELECT 1 FROM jsonb_each($4) AS e
       WHERE CAST(e.value ->> 'order' AS BIGINT) = o.id
         AND CAST(e.value ->> 'version' AS BIGINT) = o.fact_version)))
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN notices other ON other.order_id = n.order_id

@@ -38,9 +38,9 @@ const LOCK_ORDERS: &str = "
 SELECT count(*) FROM (
   SELECT o.id FROM orders o
   WHERE o.id IN (
-    SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e
+    SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e
     UNION
-    SELECT n.order_id FROM json_each($2) AS e CROSS JOIN notices n
+    SELECT n.order_id FROM jsonb_each($2) AS e CROSS JOIN notices n
     WHERE n.message_no = CAST(e.atom AS BIGINT))
   ORDER BY o.id FOR NO KEY UPDATE) AS locked";
 
@@ -49,10 +49,10 @@ const LOCK_ORDERS_AND_NEIGHBOURS: &str = "
 SELECT count(*) FROM (
   SELECT o.id FROM orders o
   WHERE o.id IN (
-    SELECT n.order_id FROM json_each($1) AS e CROSS JOIN notices n
+    SELECT n.order_id FROM jsonb_each($1) AS e CROSS JOIN notices n
     WHERE n.message_no = CAST(e.atom AS BIGINT)
     UNION
-    SELECT p.id FROM json_each($2) AS e CROSS JOIN messages m CROSS JOIN contacts k
+    SELECT p.id FROM jsonb_each($2) AS e CROSS JOIN messages m CROSS JOIN contacts k
       CROSS JOIN orders p
     WHERE m.no = CAST(e.atom AS BIGINT)
       AND (k.email_hash = m.address_hash OR k.phone_hash = m.address_hash)
@@ -67,16 +67,16 @@ SELECT count(*) FROM (
 const LOCK_ORDERS_AT_ONCE: &str = "
 SELECT o.id FROM orders o
 WHERE o.id IN (
-  SELECT n.order_id FROM json_each($1) AS e CROSS JOIN notices n
+  SELECT n.order_id FROM jsonb_each($1) AS e CROSS JOIN notices n
   WHERE n.message_no = CAST(e.atom AS BIGINT))
 ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED";
 
 /// Messages none of whose orders is in other hands.
 const UNDER_LOCK: &str = "
-SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e
+SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e
 WHERE NOT EXISTS (SELECT 1 FROM notices n
   WHERE n.message_no = CAST(e.atom AS BIGINT)
-    AND n.order_id NOT IN (SELECT CAST(o.atom AS BIGINT) FROM json_each($2) AS o))";
+    AND n.order_id NOT IN (SELECT CAST(o.atom AS BIGINT) FROM jsonb_each($2) AS o))";
 
 const COUNT_ALONE: &str = "SELECT value FROM meta WHERE name = 'brake' FOR UPDATE";
 

@@ -64,7 +64,7 @@ WHERE closed_at IS NULL
 
 const WAKE: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = $2
-WHERE id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND closed_at IS NULL";
+WHERE id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND closed_at IS NULL";
 
 const WAKE_ALL: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = $1

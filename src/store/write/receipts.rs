@@ -109,14 +109,14 @@ INSERT INTO receipt_private (receipt_id, raw) VALUES ($1, $2)";
 const FOUND: &str = "
 UPDATE receipts SET message_no = j.no
 FROM (SELECT CAST(e.value ->> 'id' AS BIGINT) AS id, CAST(e.value ->> 'message' AS BIGINT) AS no
-      FROM json_each($1) AS e) AS j
+      FROM jsonb_each($1) AS e) AS j
 WHERE receipts.id = j.id AND receipts.waits = TRUE
 RETURNING message_no";
 
 const GIVE_UP: &str = "
 UPDATE receipts SET waits = FALSE
 WHERE waits = TRUE AND message_no IS NULL
-  AND id IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
+  AND id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)";
 
 const SUBJECT: &str = "
 SELECT channel, state, doubts, mode, address_hash FROM messages WHERE no = $1";

@@ -24,7 +24,7 @@ use crate::store::write::review::take_back::{take_back, wake};
 
 const FACTS: &str = "
 SELECT message_no, facts FROM message_private
-WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
+WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)";
 
 const QUIET_OVER: &str = "
 SELECT no FROM messages WHERE state = 'in_doubt' AND quiet_until <= $1";
@@ -50,7 +50,7 @@ SELECT m.no, m.kind,
     WHERE mine.message_no = m.no AND mine.channel = 'sms'
       AND e.state IN ('sent', 'delivered')) AS said_by_mail
 FROM messages m
-WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
   AND m.state = 'in_doubt' AND m.quiet_until <= $2
 ORDER BY m.no";
 
@@ -79,7 +79,7 @@ WHERE state = 'queued' AND claims > 2 AND claims >= $1 AND due_at <= $2";
 const FAIL_POISONED: &str = "
 UPDATE messages SET state = 'failed', ended_at = $2,
   settled_by = 'claimed repeatedly without an outcome'
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND state = 'queued'
 RETURNING no";
 
 const HELD_TOO_LONG: &str = "SELECT no FROM runs WHERE state = 'held' AND started_at < $1";

@@ -35,15 +35,15 @@ const ORDERS_OF: &str = "
 SELECT id FROM orders
 WHERE closed_at IS NULL AND contact_id IN (
   SELECT k.id FROM contacts k
-  WHERE k.email_hash IN (SELECT CAST(e.atom AS TEXT) FROM json_each($1) AS e)
-    OR k.phone_hash IN (SELECT CAST(e.atom AS TEXT) FROM json_each($1) AS e))
+  WHERE k.email_hash IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($1) AS e)
+    OR k.phone_hash IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($1) AS e))
 ORDER BY id";
 
 const ADD: &str = "
 INSERT INTO suppressions (address_hash, channel, reason, source, since)
 SELECT j.value ->> 'address_hash', j.value ->> 'channel', j.value ->> 'reason',
   j.value ->> 'source', CAST(j.value ->> 'since' AS BIGINT)
-FROM json_each($1) AS j
+FROM jsonb_each($1) AS j
 WHERE TRUE
 ON CONFLICT (address_hash, channel) DO NOTHING
 RETURNING address_hash";

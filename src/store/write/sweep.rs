@@ -32,43 +32,43 @@ SELECT id FROM workers WHERE id <> $1 AND heartbeat_at + alive_ms <= ",
 /// Of the dead, and of owners nobody knows: they left without giving back.
 const LEFT_BEHIND: &str = "
 SELECT m.no, m.owner FROM messages m WHERE m.state = 'leased' AND m.owner <> $1
-  AND (m.owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM json_each($2) AS e)
+  AND (m.owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM jsonb_each($2) AS e)
     OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = m.owner))
 UNION ALL
 SELECT m.no, m.owner FROM messages m WHERE m.state = 'submitting' AND m.owner <> $1
-  AND (m.owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM json_each($2) AS e)
+  AND (m.owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM jsonb_each($2) AS e)
     OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = m.owner))";
 
 const SET_ASIDE: &str = "
 UPDATE messages SET state = 'failed', owner = NULL, lease_until = NULL, ended_at = $3,
   settled_by = 'claimed repeatedly without an outcome'
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
   AND state = 'leased' AND claims >= $4
-  AND owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM json_each($2) AS e)
+  AND owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM jsonb_each($2) AS e)
 RETURNING no";
 
 const QUEUE_AGAIN: &str = "
 UPDATE messages SET state = 'queued', owner = NULL, lease_until = NULL
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'leased'
-  AND owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM json_each($2) AS e)
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND state = 'leased'
+  AND owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM jsonb_each($2) AS e)
 RETURNING no";
 
 const DOUBT: &str = "
 UPDATE messages SET state = 'in_doubt', owner = NULL, lease_until = NULL,
   counted = counted + 1, doubts = doubts + 1, quiet_until = $3
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'submitting'
-  AND owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM json_each($2) AS e)
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND state = 'submitting'
+  AND owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM jsonb_each($2) AS e)
 RETURNING no";
 
 const END_ATTEMPTS: &str = "
 UPDATE attempts AS a SET ended_at = $2, outcome = 'in_doubt', phase = 'dot',
   reply = 'the sender ended before the answer'
 FROM messages m WHERE m.no = a.message_no AND a.no = m.attempts AND a.ended_at IS NULL
-  AND m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
+  AND m.no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)";
 
 const FORGET: &str = "
 DELETE FROM workers
-WHERE id IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM json_each($1) AS e)";
+WHERE id IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM jsonb_each($1) AS e)";
 
 statements![
     DEAD | DEAD_BY_SERVER,

@@ -10,7 +10,7 @@ use serde::Serialize;
 const KEEP: &str = "
 INSERT INTO template_versions (version, source, first_used_at)
 SELECT j.value ->> 'version', j.value ->> 'source', CAST($2 AS BIGINT)
-FROM json_each($1) AS j
+FROM jsonb_each($1) AS j
 WHERE TRUE
 ON CONFLICT (version) DO NOTHING";
 

@@ -72,7 +72,7 @@ FROM (SELECT CAST(e.value ->> 'line' AS BIGINT) AS line,
         CAST(e.value ->> 'shipped_to' AS BIGINT) AS shipped_to,
         CAST(e.value ->> 'cancelled' AS BIGINT) AS cancelled,
         CAST(e.value ->> 'cancelled_to' AS BIGINT) AS cancelled_to
-      FROM json_each($1) AS e) AS j
+      FROM jsonb_each($1) AS e) AS j
 WHERE l.id = j.line";
 
 /// As far as nobody promised anything else since.
@@ -80,7 +80,7 @@ const TAKE_WORD_BACK: &str = "
 UPDATE orders AS o SET next_word_by = j.now
 FROM (SELECT CAST(e.value ->> 'order' AS BIGINT) AS id, e.value ->> 'was' AS was,
         e.value ->> 'now' AS now
-      FROM json_each($1) AS e) AS j
+      FROM jsonb_each($1) AS e) AS j
 WHERE o.id = j.id AND o.next_word_by IS NOT DISTINCT FROM j.was";
 
 const PARCELS_TOLD: &str = "SELECT order_id, key FROM shipments WHERE told_message = $1";

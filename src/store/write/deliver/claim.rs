@@ -48,7 +48,7 @@ SELECT m.no FROM messages m
 WHERE m.state = 'queued' AND m.held = FALSE AND m.mode = $1
   AND m.due_at <= $2 AND +m.not_after >= $2 AND m.claims < $3
   AND (CAST($4 AS BIGINT) IS NULL OR m.run_no = $4)
-  AND m.channel IN (SELECT CAST(e.atom AS TEXT) FROM json_each($5) AS e)
+  AND m.channel IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($5) AS e)
   -- Apart from the channels': asked once, it spares the walk through the queue.
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global')
   AND m.channel NOT IN (SELECT h.key FROM holds h WHERE h.scope = 'channel')
@@ -77,7 +77,7 @@ macro_rules! lease {
             "
 UPDATE messages SET state = 'leased', owner = $2, epoch = epoch + 1, claims = claims + 1,
   lease_until = $3
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'",
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND state = 'queued'",
             $($fence)*
             "
 RETURNING no"
@@ -101,7 +101,7 @@ SELECT m.no, m.uid, m.epoch, m.channel, m.kind, m.mode, m.run_no, m.counted, m.d
     WHERE n.message_no = m.no) AS zone_used
 FROM messages m JOIN message_private p ON p.message_no = m.no
 LEFT JOIN contacts k ON k.id = m.contact_id
-WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
 ORDER BY m.due_at, m.no";
 
 const READ_THREADS: &str = "
@@ -110,7 +110,7 @@ FROM notices mine
 JOIN notices other ON other.order_id = mine.order_id AND other.channel = mine.channel
   AND other.mode = mine.mode AND other.message_no < mine.message_no
 JOIN messages m ON m.no = other.message_no
-WHERE mine.message_no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)
+WHERE mine.message_no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
   AND mine.channel = 'email' AND m.state IN ('sent', 'delivered', 'bounced', 'in_doubt')
 ORDER BY mine.message_no, m.no";
 

@@ -20,7 +20,7 @@ UPDATE messages AS m SET
   ended_at = CASE WHEN CAST($3 AS TEXT) IS NOT NULL THEN CAST($4 AS BIGINT) END
 FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'epoch' AS BIGINT) AS epoch
-      FROM json_each($1) AS e) AS j
+      FROM jsonb_each($1) AS e) AS j
 WHERE m.no = j.message_no AND m.epoch = j.epoch AND m.state = 'leased' AND m.owner = $2
 RETURNING no";
 

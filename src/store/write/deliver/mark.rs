@@ -17,7 +17,7 @@ FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'epoch' AS BIGINT) AS epoch, unhex(e.value ->> 'worker') AS worker,
         CAST(e.value ->> 'now' AS BIGINT) AS now, e.value ->> 'template' AS template,
         e.value ->> 'content' AS content
-      FROM json_each($2) AS e) AS j
+      FROM jsonb_each($2) AS e) AS j
 WHERE m.no = j.message_no AND coalesce(m.state, '') = 'leased' AND m.epoch = j.epoch AND m.owner = j.worker
   AND m.lease_until > j.now AND m.not_after >= j.now AND m.held = FALSE
   AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = 'global'
@@ -57,7 +57,7 @@ macro_rules! begin_attempts {
 INSERT INTO attempts (message_no, no, worker, epoch, relay, message_id_header, began_at)
 SELECT m.no, m.attempts, m.owner, m.epoch, j.value ->> 'relay', j.value ->> 'header',
   CAST(j.value ->> 'now' AS BIGINT)
-FROM json_each($5) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
+FROM jsonb_each($5) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
 WHERE true"
     };
 }

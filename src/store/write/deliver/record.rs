@@ -30,7 +30,7 @@ FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'quiet_until' AS BIGINT) AS quiet_until,
         CAST(e.value ->> 'sent_at' AS BIGINT) AS sent_at,
         CAST(e.value ->> 'ended_at' AS BIGINT) AS ended_at
-      FROM json_each($1) AS e) AS j
+      FROM jsonb_each($1) AS e) AS j
 WHERE m.no = j.message_no AND coalesce(m.state, '') = 'submitting' AND m.epoch = j.epoch AND m.owner = j.worker"
     };
 }
@@ -43,7 +43,7 @@ UPDATE attempts AS a SET ended_at = CAST(j.value ->> 'now' AS BIGINT),
   outcome = j.value ->> 'outcome', code = CAST(j.value ->> 'code' AS BIGINT),
   enhanced = j.value ->> 'enhanced', phase = j.value ->> 'phase', reply = j.value ->> 'reply',
   reference = j.value ->> 'reference', relay = coalesce(j.value ->> 'relay', a.relay)
-FROM json_each($3) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
+FROM jsonb_each($3) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
 WHERE a.message_no = m.no AND a.no = m.attempts"
     };
 }
@@ -56,7 +56,7 @@ UPDATE notices AS n SET in_flight = j.in_flight, in_queue = j.in_queue
 FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'in_flight' AS BOOLEAN) AS in_flight,
         CAST(e.value ->> 'in_queue' AS BOOLEAN) AS in_queue
-      FROM json_each($3) AS e) AS j
+      FROM jsonb_each($3) AS e) AS j
 WHERE n.message_no = j.message_no"
     };
 }
@@ -71,7 +71,7 @@ UPDATE orders AS o SET review_version = o.review_version + 1, closed_at = NULL,
 FROM (SELECT n.order_id, min(CAST(e.value ->> 'wake_at' AS BIGINT)) AS wake_at,
         max(CASE WHEN CAST(e.value ->> 'firm' AS BOOLEAN) = TRUE THEN 1 ELSE 0 END) AS firm,
         min(e.value -> 'words' ->> CAST(n.order_id AS TEXT)) AS word
-      FROM json_each($3) AS e CROSS JOIN notices n
+      FROM jsonb_each($3) AS e CROSS JOIN notices n
       WHERE n.message_no = CAST(e.value ->> 'no' AS BIGINT) GROUP BY n.order_id) AS j
 WHERE o.id = j.order_id"
     };
@@ -82,7 +82,7 @@ const SUPPRESS: &str = "
 INSERT INTO suppressions (address_hash, channel, reason, source, since)
 SELECT m.address_hash, m.channel, j.value ->> 'reason', 'reply',
   CAST(j.value ->> 'now' AS BIGINT)
-FROM json_each($1) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
+FROM jsonb_each($1) AS j JOIN messages m ON m.no = CAST(j.value ->> 'no' AS BIGINT)
 WHERE CAST(j.value ->> 'suppress' AS BOOLEAN) = TRUE
 ON CONFLICT DO NOTHING";
 
@@ -91,7 +91,7 @@ ON CONFLICT DO NOTHING";
 const WAKE_SUPPRESSED: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = j.now
 FROM (SELECT k.id AS contact_id, max(CAST(e.value ->> 'now' AS BIGINT)) AS now
-      FROM json_each($1) AS e CROSS JOIN messages m CROSS JOIN contacts k
+      FROM jsonb_each($1) AS e CROSS JOIN messages m CROSS JOIN contacts k
       WHERE m.no = CAST(e.value ->> 'no' AS BIGINT)
         AND CAST(e.value ->> 'suppress' AS BOOLEAN) = TRUE
         AND (k.email_hash = m.address_hash OR k.phone_hash = m.address_hash)

@@ -27,7 +27,7 @@ INSERT INTO told (line_id, seq, message_no, promise_from, promise_to, eta_from, 
 SELECT l.id, l.told_seq + row_number() OVER (PARTITION BY l.id ORDER BY m.no), m.no,
   j.value ->> 'promise_from', j.value ->> 'promise_to', j.value ->> 'eta_from',
   j.value ->> 'eta_to', j.value ->> 'basis', m.mode, CAST(j.value ->> 'at' AS BIGINT)
-FROM json_each($1) AS j
+FROM jsonb_each($1) AS j
 CROSS JOIN order_lines l
 CROSS JOIN messages m
 WHERE l.id = CAST(j.value ->> 'line' AS BIGINT) AND m.no = CAST(j.value ->> 'no' AS BIGINT)
@@ -52,7 +52,7 @@ FROM (SELECT CAST(e.value ->> 'line' AS BIGINT) AS line,
           THEN CAST(e.value ->> 'shipped' AS BIGINT) ELSE 0 END) AS shipped,
         max(CASE WHEN p.value IS NULL OR p.value = m.mode
           THEN CAST(e.value ->> 'cancelled' AS BIGINT) ELSE 0 END) AS cancelled
-      FROM json_each($1) AS e
+      FROM jsonb_each($1) AS e
       JOIN messages m ON m.no = CAST(e.value ->> 'no' AS BIGINT)
       LEFT JOIN meta p ON p.name = 'mode'
       GROUP BY CAST(e.value ->> 'line' AS BIGINT)) AS c
@@ -67,7 +67,7 @@ macro_rules! tell_shipments {
 UPDATE shipments AS s SET told_message = j.message_no
 FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'order' AS BIGINT) AS order_id, e.value ->> 'key' AS key
-      FROM json_each($2) AS e) AS j
+      FROM jsonb_each($2) AS e) AS j
 WHERE s.order_id = j.order_id AND s.key = j.key
   AND NOT EXISTS (SELECT 1 FROM messages m CROSS JOIN meta p
     WHERE m.no = j.message_no AND p.name = 'mode' AND p.value <> m.mode)"
@@ -82,7 +82,7 @@ UPDATE orders AS o SET next_word_by = j.next_word_by
 FROM (SELECT CAST(e.value ->> 'no' AS BIGINT) AS message_no,
         CAST(e.value ->> 'order' AS BIGINT) AS order_id,
         e.value ->> 'next_word_by' AS next_word_by
-      FROM json_each($3) AS e) AS j
+      FROM jsonb_each($3) AS e) AS j
 WHERE o.id = j.order_id
   AND NOT EXISTS (SELECT 1 FROM messages m CROSS JOIN meta p
     WHERE m.no = j.message_no AND p.name = 'mode' AND p.value <> m.mode)"

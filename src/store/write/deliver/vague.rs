@@ -21,14 +21,14 @@ use serde::Serialize;
 use std::collections::HashMap;
 
 const DAYS: &str = "
-SELECT m.no, CAST(v.day AS TEXT) FROM json_each($1) AS e CROSS JOIN messages m
+SELECT m.no, CAST(v.day AS TEXT) FROM jsonb_each($1) AS e CROSS JOIN messages m
 JOIN vague_refusals v ON v.address_hash = m.address_hash AND v.channel = m.channel
 WHERE m.no = CAST(e.atom AS BIGINT)";
 
 const KEEP: &str = "
 INSERT INTO vague_refusals (address_hash, channel, day)
 SELECT m.address_hash, m.channel, max(j.value ->> 'day')
-FROM json_each($1) AS j CROSS JOIN messages m
+FROM jsonb_each($1) AS j CROSS JOIN messages m
 WHERE m.no = CAST(j.value ->> 'no' AS BIGINT)
 GROUP BY m.address_hash, m.channel
 ON CONFLICT (address_hash, channel) DO UPDATE SET day = excluded.day
@@ -38,7 +38,7 @@ macro_rules! clear_vague {
     () => {
         "
 DELETE FROM vague_refusals WHERE (address_hash, channel) IN (
-  SELECT m.address_hash, m.channel FROM json_each($4) AS e CROSS JOIN messages m
+  SELECT m.address_hash, m.channel FROM jsonb_each($4) AS e CROSS JOIN messages m
   WHERE m.no = CAST(e.atom AS BIGINT))"
     };
 }

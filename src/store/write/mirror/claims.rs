@@ -38,7 +38,7 @@ const RECLAIM: &str = "
 WITH j AS MATERIALIZED (
   SELECT k.id, e.value ->> 'eta_from' AS eta_from, e.value ->> 'eta_to' AS eta_to,
     e.value ->> 'origin' AS origin, e.value ->> 'reason' AS reason
-  FROM json_each($1) AS e CROSS JOIN order_lines k
+  FROM jsonb_each($1) AS e CROSS JOIN order_lines k
   WHERE k.shop_id = $2 AND k.line_key = e.value ->> 'key')
 UPDATE order_lines AS l SET eta_from = j.eta_from, eta_to = j.eta_to, eta_origin = j.origin,
   reason = j.reason,
@@ -50,7 +50,7 @@ FROM j WHERE l.id = j.id";
 const RECLAIM_ORDERS: &str = "
 UPDATE orders SET fact_version = fact_version + 1, review_version = review_version + 1,
   next_review_at = $3
-WHERE id IN (SELECT l.order_id FROM json_each($1) AS j CROSS JOIN order_lines l
+WHERE id IN (SELECT l.order_id FROM jsonb_each($1) AS j CROSS JOIN order_lines l
   WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key')";
 
 statements![SET_CLAIM, CLEAR_CLAIM, RECLAIM, RECLAIM_ORDERS];

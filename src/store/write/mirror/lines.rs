@@ -12,7 +12,7 @@ const MOVED: &str = "
 UPDATE orders SET fact_version = fact_version + 1, review_version = review_version + 1,
   next_review_at = $3, closed_at = NULL
 WHERE id IN (
-  SELECT l.order_id FROM json_each($1) AS j CROSS JOIN order_lines l CROSS JOIN orders o
+  SELECT l.order_id FROM jsonb_each($1) AS j CROSS JOIN order_lines l CROSS JOIN orders o
   WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key'
     AND o.shop_id = $2 AND o.order_key = j.value ->> 'order_key' AND l.order_id <> o.id)";
 
@@ -31,7 +31,7 @@ SELECT o.id, CAST($2 AS BIGINT), j.value ->> 'key', j.value ->> 'sku', j.value -
   CAST(j.value ->> 'confirmed_at' AS BIGINT), j.value ->> 'reason',
   CAST(j.value ->> 'seen_waiting' AS BOOLEAN), j.value ->> 'row_hash', j.value ->> 'extras',
   CAST(j.value ->> 'updated_at' AS BIGINT), CAST($3 AS BIGINT)
-FROM json_each($1) AS j CROSS JOIN orders o
+FROM jsonb_each($1) AS j CROSS JOIN orders o
 WHERE o.shop_id = $2 AND o.order_key = j.value ->> 'order_key'
 ON CONFLICT (shop_id, line_key) DO UPDATE SET order_id = excluded.order_id, sku = excluded.sku,
   name = excluded.name, qty_ordered = excluded.qty_ordered, qty_shipped = excluded.qty_shipped,
@@ -65,19 +65,19 @@ INSERT INTO told (line_id, seq, promise_from, promise_to, eta_from, eta_to, basi
 SELECT l.id, l.told_seq + 1, j.value ->> 'told_from', j.value ->> 'told_to',
   j.value ->> 'eta_from', j.value ->> 'eta_to', j.value ->> 'told_basis', CAST($3 AS TEXT),
   CAST($4 AS BIGINT)
-FROM json_each($1) AS j CROSS JOIN order_lines l
+FROM jsonb_each($1) AS j CROSS JOIN order_lines l
 WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key' AND j.value ->> 'told_basis' IS NOT NULL";
 
 const BASELINE_SEQ: &str = "
 UPDATE order_lines SET told_seq = told_seq + 1
-WHERE id IN (SELECT l.id FROM json_each($1) AS j CROSS JOIN order_lines l
+WHERE id IN (SELECT l.id FROM jsonb_each($1) AS j CROSS JOIN order_lines l
   WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key' AND j.value ->> 'told_basis' IS NOT NULL)";
 
 pub(super) const HISTORY: &str = "
 INSERT INTO eta_history (line_id, seq, eta_from, eta_to, source, at)
 SELECT l.id, coalesce((SELECT max(h.seq) FROM eta_history h WHERE h.line_id = l.id), 0) + 1,
   j.value ->> 'eta_from', j.value ->> 'eta_to', CAST($3 AS TEXT), CAST($4 AS BIGINT)
-FROM json_each($1) AS j CROSS JOIN order_lines l
+FROM jsonb_each($1) AS j CROSS JOIN order_lines l
 WHERE l.shop_id = $2 AND l.line_key = j.value ->> 'key'
   AND CAST(j.value ->> 'eta_changed' AS BOOLEAN) = TRUE";
 

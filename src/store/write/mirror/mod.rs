@@ -74,13 +74,13 @@ UPDATE meta SET value = $2 WHERE name = 'mirror_revision' AND value = $1";
 /// Stored orders that rows of the shop may touch: those they name, those their
 /// lines belong to now, and the open ones of the same customers.
 const TOUCHED_ORDERS: &str = "
-SELECT o.id FROM json_each($2) AS e CROSS JOIN orders o
+SELECT o.id FROM jsonb_each($2) AS e CROSS JOIN orders o
 WHERE o.shop_id = $1 AND o.order_key = CAST(e.atom AS TEXT)
 UNION
-SELECT l.order_id FROM json_each($3) AS e CROSS JOIN order_lines l
+SELECT l.order_id FROM jsonb_each($3) AS e CROSS JOIN order_lines l
 WHERE l.shop_id = $1 AND l.line_key = CAST(e.atom AS TEXT)
 UNION
-SELECT o.id FROM json_each($4) AS e CROSS JOIN contacts k CROSS JOIN orders o
+SELECT o.id FROM jsonb_each($4) AS e CROSS JOIN contacts k CROSS JOIN orders o
 WHERE k.shop_id = $1 AND k.contact_hash = CAST(e.atom AS TEXT)
   AND o.contact_id = k.id AND o.closed_at IS NULL";
 
@@ -106,7 +106,7 @@ const REJECTED_ROWS: &str = "
 INSERT INTO rejected_rows (source, at_line, order_number, field, reason, at)
 SELECT CAST($2 AS TEXT), CAST(j.value ->> 'line' AS BIGINT), j.value ->> 'order_number',
   j.value ->> 'field', j.value ->> 'reason', CAST($3 AS BIGINT)
-FROM json_each($1) AS j";
+FROM jsonb_each($1) AS j";
 
 statements![
     ENSURE_SHOP,

@@ -16,7 +16,7 @@ SELECT CAST($2 AS BIGINT), j.value ->> 'contact_hash', j.value ->> 'email',
   j.value ->> 'email_hash', j.value ->> 'phone', j.value ->> 'phone_hash', j.value ->> 'name',
   j.value ->> 'locale', j.value ->> 'zone', j.value ->> 'country',
   CAST(j.value ->> 'sms_consent' AS BOOLEAN), j.value ->> 'preferred'
-FROM json_each($1) AS j WHERE true
+FROM jsonb_each($1) AS j WHERE true
 ON CONFLICT (shop_id, contact_hash) DO UPDATE SET
   email = coalesce(excluded.email, contacts.email),
   email_hash = coalesce(excluded.email_hash, contacts.email_hash),
@@ -34,14 +34,14 @@ ON CONFLICT (shop_id, contact_hash) DO UPDATE SET
 const WAKE_CONTACTS: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = $3,
   fact_version = fact_version + CASE WHEN EXISTS (
-    SELECT 1 FROM json_each($1) AS j CROSS JOIN contacts k
+    SELECT 1 FROM jsonb_each($1) AS j CROSS JOIN contacts k
     WHERE k.id = orders.contact_id AND k.contact_hash = j.value ->> 'contact_hash'
       AND (k.email IS DISTINCT FROM coalesce(j.value ->> 'email', k.email)
         OR k.phone IS DISTINCT FROM coalesce(j.value ->> 'phone', k.phone)
         OR k.sms_consent <> CAST(j.value ->> 'sms_consent' AS BOOLEAN)
         OR k.preferred <> j.value ->> 'preferred')) THEN 1 ELSE 0 END
 WHERE closed_at IS NULL AND contact_id IN (
-  SELECT k.id FROM json_each($1) AS j CROSS JOIN contacts k
+  SELECT k.id FROM jsonb_each($1) AS j CROSS JOIN contacts k
   WHERE k.shop_id = $2 AND k.contact_hash = j.value ->> 'contact_hash'
     AND (k.email IS DISTINCT FROM coalesce(j.value ->> 'email', k.email)
       OR k.phone IS DISTINCT FROM coalesce(j.value ->> 'phone', k.phone)
@@ -61,7 +61,7 @@ SELECT CAST($2 AS BIGINT), j.value ->> 'key', j.value ->> 'number', k.id,
   CASE WHEN CAST(j.value ->> 'adopted' AS BOOLEAN) = TRUE THEN CAST($3 AS BIGINT) END,
   CAST($3 AS BIGINT), j.value ->> 'view_url', j.value ->> 'cancel_url',
   CAST(j.value ->> 'customer_deleted' AS BOOLEAN)
-FROM json_each($1) AS j CROSS JOIN contacts k
+FROM jsonb_each($1) AS j CROSS JOIN contacts k
 WHERE k.shop_id = $2 AND k.contact_hash = j.value ->> 'contact_hash'
 ON CONFLICT (shop_id, order_key) DO UPDATE SET number = excluded.number,
   contact_id = excluded.contact_id, view_url = coalesce(excluded.view_url, orders.view_url),

@@ -13,7 +13,7 @@ INSERT INTO shipments (order_id, key, carrier, numbers, url, estimate_on, shippe
 SELECT o.id, j.value ->> 'key', j.value ->> 'carrier', j.value ->> 'numbers', j.value ->> 'url',
   j.value ->> 'estimate_on', CAST(j.value ->> 'shipped_at' AS BIGINT),
   CASE WHEN CAST(j.value ->> 'baseline' AS BOOLEAN) = TRUE THEN 0 END
-FROM json_each($1) AS j CROSS JOIN orders o
+FROM jsonb_each($1) AS j CROSS JOIN orders o
 WHERE o.shop_id = $2 AND o.order_key = j.value ->> 'order_key'
 ON CONFLICT (order_id, key) DO UPDATE SET carrier = coalesce(excluded.carrier, shipments.carrier),
   numbers = CASE WHEN excluded.numbers = '[]' THEN shipments.numbers ELSE excluded.numbers END,

@@ -25,16 +25,16 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 const CURRENT: &str = "
-SELECT o.id FROM json_each($1) AS j CROSS JOIN orders o
+SELECT o.id FROM jsonb_each($1) AS j CROSS JOIN orders o
 WHERE o.id = CAST(j.value ->> 'id' AS BIGINT)
   AND o.review_version = CAST(j.value ->> 'version' AS BIGINT)";
 
 const TAKEN_KEYS: &str = "
-SELECT key, message_no FROM notices WHERE key IN (SELECT CAST(e.atom AS TEXT) FROM json_each($1) AS e)";
+SELECT key, message_no FROM notices WHERE key IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($1) AS e)";
 
 const NOTICES_OF: &str = "
 SELECT order_id, message_no FROM notices
-WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND in_queue = TRUE";
+WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND in_queue = TRUE";
 
 /// Vouches for a kept message on behalf of the order that was planned, and of
 /// no other order the message is about.
@@ -42,7 +42,7 @@ const KEEP: &str = "
 UPDATE notices AS n SET fact_version = j.fact_version
 FROM (SELECT o.id AS order_id, o.fact_version,
         CAST(e.value ->> 'message' AS BIGINT) AS message_no
-      FROM json_each($1) AS e CROSS JOIN orders o
+      FROM jsonb_each($1) AS e CROSS JOIN orders o
       WHERE o.id = CAST(e.value ->> 'order' AS BIGINT)) AS j
 WHERE n.order_id = j.order_id AND n.message_no = j.message_no AND n.in_queue = TRUE";
 
@@ -57,7 +57,7 @@ SELECT unhex(j.value ->> 'uid'), 'customer', CAST($2 AS TEXT), CAST($3 AS BIGINT
   CAST(j.value ->> 'resend_of' AS BIGINT), 'queued',
   CAST($5 AS BIGINT), CAST(j.value ->> 'due_at' AS BIGINT), CAST(j.value ->> 'due_at' AS BIGINT),
   CAST(j.value ->> 'not_after' AS BIGINT)
-FROM json_each($1) AS j
+FROM jsonb_each($1) AS j
 RETURNING no, uid";
 
 const INSERT_NOTICES: &str = "
@@ -67,12 +67,12 @@ SELECT CAST(j.value ->> 'no' AS BIGINT), CAST(j.value ->> 'order' AS BIGINT),
   j.value ->> 'channel', j.value ->> 'kind', CAST($2 AS TEXT), j.value ->> 'discriminator',
   j.value ->> 'key', CAST(j.value ->> 'take' AS BIGINT), CAST(j.value ->> 'fact_version' AS BIGINT), j.value ->> 'facts_hash',
   CAST(j.value ->> 'milestone_days' AS BIGINT), TRUE, FALSE
-FROM json_each($1) AS j";
+FROM jsonb_each($1) AS j";
 
 const INSERT_PRIVATE: &str = "
 INSERT INTO message_private (message_no, recipient, facts)
 SELECT CAST(j.value ->> 'no' AS BIGINT), j.value ->> 'recipient', j.value ->> 'facts'
-FROM json_each($1) AS j";
+FROM jsonb_each($1) AS j";
 
 const COUNT_MESSAGES: &str = "
 UPDATE runs SET messages = messages + $2,
@@ -80,14 +80,14 @@ UPDATE runs SET messages = messages + $2,
 WHERE no = $1";
 
 const LAST_VERDICTS: &str = "
-SELECT o.id, o.last_verdict FROM json_each($1) AS j CROSS JOIN orders o
+SELECT o.id, o.last_verdict FROM jsonb_each($1) AS j CROSS JOIN orders o
 WHERE o.id = CAST(j.value ->> 'id' AS BIGINT)";
 
 const INSERT_VERDICTS: &str = "
 INSERT INTO verdicts (order_id, run_no, at, verdict)
 SELECT CAST(j.value ->> 'order' AS BIGINT), CAST($2 AS BIGINT), CAST($3 AS BIGINT),
   j.value ->> 'verdict'
-FROM json_each($1) AS j";
+FROM jsonb_each($1) AS j";
 
 const NEXT_LOOK: &str = "
 UPDATE orders AS o SET next_review_at = j.next, review_version = o.review_version + j.written,
@@ -96,7 +96,7 @@ UPDATE orders AS o SET next_review_at = j.next, review_version = o.review_versio
 FROM (SELECT CAST(e.value ->> 'id' AS BIGINT) AS id, CAST(e.value ->> 'next' AS BIGINT) AS next,
         CAST(e.value ->> 'written' AS BIGINT) AS written,
         CAST(e.value ->> 'never' AS BOOLEAN) AS never, e.value ->> 'verdict' AS verdict
-      FROM json_each($1) AS e) AS j
+      FROM jsonb_each($1) AS e) AS j
 WHERE o.id = j.id";
 
 statements![

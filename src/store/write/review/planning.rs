@@ -60,7 +60,7 @@ RETURNING id"
 
 /// All due orders of these persons, also those beyond the limit.
 const DUE_OF: &str = "
-SELECT o.id FROM json_each($1) AS e CROSS JOIN orders o
+SELECT o.id FROM jsonb_each($1) AS e CROSS JOIN orders o
 WHERE o.contact_id = CAST(e.atom AS BIGINT) AND o.next_review_at <= $2
 ORDER BY o.next_review_at, o.id";
 
@@ -68,7 +68,7 @@ const LEASE_OF: &str = concat!(
     "
 WITH free AS MATERIALIZED (
   SELECT k.id FROM contacts k
-  WHERE k.id IN (SELECT o.contact_id FROM json_each($2) AS e CROSS JOIN orders o
+  WHERE k.id IN (SELECT o.contact_id FROM jsonb_each($2) AS e CROSS JOIN orders o
       WHERE o.id = CAST(e.atom AS BIGINT))
     AND ",
     is_free!(),
@@ -85,9 +85,9 @@ RETURNING id"
 
 /// The persons are read once, not once for each order.
 const AMONG: &str = "
-SELECT o.id FROM json_each($1) AS e CROSS JOIN orders o
+SELECT o.id FROM jsonb_each($1) AS e CROSS JOIN orders o
 WHERE o.id = CAST(e.atom AS BIGINT)
-  AND o.contact_id = ANY (ARRAY(SELECT CAST(k.atom AS BIGINT) FROM json_each($2) AS k))";
+  AND o.contact_id = ANY (ARRAY(SELECT CAST(k.atom AS BIGINT) FROM jsonb_each($2) AS k))";
 
 /// Whom this planner still has; the lease ends with it.
 const GIVE_UP: &str = concat!(
@@ -96,7 +96,7 @@ UPDATE contacts SET planned_by = NULL, planned_until = NULL
 WHERE planned_by = $1 AND planned_until > ",
     server_now!(),
     "
-  AND id IN (SELECT o.contact_id FROM json_each($2) AS e CROSS JOIN orders o
+  AND id IN (SELECT o.contact_id FROM jsonb_each($2) AS e CROSS JOIN orders o
     WHERE o.id = CAST(e.atom AS BIGINT))
 RETURNING id"
 );

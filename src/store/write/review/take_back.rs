@@ -8,17 +8,17 @@ use crate::store::write::deliver::WAKE_BY_MESSAGE;
 
 const TAKE_BACK: &str = "
 UPDATE messages SET state = $2, ended_at = $3, settled_by = $4
-WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e) AND state = 'queued'
+WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND state = 'queued'
 RETURNING no";
 
 const FREE_KEYS: &str = "
 UPDATE notices SET key = NULL, in_queue = FALSE, in_flight = FALSE
-WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
+WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)";
 
 /// A person's no stands: the keys stay taken.
 const KEEP_KEYS: &str = "
 UPDATE notices SET in_queue = FALSE
-WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM json_each($1) AS e)";
+WHERE message_no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)";
 
 statements![TAKE_BACK, FREE_KEYS, KEEP_KEYS];
 
