@@ -351,8 +351,8 @@ async fn delivery_loop(
                 }
                 continue;
             }
-            // Whatever broke, an outcome may be unrecorded: end, and take
-            // over what is unfinished at the next start.
+            // Whatever broke: end, and take over what is unfinished at the next
+            // start.
             Err(error) => break Err(error),
         }
         news(&mut commits, &stop).await;
@@ -360,7 +360,11 @@ async fn delivery_loop(
             break Ok(());
         }
     };
-    if result.is_ok() {
+    // A question that failed says nothing about what is on its way: nothing more
+    // leaves, and those outcomes are still written down. After a commit that may
+    // have failed nothing can be.
+    if !matches!(&result, Err(error) if error.is_fatal()) {
+        stop.cancel();
         delivery.stop().await;
     }
     result

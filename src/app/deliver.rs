@@ -32,7 +32,10 @@ use crate::store::write::operate::NewHold;
 use crate::store::write::sweep::Swept;
 use governor::DefaultDirectRateLimiter;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -99,6 +102,8 @@ pub struct Delivery {
     done_in: mpsc::UnboundedSender<Result<Done, LaneBroke>>,
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
+    /// The program's own pace allowed one that no channel took yet.
+    own_turn: Arc<AtomicBool>,
     guard: RestoreGuard,
     _lock: DeliveryLock,
 }
@@ -160,6 +165,7 @@ impl Delivery {
             done_in,
             lanes,
             pace,
+            own_turn: Arc::default(),
             guard,
             _lock: lock,
         };
@@ -213,24 +219,7 @@ impl Delivery {
             }
             // Hand out the next one as soon as the pace allows; meanwhile
             // listen to the lanes.
-            let next = self
-                .outlets
-                .iter()
-                .filter(|(_, o)| !o.waiting.is_empty() && o.has_room())
-                // The least busy channel first: a long queue of mails must
-                // not keep the texts waiting.
-                .min_by_key(|(_, o)| o.n_out)
-                .map(|(name, o)| (*name, o.pace.clone()));
-            let own_pace = self.pace.clone();
-            let paced = async move {
-                if let Some((name, pace)) = next {
-                    pace.until_ready().await;
-                    own_pace.until_ready().await;
-                    name
-                } else {
-                    std::future::pending().await
-                }
-            };
+            let paced = self.next_channel();
             tokio::select! {
                 biased;
                 done = self.done.recv() => {
@@ -257,6 +246,42 @@ impl Delivery {
             }
         }
         Ok(report)
+    }
+
+    /// The channel whose pace allows a message first, of those that have one
+    /// and a lane for it; the least busy where several may: neither does a long
+    /// queue of mails keep the texts waiting, nor a slow gateway the mails.
+    /// Never, where there is none. Who gives up waiting loses nobody's turn.
+    fn next_channel(&self) -> impl Future<Output = ChannelName> + use<> {
+        let mut able: Vec<_> = (self.outlets.iter())
+            .filter(|(_, outlet)| !outlet.waiting.is_empty() && outlet.has_room())
+            .collect();
+        able.sort_by_key(|(_, outlet)| outlet.n_out);
+        let mut turns: Vec<_> = (able.into_iter())
+            .map(|(name, outlet)| {
+                let (name, pace) = (*name, outlet.pace.clone());
+                Box::pin(async move {
+                    pace.until_ready().await;
+                    name
+                })
+            })
+            .collect();
+        let (own_pace, is_free) = (self.pace.clone(), Arc::clone(&self.own_turn));
+        async move {
+            if !is_free.load(Relaxed) {
+                own_pace.until_ready().await;
+                is_free.store(true, Relaxed);
+            }
+            let name = poll_fn(|context| {
+                (turns.iter_mut())
+                    .map(|turn| turn.as_mut().poll(context))
+                    .find(Poll::is_ready)
+                    .unwrap_or(Poll::Pending)
+            });
+            let name = name.await;
+            is_free.store(false, Relaxed);
+            name
+        }
     }
 
     /// What time alone brings about: ends of doubts and holds, messages that
@@ -290,7 +315,7 @@ impl Delivery {
         if limits.is_empty() || held() || !self.fence.holds() {
             return Ok(false);
         }
-        for (_, limit) in limits.iter_mut().filter(|(c, _)| *c == ChannelName::Sms) {
+        for (name, limit) in limits.iter_mut().filter(|(c, _)| *c == ChannelName::Sms) {
             let day_ago = now.minus(Length::hours(24));
             let sent = self
                 .app
@@ -303,7 +328,9 @@ impl Delivery {
                 .sms
                 .per_day_max
                 .saturating_sub(sent.await?);
-            *limit = (*limit).min(left);
+            // Those that are out may not have begun yet.
+            let n_out = self.outlets.get(name).map_or(0, |outlet| outlet.n_out);
+            *limit = (*limit).min(left.saturating_sub(n_out));
         }
         let mut any = false;
         for (name, limit) in limits.into_iter().filter(|(_, limit)| *limit > 0) {

@@ -65,7 +65,7 @@ pub struct Look {
     pub taken: usize,
     /// Of them, those nobody can read.
     pub set_aside: usize,
-    /// Files that could not be read or moved and were not reported before:
+    /// Files that could not be read, taken in or moved and were not reported before:
     /// name and reason.
     pub troubles: Vec<String>,
 }
@@ -145,7 +145,15 @@ impl Maildir {
                     return Ok(());
                 }
             };
-            let received = receive(store, key, &raw, None, now).await?;
+            let received = match receive(store, key, &raw, None, now).await {
+                Ok(received) => received,
+                Err(error) if error.is_fatal() || error.is_no_connection() => return Err(error),
+                // One report the store refuses must not keep out the others.
+                Err(error) => {
+                    self.leave_alone(path, &io::Error::other(error.to_string()), false);
+                    return Ok(());
+                }
+            };
             look.taken += 1;
             look.set_aside += usize::from(received == Received::SetAside);
         }

@@ -358,15 +358,27 @@ impl App {
             let mut delivery = DeliveryReport::default();
             let (mut n_done, mut n_idle, mut seen) = (0, 0, None);
             loop {
-                let part = lanes
-                    .drain(scope, &stop, |_| {
-                        n_done += 1;
-                        progress(n_done);
-                    })
-                    .await?;
+                let drained = lanes.drain(scope, &stop, |_| {
+                    n_done += 1;
+                    progress(n_done);
+                });
                 // Held, parked or in somebody's way: it may be due and yet not
                 // go out. It stays queued; this run does not wait for ever.
-                let now = self.progress_of(run).await?;
+                let looked = match drained.await {
+                    Ok(part) => self.progress_of(run).await.map(|now| (part, now)),
+                    Err(error) => Err(error),
+                };
+                let (part, now) = match looked {
+                    Ok(looked) => looked,
+                    Err(error) => {
+                        // What is on its way is still written down.
+                        if !error.is_fatal() {
+                            stop.cancel();
+                            lanes.stop().await;
+                        }
+                        return Err(error);
+                    }
+                };
                 n_idle = if part == DeliveryReport::default() && seen == Some(now) {
                     n_idle + 1
                 } else {

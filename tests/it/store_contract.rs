@@ -24,6 +24,7 @@ mod by_hand;
 mod claim;
 mod give_way;
 mod group;
+mod grown;
 mod invariants;
 mod lists;
 mod lost;

@@ -40,6 +40,26 @@ fn while_the_relay_thinks_about_a_message_it_is_submitting_and_nothing_is_told()
     assert_eq!(relay.accepted().len(), 1);
 }
 
+#[test]
+fn a_question_that_fails_ends_the_daemon_and_not_what_is_on_its_way() {
+    let relay = LedgerSmtp::start(Manners {
+        thinks: Duration::from_secs(3),
+        ..Manners::default()
+    });
+    let home = Home::live(relay.port(), "");
+    home.import(&[teapots("1042", in_days(20))]);
+    home.import(&[teapots("1042", in_days(31))]);
+    let mut running = home.serve();
+    until("the message at the relay", || {
+        (relay.accepted().len() == 1).then_some(())
+    });
+    // Looked at every second while something is sent, and no part of a record.
+    home.force("ALTER TABLE runs RENAME TO runs_elsewhere");
+    until("the end", || running.has_ended().then_some(()));
+    assert_eq!(home.states(), [("sent".to_owned(), 1)].into());
+    assert_eq!(running.wait().code(), Some(1));
+}
+
 /// A system call that matters here.
 #[derive(Debug, PartialEq)]
 enum Call {

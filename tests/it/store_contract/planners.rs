@@ -156,7 +156,7 @@ async fn whom_a_dead_planner_has_is_free(stage: Stage) {
     stage.dies(1).await;
     let of_the_dead: BTreeSet<OrderId> = due(&stage, 3, 100).await;
     assert!(of_the_dead.is_superset(&first));
-    stage.store.dismiss(worker(2)).await.unwrap();
+    stage.dies(2).await;
     assert_eq!(due(&stage, 3, 100).await, all);
     // And what the dead one makes of it is not written.
     if let BackEnd::Postgres = stage.back_end() {

@@ -4,8 +4,9 @@
 //! workers must not plan for the same one at once, not even different orders.
 //! On PostgreSQL a planner leases the persons behind the due orders, for a
 //! minute by the server's clock, and its commit gives them back: what it
-//! planned for somebody it no longer has stays due. Free is also whom a dead
-//! worker has, and whom the same one took before its plan came to nothing (its
+//! planned for somebody it no longer has stays due. Free is also whom a worker
+//! has that is listed and fell silent (a run by hand plans before it is listed),
+//! and whom the same one took before its plan came to nothing (its
 //! connection was lost): a process plans what is due one batch at a time. On
 //! SQLite one process plans at a time, and nothing is written.
 
@@ -29,8 +30,8 @@ macro_rules! is_free {
         concat!(
             "(k.planned_until IS NULL OR k.planned_by = $1 OR k.planned_until <= ",
             server_now!(),
-            " OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = k.planned_by
-      AND w.heartbeat_at + w.alive_ms > ",
+            " OR EXISTS (SELECT 1 FROM workers w WHERE w.id = k.planned_by
+      AND w.heartbeat_at + w.alive_ms <= ",
             server_now!(),
             "))"
         )
