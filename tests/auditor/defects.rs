@@ -32,11 +32,11 @@ INSERT INTO order_lines (id, order_id, shop_id, line_key, name, qty_ordered, eta
   SELECT id, id, 1, '300' || id || '-1', 'Teapot', 2000, 0, 'h', 0 FROM contacts;
 INSERT INTO messages (no, uid, purpose, mode, channel, kind, address_hash, state, planned_at,
     due_since, due_at, not_after, epoch, attempts, doubts, quiet_until, content_hash) VALUES
-  (1, x'01', 'customer', 'live', 'email', 'delay', 'a1', 'sent', 0, 0, 0, 9, 2, 2, 1, NULL, 'h1'),
-  (2, x'02', 'customer', 'live', 'email', 'sooner', 'a2', 'sent', 0, 0, 0, 9, 1, 1, 0, NULL, 'h2'),
-  (3, x'03', 'customer', 'live', 'email', 'delay', 'a3', 'sent', 0, 0, 0, 9, 1, 1, 0, NULL, 'h3'),
-  (4, x'04', 'customer', 'live', 'email', 'shipped', 'a3', 'sent', 0, 0, 0, 9, 1, 1, 0, NULL, 'h4'),
-  (5, x'05', 'customer', 'live', 'email', 'delay', 'a4', 'in_doubt', 0, 0, 0, 9, 1, 1, 1,
+  (1, x'00000000000000000000000000000001', 'customer', 'live', 'email', 'delay', 'a1', 'sent', 0, 0, 0, 9, 2, 2, 1, NULL, 'h1'),
+  (2, x'00000000000000000000000000000002', 'customer', 'live', 'email', 'sooner', 'a2', 'sent', 0, 0, 0, 9, 1, 1, 0, NULL, 'h2'),
+  (3, x'00000000000000000000000000000003', 'customer', 'live', 'email', 'delay', 'a3', 'sent', 0, 0, 0, 9, 1, 1, 0, NULL, 'h3'),
+  (4, x'00000000000000000000000000000004', 'customer', 'live', 'email', 'shipped', 'a3', 'sent', 0, 0, 0, 9, 1, 1, 0, NULL, 'h4'),
+  (5, x'00000000000000000000000000000005', 'customer', 'live', 'email', 'delay', 'a4', 'in_doubt', 0, 0, 0, 9, 1, 1, 1,
     4900000, 'h5');
 INSERT INTO message_private (message_no, recipient, facts) VALUES
   (1, 'c-3001@accept.example', '{}'), (2, 'c-3002@accept.example', '{}'),
@@ -51,12 +51,12 @@ INSERT INTO notices (id, message_no, order_id, channel, kind, mode, discriminato
   (5, 5, 4, 'email', 'delay', 'live', 'd5', 1, 'f', 0, 1);
 INSERT INTO attempts (id, message_no, no, worker, epoch, relay, message_id_header, began_at,
     ended_at, outcome, reply) VALUES
-  (1, 1, 1, x'aa', 1, 'r', '<m1>', 1000, 2000, 'in_doubt', 'the sender ended before the answer'),
-  (2, 2, 1, x'aa', 1, 'r', '<m2>', 1000, 2000, 'accepted', 'ok'),
-  (3, 3, 1, x'aa', 1, 'r', '<m3>', 1000, 2000, 'accepted', 'ok'),
-  (4, 1, 2, x'bb', 2, 'r', '<m1>', 1000000, 1001000, 'accepted', 'ok'),
-  (5, 4, 1, x'bb', 1, 'r', '<m4>', 3000000, 3001000, 'accepted', 'ok'),
-  (6, 5, 1, x'bb', 1, 'r', '<m5>', 4000000, 4000000, 'in_doubt', 'no answer');
+  (1, 1, 1, x'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 1, 'r', '<m1>', 1000, 2000, 'in_doubt', 'the sender ended before the answer'),
+  (2, 2, 1, x'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 1, 'r', '<m2>', 1000, 2000, 'accepted', 'ok'),
+  (3, 3, 1, x'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 1, 'r', '<m3>', 1000, 2000, 'accepted', 'ok'),
+  (4, 1, 2, x'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb', 2, 'r', '<m1>', 1000000, 1001000, 'accepted', 'ok'),
+  (5, 4, 1, x'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb', 1, 'r', '<m4>', 3000000, 3001000, 'accepted', 'ok'),
+  (6, 5, 1, x'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb', 1, 'r', '<m5>', 4000000, 4000000, 'in_doubt', 'no answer');
 INSERT INTO told (line_id, seq, message_no, eta_to, basis, mode, at) VALUES
   (1, 1, NULL, '2026-02-01', 'baseline', 'live', 0), (1, 2, 1, '2026-03-01', 'possible', 'live', 0),
   (1, 3, 1, '2026-03-01', 'accepted', 'live', 0),
@@ -260,7 +260,7 @@ async fn every_seeded_defect_is_named() {
             "too many doubts of one kill",
             "I6",
             Defect::Sql(
-                "UPDATE attempts SET worker = x'aa', reply = 'the sender ended before the answer' \
+                "UPDATE attempts SET worker = x'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', reply = 'the sender ended before the answer' \
                  WHERE id = 6",
             ),
         ),

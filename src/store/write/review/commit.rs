@@ -19,7 +19,7 @@ use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::statement::{Halt, column, rows, run};
 use crate::store::types::{OutgoingMessage, PlannedOrder, Review, ReviewWritten, StoreError};
-use crate::store::write::{grown, locks};
+use crate::store::write::locks;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -243,9 +243,6 @@ pub async fn commit(
     out.held = basket.held && !outgoing.is_empty();
     insert_messages(c, &fresh, &outgoing, basket, now, &mut out).await?;
     look_again(c, &fresh, basket, now).await?;
-    if !out.messages.is_empty() {
-        grown::count_again(c).await?;
-    }
     Ok(out)
 }
 
