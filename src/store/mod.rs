@@ -89,7 +89,6 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ),
     ("write/deliver/told.rs", write::deliver::told::STATEMENTS),
     ("write/deliver/vague.rs", write::deliver::vague::STATEMENTS),
-    ("write/grown.rs", write::grown::STATEMENTS),
     ("write/locks.rs", write::locks::STATEMENTS),
     ("write/mirror/claims.rs", write::mirror::claims::STATEMENTS),
     ("write/mirror/lines.rs", write::mirror::lines::STATEMENTS),

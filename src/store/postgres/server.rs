@@ -36,7 +36,6 @@ SET lock_timeout TO '15s';
 SET idle_in_transaction_session_timeout TO '60s';
 SET jit TO off;
 SET enable_hashjoin TO off;
-SET enable_material TO off;
 SET enable_mergejoin TO off;
 SET enable_bitmapscan TO off;
 SET enable_seqscan TO off";

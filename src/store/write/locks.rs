@@ -54,8 +54,12 @@ SELECT count(*) FROM (
     UNION
     SELECT p.id FROM jsonb_each($2) AS e CROSS JOIN messages m CROSS JOIN contacts k
       CROSS JOIN orders p
-    WHERE m.no = CAST(e.atom AS BIGINT)
-      AND (k.email_hash = m.address_hash OR k.phone_hash = m.address_hash)
+    WHERE m.no = CAST(e.atom AS BIGINT) AND k.email_hash = m.address_hash
+      AND p.contact_id = k.id AND p.closed_at IS NULL
+    UNION
+    SELECT p.id FROM jsonb_each($2) AS e CROSS JOIN messages m CROSS JOIN contacts k
+      CROSS JOIN orders p
+    WHERE m.no = CAST(e.atom AS BIGINT) AND k.phone_hash = m.address_hash
       AND p.contact_id = k.id AND p.closed_at IS NULL)
   ORDER BY o.id FOR NO KEY UPDATE) AS locked";
 

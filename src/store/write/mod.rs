@@ -3,7 +3,6 @@
 mod aftermath;
 pub mod by_hand;
 pub mod deliver;
-pub mod grown;
 pub mod locks;
 pub mod mirror;
 pub mod operate;

@@ -60,7 +60,8 @@ WHERE closed_at IS NULL AND id IN (SELECT l.order_id FROM order_lines l WHERE l.
 const OF_ADDRESS: &str = "
 SELECT id FROM orders
 WHERE closed_at IS NULL
-  AND contact_id IN (SELECT k.id FROM contacts k WHERE k.email_hash = $1 OR k.phone_hash = $1)";
+  AND contact_id IN (SELECT k.id FROM contacts k WHERE k.email_hash = $1
+    UNION SELECT k.id FROM contacts k WHERE k.phone_hash = $1)";
 
 const WAKE: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = $2

@@ -32,12 +32,12 @@ pub struct Deed {
 }
 
 const ORDERS_OF: &str = "
-SELECT id FROM orders
-WHERE closed_at IS NULL AND contact_id IN (
-  SELECT k.id FROM contacts k
-  WHERE k.email_hash IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($1) AS e)
-    OR k.phone_hash IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($1) AS e))
-ORDER BY id";
+SELECT p.id FROM jsonb_each($1) AS e CROSS JOIN contacts k CROSS JOIN orders p
+WHERE k.email_hash = CAST(e.atom AS TEXT) AND p.contact_id = k.id AND p.closed_at IS NULL
+UNION
+SELECT p.id FROM jsonb_each($1) AS e CROSS JOIN contacts k CROSS JOIN orders p
+WHERE k.phone_hash = CAST(e.atom AS TEXT) AND p.contact_id = k.id AND p.closed_at IS NULL
+ORDER BY 1";
 
 const ADD: &str = "
 INSERT INTO suppressions (address_hash, channel, reason, source, since)

@@ -90,13 +90,20 @@ ON CONFLICT DO NOTHING";
 /// otherwise, whatever order the refused message was about.
 const WAKE_SUPPRESSED: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = j.now
-FROM (SELECT k.id AS contact_id, max(CAST(e.value ->> 'now' AS BIGINT)) AS now
-      FROM jsonb_each($1) AS e CROSS JOIN messages m CROSS JOIN contacts k
-      WHERE m.no = CAST(e.value ->> 'no' AS BIGINT)
-        AND CAST(e.value ->> 'suppress' AS BOOLEAN) = TRUE
-        AND (k.email_hash = m.address_hash OR k.phone_hash = m.address_hash)
-      GROUP BY k.id) AS j
-WHERE orders.contact_id = j.contact_id AND orders.closed_at IS NULL";
+FROM (SELECT f.id AS contact_id, max(f.now) AS now FROM (
+        SELECT k.id, CAST(e.value ->> 'now' AS BIGINT) AS now
+        FROM jsonb_each($1) AS e CROSS JOIN messages m CROSS JOIN contacts k
+        WHERE m.no = CAST(e.value ->> 'no' AS BIGINT) AND k.email_hash = m.address_hash
+          AND CAST(e.value ->> 'suppress' AS BOOLEAN) = TRUE
+        UNION
+        SELECT k.id, CAST(e.value ->> 'now' AS BIGINT)
+        FROM jsonb_each($1) AS e CROSS JOIN messages m CROSS JOIN contacts k
+        WHERE m.no = CAST(e.value ->> 'no' AS BIGINT) AND k.phone_hash = m.address_hash
+          AND CAST(e.value ->> 'suppress' AS BOOLEAN) = TRUE) AS f
+      GROUP BY f.id) AS j
+WHERE orders.contact_id = j.contact_id
+  -- Said so that no index leads to all that are open.
+  AND coalesce(orders.closed_at, 0) = 0";
 
 statements![SUPPRESS, WAKE_SUPPRESSED];
 
