@@ -33,24 +33,23 @@ ON CONFLICT (shop_id, contact_hash) DO UPDATE SET
 /// and whether it may, is a fact: a message planned before is not sent.
 const WAKE_CONTACTS: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = $3,
-  fact_version = fact_version + CASE WHEN EXISTS (
-    SELECT 1 FROM jsonb_each($1) AS j CROSS JOIN contacts k
-    WHERE k.id = orders.contact_id AND k.contact_hash = j.value ->> 'contact_hash'
-      AND (k.email IS DISTINCT FROM coalesce(j.value ->> 'email', k.email)
-        OR k.phone IS DISTINCT FROM coalesce(j.value ->> 'phone', k.phone)
-        OR k.sms_consent <> CAST(j.value ->> 'sms_consent' AS BOOLEAN)
-        OR k.preferred <> j.value ->> 'preferred')) THEN 1 ELSE 0 END
-WHERE closed_at IS NULL AND contact_id IN (
-  SELECT k.id FROM jsonb_each($1) AS j CROSS JOIN contacts k
-  WHERE k.shop_id = $2 AND k.contact_hash = j.value ->> 'contact_hash'
-    AND (k.email IS DISTINCT FROM coalesce(j.value ->> 'email', k.email)
+  fact_version = fact_version + c.moved
+FROM (
+  SELECT o.id, max(CASE WHEN k.email IS DISTINCT FROM coalesce(j.value ->> 'email', k.email)
       OR k.phone IS DISTINCT FROM coalesce(j.value ->> 'phone', k.phone)
-      OR k.name IS DISTINCT FROM coalesce(j.value ->> 'name', k.name)
+      OR k.sms_consent <> CAST(j.value ->> 'sms_consent' AS BOOLEAN)
+      OR k.preferred <> j.value ->> 'preferred' THEN 1 ELSE 0 END) AS moved,
+    max(CASE WHEN k.name IS DISTINCT FROM coalesce(j.value ->> 'name', k.name)
       OR k.locale IS DISTINCT FROM coalesce(j.value ->> 'locale', k.locale)
       OR k.zone IS DISTINCT FROM coalesce(j.value ->> 'zone', k.zone)
       OR k.country IS DISTINCT FROM coalesce(j.value ->> 'country', k.country)
-      OR k.sms_consent <> CAST(j.value ->> 'sms_consent' AS BOOLEAN)
-      OR k.preferred <> j.value ->> 'preferred'))";
+      THEN 1 ELSE 0 END) AS renamed
+  FROM jsonb_each($1) AS j CROSS JOIN contacts k CROSS JOIN orders o
+  WHERE k.shop_id = $2 AND k.contact_hash = j.value ->> 'contact_hash'
+    AND o.contact_id = k.id AND o.closed_at IS NULL
+  -- Grouped, so that SQLite finds them first and does not begin with all orders.
+  GROUP BY o.id) AS c
+WHERE orders.id = c.id AND c.moved + c.renamed > 0";
 
 const ORDERS: &str = "
 INSERT INTO orders (shop_id, order_key, number, contact_id, ordered_at, ordered_on, zone_used,
