@@ -9,6 +9,7 @@
 use super::Server;
 use super::listen::CHANNEL;
 use super::open::{self, Writing};
+use super::server::ONE_PLAN;
 use crate::store::conn::{Conn, statements};
 use crate::store::watch::Pulse;
 use crate::store::writer::{Committed, Engine, Wakes};
@@ -49,6 +50,7 @@ pub struct PostgresEngine {
     xid: String,
     pulse: Pulse,
     told_at: Option<Instant>,
+    is_hot: bool,
 }
 
 impl PostgresEngine {
@@ -68,13 +70,28 @@ impl PostgresEngine {
             xid: String::new(),
             pulse,
             told_at: None,
+            is_hot: false,
+        }
+    }
+
+    /// One for marks and records; it connects with its first verb.
+    pub fn hot(server: Server, pulse: Pulse) -> PostgresEngine {
+        PostgresEngine {
+            is_hot: true,
+            ..PostgresEngine::unconnected(server, pulse)
         }
     }
 
     async fn connected(&mut self) -> Result<&mut Writing, sqlx::Error> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => open::session(&self.server).await?,
+            None => {
+                let mut session = open::session(&self.server).await?;
+                if self.is_hot {
+                    session.conn.execute(sqlx::raw_sql(ONE_PLAN)).await?;
+                }
+                session
+            }
         };
         Ok(self.session.insert(session))
     }

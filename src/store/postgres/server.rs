@@ -40,6 +40,11 @@ SET enable_mergejoin TO off;
 SET enable_bitmapscan TO off;
 SET enable_seqscan TO off";
 
+/// Said once more to the session of marks and records: a handful of rows each,
+/// hundreds a second, and the same way to them whatever the tables hold. Weighing
+/// a plan of its own for each took as long as looking.
+pub const ONE_PLAN: &str = "SET plan_cache_mode TO force_generic_plan";
+
 const COPIES: &str = "
 SET statement_timeout TO 0;
 SET idle_in_transaction_session_timeout TO 0;

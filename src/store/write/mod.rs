@@ -75,12 +75,11 @@ impl Store {
         let writer = match place {
             Place::Sqlite(path) => Writer::one(SqliteEngine(sqlite::open::writer(path).await?)),
             Place::Postgres(server) => {
-                let engine = async || {
-                    let session = postgres::open::writer(server).await?;
-                    Ok(PostgresEngine::new(server.clone(), session, pulse.clone()))
-                };
+                let session = postgres::open::writer(server).await?;
+                let hot = PostgresEngine::hot(server.clone(), pulse.clone());
                 let beats = PostgresEngine::unconnected(server.clone(), pulse.clone());
-                Writer::three(engine().await?, beats, engine().await?)
+                let rest = PostgresEngine::new(server.clone(), session, pulse.clone());
+                Writer::three(hot, beats, rest)
             }
         };
         Ok(Store {
