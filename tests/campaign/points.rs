@@ -24,9 +24,13 @@ use crate::world::World;
 use crate::world::asked;
 use crate::world::forget_clock;
 
+/// The process ends when it comes to the point for the first time; in a long run,
+/// and where one point is asked for, also for the fourth.
 const PASSES: [usize; 2] = [1, 4];
-/// Stories played at once.
-const AT_ONCE: usize = 4;
+/// Kills of a run that is long.
+const LONG: usize = 1_000;
+/// Stories played at once: they mostly wait.
+const AT_ONCE: usize = 6;
 const N: usize = 14;
 
 /// What has to happen for a point to be passed.
@@ -77,13 +81,18 @@ fn points() -> BTreeSet<String> {
 fn the_end_at_any_named_place_loses_nothing() {
     let mut points = points();
     assert!(points.len() > 20, "the points were not found in src");
+    let mut passes = &PASSES[..1];
+    if asked("KILLS").is_some_and(|n| n.parse().is_ok_and(|n: usize| n >= LONG)) {
+        passes = &PASSES;
+    }
     if let Some(point) = asked("POINT") {
+        passes = &PASSES;
         points.retain(|name| *name == point);
         assert!(!points.is_empty(), "there is no point {point}");
     }
     let cases: Vec<(&String, usize)> = points
         .iter()
-        .flat_map(|point| PASSES.map(|pass| (point, pass)))
+        .flat_map(|point| passes.iter().map(move |pass| (point, *pass)))
         // The others come to their point once.
         .filter(|(point, pass)| *pass == 1 || story_of(point) == Story::Serve)
         .collect();
