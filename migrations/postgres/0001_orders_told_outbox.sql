@@ -104,6 +104,8 @@ CREATE TABLE orders (
   fact_version     BIGINT NOT NULL DEFAULT 1,
   review_version   BIGINT NOT NULL DEFAULT 1,
   next_review_at   BIGINT,
+  -- The settings it was last looked at under: meta.settings_no counts them.
+  settings_no      BIGINT NOT NULL DEFAULT 0,
   closed_at        BIGINT,
   next_word_by     civil_day,
   last_verdict     TEXT COLLATE "C",
@@ -278,7 +280,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_queued ON messages (due_at, no) WHERE state = 'queued' AND held = FALSE;
 CREATE INDEX messages_ageing ON messages (not_after) WHERE state = 'queued';
 CREATE INDEX messages_queued_by_address ON messages (address_hash, channel) WHERE state = 'queued';
-CREATE INDEX messages_poisonous ON messages (due_at) WHERE state = 'queued' AND claims > 2;
+CREATE INDEX messages_suspect ON messages (due_at) WHERE state = 'queued' AND claims > 1;
 -- One each: the engine uses a partial index only where a condition repeats its own.
 CREATE INDEX messages_leased ON messages (owner) WHERE state = 'leased';
 CREATE INDEX messages_submitting ON messages (owner) WHERE state = 'submitting';

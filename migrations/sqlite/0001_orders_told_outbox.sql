@@ -77,6 +77,8 @@ CREATE TABLE orders (
   fact_version     INTEGER NOT NULL DEFAULT 1,
   review_version   INTEGER NOT NULL DEFAULT 1,
   next_review_at   INTEGER,
+  -- The settings it was last looked at under: meta.settings_no counts them.
+  settings_no      INTEGER NOT NULL DEFAULT 0,
   closed_at        INTEGER,
   next_word_by     TEXT,
   last_verdict     TEXT,
@@ -251,7 +253,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_queued ON messages (due_at, no) WHERE state = 'queued' AND held = FALSE;
 CREATE INDEX messages_ageing ON messages (not_after) WHERE state = 'queued';
 CREATE INDEX messages_queued_by_address ON messages (address_hash, channel) WHERE state = 'queued';
-CREATE INDEX messages_poisonous ON messages (due_at) WHERE state = 'queued' AND claims > 2;
+CREATE INDEX messages_suspect ON messages (due_at) WHERE state = 'queued' AND claims > 1;
 -- One each: the engine uses a partial index only where a condition repeats its own.
 CREATE INDEX messages_leased ON messages (owner) WHERE state = 'leased';
 CREATE INDEX messages_submitting ON messages (owner) WHERE state = 'submitting';

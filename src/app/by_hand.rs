@@ -6,7 +6,7 @@
 //! guards once more and leaves alone what changed meanwhile.
 
 use crate::app::review::PlannedBatch;
-use crate::app::{App, AppError, Viewer};
+use crate::app::{App, AppError, Reach, Viewer};
 use crate::domain::bundle::{PlannedMessage, PlannedNotice};
 use crate::domain::contact::Contact;
 use crate::domain::ids::{ContactId, MessageNo, OrderId, RunNo};
@@ -441,7 +441,8 @@ impl App {
                 mode: self.mode(),
                 orders,
                 messages,
-                held: self.every_message_waits().await?,
+                held: self.settings().reach == Reach::Review,
+                settings: self.settings().policy_digest.clone(),
                 brake: Some(self.brake_at(now).await?),
                 // The orders' versions keep it apart from other planners.
                 planner: None,

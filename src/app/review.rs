@@ -18,7 +18,7 @@ use crate::domain::plan::{OrderPlan, plan};
 use crate::domain::time::{Instant, Length};
 use crate::store::read::situations::{AddressHashes, ReadSituation};
 use crate::store::types::{Brake, NewRun, OutgoingMessage, PlannedOrder, Review};
-use crate::store::write::settings::{Noticed, Spoken};
+use crate::store::write::settings::Noticed;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Orders planned in one go: one snapshot, one transaction.
@@ -48,6 +48,8 @@ pub struct ReviewReport {
     pub messages: usize,
     /// Messages that wait for approval.
     pub held: usize,
+    /// Another process brought newer settings than ours.
+    pub overtaken: bool,
     /// Orders by reason code of their first quiet verdict.
     pub quiet: BTreeMap<String, usize>,
 }
@@ -223,20 +225,18 @@ impl App {
     }
 
     /// Where every order was looked at under the changed settings, what comes
-    /// now comes from facts again. A process with other settings than the
-    /// newest cannot know that.
-    pub(super) async fn settings_have_spoken(&self) -> Result<(), AppError> {
+    /// now comes from facts again. That is for a process with the newest to say.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub async fn settings_have_spoken(&self) -> Result<(), AppError> {
         let changed = self.viewer.read.meta("policy_changed_at").await?;
         if changed.is_none_or(|at| at.is_empty()) {
             return Ok(());
         }
         let digest = &self.settings().policy_digest;
-        let spoken = self.store.end_settings_say(digest, self.now()).await?;
-        if spoken == Spoken::NotOurs {
-            tracing::warn!(
-                "another process runs with other settings, and newer ones: what is planned waits \
-                 for approval until it has looked at every order; restart this one with the same"
-            );
+        if self.viewer.read.meta("policy_digest").await?.as_ref() == Some(digest) {
+            self.store.end_settings_say(digest, self.now()).await?;
         }
         Ok(())
     }
@@ -315,7 +315,8 @@ impl App {
             run,
             mode: self.mode(),
             orders: planned,
-            held: self.every_message_waits().await?,
+            held: self.settings().reach == Reach::Review,
+            settings: self.settings().policy_digest.clone(),
             brake: Some(self.brake_at(now).await?),
             planner: Some(self.worker),
             messages: outgoing,
@@ -323,6 +324,13 @@ impl App {
         crash_point("planned");
         let written = self.store.commit_review(review, now).await?;
         crash_point("plan-committed");
+        if written.overtaken && !report.overtaken {
+            report.overtaken = true;
+            tracing::warn!(
+                "another process brought newer settings: what is planned under those of this one \
+                 waits for approval; restart it with the same"
+            );
+        }
         report.orders += n_orders;
         report.messages += written.messages.len();
         if written.held {
@@ -337,13 +345,6 @@ impl App {
             }
         }
         Ok(n_orders - written.stale.len())
-    }
-
-    /// Whether a person decides about whatever is planned now.
-    pub(super) async fn every_message_waits(&self) -> Result<bool, AppError> {
-        let changed = self.viewer.read.meta("policy_changed_at").await?;
-        let settings_speak = changed.is_some_and(|at| !at.is_empty());
-        Ok(settings_speak || self.settings().reach == Reach::Review)
     }
 
     /// The storm brake as it stands at `now`.
@@ -392,15 +393,18 @@ impl App {
     pub async fn reconcile(&self) -> Result<usize, AppError> {
         let mut overlooked = 0;
         let mut after = OrderId(0);
+        let due = self.all_due().await?;
         loop {
             let ids = self.viewer.read.open_orders(after, BATCH).await?;
             let Some(last) = ids.last() else { break };
             after = *last;
-            // Between two questions others import and plan: only who is
-            // overlooked twice is overlooked.
-            let suspects = self.overlooked_of(&ids).await?;
+            // Between two questions others import and plan, and much may have
+            // fallen due since the first: only who is overlooked twice is
+            // overlooked.
+            let suspects = self.overlooked_of(&ids, &due).await?;
             if !suspects.is_empty() {
-                overlooked += self.overlooked_of(&suspects).await?.len();
+                let due = self.all_due().await?;
+                overlooked += self.overlooked_of(&suspects, &due).await?.len();
             }
         }
         if overlooked > 0 {
@@ -409,11 +413,18 @@ impl App {
         Ok(overlooked)
     }
 
-    async fn overlooked_of(&self, orders: &[OrderId]) -> Result<Vec<OrderId>, AppError> {
-        let now = self.now();
-        let due = self.viewer.read.due_orders(now, u32::MAX).await?;
-        let due: HashSet<OrderId> = due.into_iter().collect();
-        let batch = self.viewer.plan_orders(orders, now).await?;
+    async fn all_due(&self) -> Result<HashSet<OrderId>, AppError> {
+        let due = self.viewer.read.due_orders(self.now(), u32::MAX).await?;
+        Ok(due.into_iter().collect())
+    }
+
+    /// Those that are owed something and not among the due ones.
+    async fn overlooked_of(
+        &self,
+        orders: &[OrderId],
+        due: &HashSet<OrderId>,
+    ) -> Result<Vec<OrderId>, AppError> {
+        let batch = self.viewer.plan_orders(orders, self.now()).await?;
         let owed = |plan: &&OrderPlan| !plan.drafts.is_empty() || !plan.supersede.is_empty();
         let plans = batch.plans.iter().filter(owed).map(|plan| plan.order);
         Ok(plans.filter(|order| !due.contains(order)).collect())

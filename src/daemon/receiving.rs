@@ -36,15 +36,28 @@ pub(super) async fn receipt_loop(app: App, stop: CancellationToken) -> Result<()
 }
 
 async fn receive(app: &App, maildir: Option<&mut Maildir>, key: &VerpKey) -> Result<(), AppError> {
+    let applied = apply(app).await;
+    // A report that waits and cannot be applied does not keep mails waiting.
+    let is_over = matches!(&applied, Err(error) if error.is_fatal());
+    if let Some(maildir) = maildir.filter(|_| !is_over) {
+        take_in(app, maildir, key).await?;
+    }
+    applied
+}
+
+/// Applies reports that came before what they are about.
+async fn apply(app: &App) -> Result<(), AppError> {
     if app.viewer.read.receipts_wait().await? {
         let messages = app.store.apply_receipts(app.now()).await?;
         if messages > 0 {
             tracing::info!(messages, "applied reports that had waited");
         }
     }
-    let Some(maildir) = maildir else {
-        return Ok(());
-    };
+    Ok(())
+}
+
+/// Takes in the mails that came back.
+async fn take_in(app: &App, maildir: &mut Maildir, key: &VerpKey) -> Result<(), AppError> {
     let look = maildir.look(&app.store, key, app.now()).await?;
     if look.taken > 0 {
         tracing::info!(

@@ -158,7 +158,8 @@ async fn turn(app: &App, owed: &mut Owed) -> Result<(), AppError> {
     }
     match app.viewer.read.next_review().await? {
         Some(due) if due <= app.now() => review(app, "review", None).await,
-        _ => Ok(()),
+        // Another process may have looked at everything.
+        _ => app.settings_have_spoken().await,
     }
 }
 

@@ -128,6 +128,16 @@ pub const CLAIMS_TOGETHER_MAX: i64 = 2;
 /// keeps dying, so a real poison is set aside before the unit is given up.
 pub const CLAIMS_WITHOUT_OUTCOME_MAX: i64 = 4;
 
+/// Whether messages that must be claimed alone come first at `now`: for half a
+/// minute in every five. Otherwise they wait for a moment without other work,
+/// which with a long queue never comes; and to make room for them nothing else
+/// is claimed, which must not last while a relay keeps a session waiting.
+pub fn alone_first(now: Instant) -> bool {
+    const TURN: i64 = 30_000;
+    const EVERY: i64 = 300_000;
+    now.0.rem_euclid(EVERY) < TURN
+}
+
 /// What the record of an attempt needs to know about its message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flight {
@@ -268,6 +278,18 @@ mod tests {
             0.5,
             Instant(at.0),
         )
+    }
+
+    #[test]
+    fn half_a_minute_in_every_five_is_for_messages_that_must_be_alone() {
+        let (second, minute) = (Length::secs(1), Length::mins(1));
+        for start in [Instant(0), Instant(1_771_252_200_000), Instant(-7_000)] {
+            let seconds = (0..300).map(|n| start.plus(Length(n * second.0)));
+            assert_eq!(seconds.filter(|at| alone_first(*at)).count(), 30);
+        }
+        let halves = |n: i64| Instant(n * minute.0 / 2);
+        let turns: Vec<i64> = (0..20).filter(|n| alone_first(halves(*n))).collect();
+        assert_eq!(turns, [0, 10]);
     }
 
     #[test]

@@ -102,6 +102,10 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     ("write/receipts.rs", write::receipts::STATEMENTS),
     ("write/review/commit.rs", write::review::commit::STATEMENTS),
     (
+        "write/review/next_look.rs",
+        write::review::next_look::STATEMENTS,
+    ),
+    (
         "write/review/planning.rs",
         write::review::planning::STATEMENTS,
     ),

@@ -172,9 +172,11 @@ pub struct Review {
     pub mode: Mode,
     pub orders: Vec<PlannedOrder>,
     pub messages: Vec<OutgoingMessage>,
-    /// Collected for a person's approval instead of released, whatever the
-    /// brake says.
+    /// Collected for a person's approval instead of released, whatever brake
+    /// and settings say.
     pub held: bool,
+    /// The digest of the settings it was planned under.
+    pub settings: String,
     /// More than so many messages are collected as well.
     pub brake: Option<Brake>,
     /// Whose leases ([`crate::store::Store::take_due`]) it stands on; `None`
@@ -196,6 +198,9 @@ pub struct Brake {
 pub struct ReviewWritten {
     /// The messages wait for a person's approval.
     pub held: bool,
+    /// Another process brought newer settings: it waits, and the orders are to
+    /// be looked at under those.
+    pub overtaken: bool,
     /// Orders whose inputs changed meanwhile; they stay due.
     pub stale: Vec<OrderId>,
     pub messages: Vec<MessageNo>,

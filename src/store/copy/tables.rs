@@ -223,8 +223,8 @@ pub const TABLES: &[Table] = &[
     table!(numbered orders, id, [
         shop_id: int, order_key: text, number: text, contact_id: int, ordered_at: int,
         ordered_on: day, zone_used: text, first_seen_at: int, adopted_at: int,
-        fact_version: int, review_version: int, next_review_at: int, closed_at: int,
-        next_word_by: day, last_verdict: text, view_url: text, cancel_url: text,
+        fact_version: int, review_version: int, next_review_at: int, settings_no: int,
+        closed_at: int, next_word_by: day, last_verdict: text, view_url: text, cancel_url: text,
         customer_deleted: flag,
     ]),
     table!(numbered order_lines, id, [

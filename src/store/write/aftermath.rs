@@ -1,9 +1,10 @@
 //! The writing handle after the sending: what the dead left, doubts, workers
 //! that come and go, and what comes back.
 
-use super::{Store, alone, receipts, settle, sweep, templates, texts, workers};
+use super::{Store, alone, operate, receipts, settle, sweep, templates, texts, workers};
 use crate::domain::ids::WorkerId;
 use crate::domain::time::{Instant, Length};
+use crate::store::read::receipts::ReadyReceipt;
 use crate::store::types::StoreError;
 use crate::store::writer::{Wakes, Writer};
 use std::sync::Arc;
@@ -65,10 +66,27 @@ impl Store {
     /// Takes queued messages back that are too old or whose address must not
     /// be written to, ends holds and held runs whose time is over, and wakes
     /// the orders concerned.
+    ///
+    /// Each of these, and each run, is a transaction of its own: it locks its
+    /// orders once, before anything else.
     pub async fn tidy(&self, now: Instant, lapse: Length) -> Result<u64, StoreError> {
-        alone!(self, "tidy the queue", |n| Wakes::others_if(*n > 0), [], c => {
-            settle::tidy(c, now, lapse)
-        })
+        let wakes = |n: &u64| Wakes::others_if(*n > 0);
+        let taken_back: Result<u64, StoreError> =
+            alone!(self, "tidy the queue", wakes, [], c => settle::tidy(c, now));
+        let mut changed = taken_back?;
+        let wakes_if = |n: &Option<u64>| Wakes::others_if(n.is_some());
+        loop {
+            let lapsed: Result<Option<u64>, StoreError> = alone!(self, "let a run lapse", wakes_if, [], c => {
+                settle::lapse_run(c, now, lapse)
+            });
+            match lapsed? {
+                Some(n) => changed += n,
+                None => break,
+            }
+        }
+        let ended: Result<u64, StoreError> =
+            alone!(self, "end holds", wakes, [], c => operate::end_holds(c, now));
+        Ok(changed + ended?)
     }
 
     /// Keeps what template versions are made of (version, source), each once;
@@ -112,16 +130,39 @@ impl Store {
     /// time; gives up on those whose message did not appear in time. Looks
     /// first, and writes only where there is something to write. Answers for
     /// how many messages.
+    ///
+    /// # Errors
+    /// One of them cannot be read: the others were applied, each alone.
     pub async fn apply_receipts(&self, now: Instant) -> Result<u64, StoreError> {
         let ready = self.read.ready_receipts(now, receipts::PASS_MAX).await?;
         if ready.is_empty() {
             return Ok(0);
         }
+        match self.apply_together(ready.clone(), now).await {
+            Err(StoreError::Corrupt { .. }) => {}
+            applied => return applied,
+        }
+        let (mut messages, mut failed) = (0, None);
+        for receipt in ready {
+            match self.apply_together(vec![receipt], now).await {
+                Ok(n) => messages += n,
+                Err(error @ StoreError::Corrupt { .. }) => failed = failed.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        failed.map_or(Ok(messages), Err)
+    }
+
+    async fn apply_together(
+        &self,
+        ready: Vec<ReadyReceipt>,
+        now: Instant,
+    ) -> Result<u64, StoreError> {
         let wakes = receipts::Applied::wakes;
         let applied = alone!(self, "apply receipts", wakes, [ready], c => {
             receipts::apply_waiting(c, ready, now)
         });
-        Ok(applied?.messages)
+        applied.map(|applied| applied.messages)
     }
 
     /// Deletes reports as they came once they are old, and what belongs to no

@@ -5,7 +5,7 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::statement::{Halt, column, run, value};
+use crate::store::statement::{Halt, column, rows, run, value};
 use crate::store::write::locks;
 use crate::store::write::review::take_back::take_back;
 
@@ -87,6 +87,8 @@ const FORGET_BACKUP: &str = "DELETE FROM meta WHERE name = 'backup_made_at'";
 
 const RELEASE: &str = "DELETE FROM holds WHERE scope = $1 AND key = $2";
 
+const HOLDS_OVER: &str = "SELECT scope, key FROM holds WHERE until <= $1";
+
 const SUPPRESS: &str = "
 INSERT INTO suppressions (address_hash, channel, reason, source, since)
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
@@ -136,6 +138,7 @@ statements![
     HOLD_ALL,
     FORGET_BACKUP,
     RELEASE,
+    HOLDS_OVER,
     SUPPRESS,
     QUEUED_IN_SANDBOX,
     LIVE_BASELINE,
@@ -240,10 +243,41 @@ pub async fn release(
 ) -> Result<bool, Halt> {
     let orders = orders_under(c, scope, key).await?;
     locks::orders(c, &orders, &[]).await?;
+    lift(c, (scope, key), &orders, by, why, now).await
+}
+
+/// The same for all holds whose time is over at `now`; answers how many.
+pub async fn end_holds(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
+    let over: Vec<(String, String)> = rows!(c, HOLDS_OVER, now.0)?;
+    let mut orders = Vec::with_capacity(over.len());
+    for (scope, key) in &over {
+        orders.push(orders_under(c, scope, key).await?);
+    }
+    // All of them before the first hold is touched: who marks a message has
+    // its order and waits for the list of holds.
+    locks::orders(c, &orders.concat(), &[]).await?;
+    let mut ended = 0;
+    for ((scope, key), orders) in over.iter().zip(&orders) {
+        let why = Some("its time is over");
+        let hold = (scope.as_str(), key.as_str());
+        ended += u64::from(lift(c, hold, orders, OURSELVES, why, now).await?);
+    }
+    Ok(ended)
+}
+
+/// Lifts a hold whose orders are locked.
+async fn lift(
+    c: &mut Conn<'_>,
+    (scope, key): (&str, &str),
+    orders: &[i64],
+    by: &str,
+    why: Option<&str>,
+    now: Instant,
+) -> Result<bool, Halt> {
     if run!(c, RELEASE, scope, key)? == 0 {
         return Ok(false);
     }
-    wake(c, &orders, now).await?;
+    wake(c, orders, now).await?;
     audit(c, by, "release", &format!("{scope}:{key}"), why, now).await?;
     Ok(true)
 }

@@ -13,12 +13,11 @@ use crate::domain::time::{Instant, Length};
 use crate::domain::told::Basis;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::statement::{Halt, column, rows, run};
+use crate::store::statement::{Halt, column, maybe, rows, run};
 use crate::store::types::{RunState, StoreError};
 use crate::store::write::deliver::TOUCH_DOWN;
 use crate::store::write::deliver::told::{Said, write_told};
 use crate::store::write::locks;
-use crate::store::write::operate::release;
 use crate::store::write::review::runs::decide_run;
 use crate::store::write::review::take_back::{take_back, wake};
 
@@ -71,10 +70,10 @@ const SUPPRESSED: &str = "
 SELECT m.no FROM suppressions s CROSS JOIN messages m
 WHERE m.address_hash = s.address_hash AND m.channel = s.channel AND m.state = 'queued'";
 
-/// Written out for the index: see `messages_poisonous`.
+/// Written out for the index: see `messages_suspect`.
 const POISONED: &str = "
 SELECT no FROM messages
-WHERE state = 'queued' AND claims > 2 AND claims >= $1 AND due_at <= $2";
+WHERE state = 'queued' AND claims > 1 AND claims >= $1 AND due_at <= $2";
 
 const FAIL_POISONED: &str = "
 UPDATE messages SET state = 'failed', ended_at = $2,
@@ -82,9 +81,7 @@ UPDATE messages SET state = 'failed', ended_at = $2,
 WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND state = 'queued'
 RETURNING no";
 
-const HELD_TOO_LONG: &str = "SELECT no FROM runs WHERE state = 'held' AND started_at < $1";
-
-const HOLDS_OVER: &str = "SELECT scope, key FROM holds WHERE until <= $1";
+const HELD_TOO_LONG: &str = "SELECT no FROM runs WHERE state = 'held' AND started_at < $1 LIMIT 1";
 
 statements![
     FACTS,
@@ -98,7 +95,6 @@ statements![
     POISONED,
     FAIL_POISONED,
     HELD_TOO_LONG,
-    HOLDS_OVER,
 ];
 
 /// Ends the flight of notices; `in_queue` says whether they wait again.
@@ -249,8 +245,8 @@ async fn settle(
     Ok(())
 }
 
-/// See [`crate::store::Store::tidy`].
-pub async fn tidy(c: &mut Conn<'_>, now: Instant, lapse: Length) -> Result<u64, Halt> {
+/// What [`crate::store::Store::tidy`] does about messages.
+pub async fn tidy(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
     let aged: Vec<i64> = column!(c, AGED, now.0)?;
     let suppressed: Vec<i64> = column!(c, SUPPRESSED)?;
     let poisoned: Vec<i64> = column!(c, POISONED, CLAIMS_WITHOUT_OUTCOME_MAX, now.0)?;
@@ -270,23 +266,15 @@ pub async fn tidy(c: &mut Conn<'_>, now: Instant, lapse: Length) -> Result<u64, 
         wake(c, &failed, now).await?;
         changed += failed.len() as u64;
     }
-    let lapsed: Vec<i64> = column!(c, HELD_TOO_LONG, now.minus(lapse).0)?;
-    for run in lapsed {
-        let why = Some("nobody approved it in time");
-        changed += decide_run(c, RunNo(run), RunState::Lapsed, "backorderd", why, now)
-            .await?
-            .unwrap_or(0);
-    }
-    // Last: what waits for an order must not have the list of holds in hands.
-    changed += end_holds(c, now).await?;
     Ok(changed)
 }
 
-/// Ends holds whose time is over and wakes their orders.
-async fn end_holds(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
-    let over: Vec<(String, String)> = rows!(c, HOLDS_OVER, now.0)?;
-    for (scope, key) in &over {
-        release(c, scope, key, "backorderd", Some("its time is over"), now).await?;
-    }
-    Ok(over.len() as u64)
+/// Lets one run lapse that nobody approved for so long; answers the number of
+/// its messages, `None` when there is none.
+pub async fn lapse_run(c: &mut Conn<'_>, now: Instant, lapse: Length) -> Result<Option<u64>, Halt> {
+    let Some(run) = maybe!(c, HELD_TOO_LONG, now.minus(lapse).0)? else {
+        return Ok(None);
+    };
+    let why = Some("nobody approved it in time");
+    decide_run(c, RunNo(run), RunState::Lapsed, "backorderd", why, now).await
 }

@@ -45,6 +45,8 @@ promises![
     nobody_on_the_do_not_write_list_is_claimed,
     nothing_overtakes_what_is_in_flight_about_the_same_order,
     a_message_claimed_again_and_again_without_an_outcome_is_left_alone,
+    behind_a_long_queue_it_has_its_turn_and_is_alone,
+    what_must_be_alone_and_cannot_go_stands_in_nobodys_way,
     later_messages_thread_onto_the_earlier_ones,
     a_claim_raises_the_review_version_so_that_older_plans_are_stale,
 ];
@@ -299,6 +301,55 @@ async fn a_message_claimed_again_and_again_without_an_outcome_is_left_alone(stag
         );
     }
     assert!(stage.claim(9, MONDAY).await.is_empty());
+}
+
+async fn behind_a_long_queue_it_has_its_turn_and_is_alone(stage: Stage) {
+    let queue = queue(&stage, 8).await;
+    // As if two processes had died with each of these.
+    let twice = "UPDATE messages SET claims = 2 WHERE no IN (5, 6)";
+    assert_eq!(stage.force(twice).await.unwrap(), 2);
+    let claim = async |now: &str| {
+        let ask = Claim {
+            limit: 2,
+            ..ask(worker(1), stage.mode, at(now))
+        };
+        numbers(&stage.claim_as(ask).await)
+    };
+    // Not its turn: the queue goes on.
+    let between = "2026-02-16 14:31";
+    assert_eq!(claim(between).await, queue[..2]);
+    // Its turn: first what the worker has comes to an end.
+    let turn = "2026-02-16 14:35";
+    assert!(claim(turn).await.is_empty());
+    let give_back = async |messages: &[MessageNo]| {
+        let epoch = "SELECT max(epoch) FROM messages WHERE state = 'leased'";
+        let epoch = stage.number(epoch).await;
+        let leases = messages.iter().map(|no| (*no, epoch)).collect();
+        let given = stage
+            .store
+            .give_back(worker(1), leases, GiveBack::Unused, at(turn));
+        assert_eq!(given.await.unwrap(), messages.len() as u64);
+    };
+    give_back(&queue[..2]).await;
+    assert_eq!(claim(turn).await, queue[4..5], "alone");
+    assert!(claim(turn).await.is_empty(), "there is another one");
+    assert_eq!(
+        claim("2026-02-16 14:36").await,
+        queue[..2],
+        "its turn is over"
+    );
+}
+
+async fn what_must_be_alone_and_cannot_go_stands_in_nobodys_way(stage: Stage) {
+    let queue = queue(&stage, 3).await;
+    let twice = "UPDATE messages SET claims = 2 WHERE no = 1";
+    assert_eq!(stage.force(twice).await.unwrap(), 1);
+    stage
+        .store
+        .hold(hold("order", "1001"), at(MONDAY))
+        .await
+        .unwrap();
+    assert_eq!(numbers(&stage.claim(1, MONDAY).await), queue[1..]);
 }
 
 async fn later_messages_thread_onto_the_earlier_ones(stage: Stage) {

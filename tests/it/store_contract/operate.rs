@@ -39,6 +39,7 @@ promises![
     a_setting_is_read_back,
     changed_settings_wake_every_order_and_are_noticed_once,
     changed_settings_have_their_say_until_all_were_looked_at_under_them,
+    what_is_planned_under_older_settings_waits_and_is_looked_at_again,
     one_process_delivers_from_a_file_and_any_number_from_a_server,
     a_database_of_a_newer_program_is_refused,
     a_database_of_an_older_program_is_brought_forward_by_who_may_write,
@@ -365,11 +366,12 @@ async fn changed_settings_wake_every_order_and_are_noticed_once(stage: Stage) {
     assert_eq!(kept.as_deref(), Some("new"));
 }
 
-async fn changed_settings_have_their_say_until_all_were_looked_at_under_them(stage: Stage) {
+async fn changed_settings_have_their_say_until_all_were_looked_at_under_them(mut stage: Stage) {
     stage
         .import(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
         .await;
     stage.review(MONDAY).await;
+    stage.settings = "new";
     let (store, now) = (&stage.store, at(MONDAY));
     let end = |digest| store.end_settings_say(digest, now);
     store.notice_settings("old", now).await.unwrap();
@@ -385,12 +387,56 @@ async fn changed_settings_have_their_say_until_all_were_looked_at_under_them(sta
     assert_eq!(end("new").await.unwrap(), Spoken::NotYet, "one is due");
     assert!(settings_speak(&stage).await);
     stage.review(MONDAY).await;
-    // A process from before the change has looked at them as well.
     assert_eq!(end("old").await.unwrap(), Spoken::NotOurs);
     assert!(settings_speak(&stage).await);
     assert_eq!(end("new").await.unwrap(), Spoken::Ended);
     assert!(!settings_speak(&stage).await);
     assert_eq!(end("new").await.unwrap(), Spoken::NotYet, "nothing to end");
+}
+
+async fn what_is_planned_under_older_settings_waits_and_is_looked_at_again(mut stage: Stage) {
+    let day = |n: u32| format!("2026-03-{n:02} 08:00");
+    stage
+        .announce(&[teapots("L1", "1042"), teapots("L2", "1043")], MONDAY)
+        .await;
+    stage.settings = "old";
+    let (store, now) = (stage.store.clone(), at(MONDAY));
+    store.notice_settings("old", now).await.unwrap();
+    store.notice_settings("new", now).await.unwrap();
+    // A process from before the change is faster, and plans what is due.
+    let written = stage.review(MONDAY).await;
+    assert!(written.overtaken && written.held && !written.messages.is_empty());
+    assert!(stage.due(MONDAY).await.is_empty());
+    assert!(stage.claim(9, &day(3)).await.is_empty(), "a person decides");
+    let end = || store.end_settings_say("new", now);
+    let both = Spoken::Overlooked { orders: 2 };
+    assert_eq!(end().await.unwrap(), both, "by those who know better");
+    assert!(settings_speak(&stage).await);
+    assert_eq!(stage.due(MONDAY).await.len(), 2);
+    // Half of them, then all.
+    stage.settings = "new";
+    let one = stage.order("1042").await;
+    let review = stage.plan_orders(&[one], MONDAY).await;
+    stage.commit(review, MONDAY).await;
+    stage.settings = "old";
+    assert!(stage.review(MONDAY).await.overtaken);
+    assert_eq!(end().await.unwrap(), Spoken::Overlooked { orders: 1 });
+    let due = stage.due(MONDAY).await;
+    assert_eq!(due, [stage.order("1043").await]);
+    stage.settings = "new";
+    let written = stage.review(MONDAY).await;
+    assert!(!written.overtaken);
+    assert_eq!(end().await.unwrap(), Spoken::Ended);
+    // What the old ones plan now waits still.
+    stage.settings = "old";
+    let moved = [Row {
+        eta: Some(eta("2026-05-20")),
+        ..teapots("L1", "1042")
+    }];
+    stage.announce(&moved, &day(3)).await;
+    let written = stage.review(&day(3)).await;
+    assert!(written.overtaken && written.held);
+    assert!(stage.claim(9, &day(4)).await.is_empty());
 }
 
 async fn one_process_delivers_from_a_file_and_any_number_from_a_server(stage: Stage) {

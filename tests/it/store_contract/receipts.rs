@@ -11,6 +11,7 @@ use backorderd::domain::outcome::{Evidence, Phase, Refusal};
 use backorderd::domain::quantity::Quantity;
 use backorderd::domain::receipt::{Receipt, ReceiptKind};
 use backorderd::domain::row::{Row, RowShipment};
+use backorderd::store::StoreError;
 use backorderd::store::types::Claimed;
 use backorderd::store::write::receipts::{About, NewReceipt, PASS_MAX, Taken, UnclearMail};
 use uuid::Uuid;
@@ -54,6 +55,7 @@ promises![
     a_report_about_an_unknown_message_waits_a_day,
     receipts_that_can_do_nothing_yet_cost_no_transaction,
     receipts_that_came_early_are_applied_some_at_a_time,
+    a_receipt_that_cannot_be_applied_keeps_no_other_waiting,
     a_gateway_names_a_message_by_its_own_id,
     any_report_settles_a_doubt,
     a_bounce_ends_a_repetition_before_it_is_sent,
@@ -582,4 +584,34 @@ async fn mails_nobody_can_read_are_kept_once_and_for_a_while(stage: Stage) {
     assert!(store.read().unclear_mails(10).await.unwrap().is_empty());
     // What a report said about a message stays.
     assert_eq!(store.read().receipts(message.no).await.unwrap().len(), 1);
+}
+
+async fn a_receipt_that_cannot_be_applied_keeps_no_other_waiting(stage: Stage) {
+    let rows = ["1042", "1043", "1044"].map(|number| teapots(number, number));
+    stage.announce(&rows, MONDAY).await;
+    stage.review(MONDAY).await;
+    let flying = stage.submit(1, MONDAY).await;
+    assert_eq!(flying.len(), 3);
+    for (n, message) in flying.iter().enumerate() {
+        take(&stage, &format!("e{n}"), message.uid, HARD).await;
+        assert!(stage.record(1, message, accepted(), LATER).await);
+    }
+    // As a much older program might have written it.
+    let broken = "UPDATE message_private SET facts = '{}' WHERE message_no = 2";
+    assert_eq!(stage.force(broken).await.unwrap(), 1);
+    let answer = stage.store.apply_receipts(at(LATER)).await;
+    assert!(
+        matches!(answer, Err(StoreError::Corrupt { .. })),
+        "{answer:?}"
+    );
+    for (message, state) in flying.iter().zip([
+        MessageState::Bounced,
+        MessageState::Sent,
+        MessageState::Bounced,
+    ]) {
+        assert_eq!(stage.state(message.no).await, state);
+    }
+    // Named again until somebody mends it.
+    assert!(stage.store.apply_receipts(at(LATER)).await.is_err());
+    assert!(stage.store.read().receipts_wait().await.unwrap());
 }

@@ -150,6 +150,8 @@ pub struct Stage {
     pub shop: i64,
     pub mode: Mode,
     pub policy: Policy,
+    /// The digest of the settings reviews are planned under.
+    pub settings: &'static str,
     uids: AtomicU64,
 }
 
@@ -166,6 +168,7 @@ impl Stage {
             shop,
             mode: Mode::Live,
             policy: Policy::default(),
+            settings: "",
             uids: AtomicU64::new(1),
         };
         for by in WORKERS {
@@ -488,6 +491,7 @@ impl Stage {
                 })
                 .collect(),
             held: false,
+            settings: self.settings.to_owned(),
             brake: None,
             planner: None,
         }

@@ -9,7 +9,7 @@ use super::{BUMP_ORDERS, TAKE_OFF};
 use crate::domain::contact::parse_zone;
 use crate::domain::ids::{MessageNo, MessageUid, RunNo, WorkerId};
 use crate::domain::kinds::{ChannelName, Kind};
-use crate::domain::message::{CLAIMS_TOGETHER_MAX, CLAIMS_WITHOUT_OUTCOME_MAX};
+use crate::domain::message::{CLAIMS_TOGETHER_MAX, CLAIMS_WITHOUT_OUTCOME_MAX, alone_first};
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
@@ -41,11 +41,13 @@ pub struct Claim {
 /// the plus hides the index by age, `OFFSET 0` has what stands in the way of a
 /// message looked up for that message alone.
 macro_rules! pick {
-    ($lock:literal) => {
+    ($among:literal, $lock:literal) => {
         concat!(
             "
 SELECT m.no FROM messages m
-WHERE m.state = 'queued' AND m.held = FALSE AND m.mode = $1
+WHERE ",
+            $among,
+            "m.state = 'queued' AND m.held = FALSE AND m.mode = $1
   AND m.due_at <= $2 AND +m.not_after >= $2 AND m.claims < $3
   AND (CAST($4 AS BIGINT) IS NULL OR m.run_no = $4)
   AND m.channel IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($5) AS e)
@@ -68,8 +70,27 @@ ORDER BY m.due_at, m.no LIMIT $6",
     };
 }
 
-const PICK: &str = pick!("");
-const PICK_AMONG_OTHERS: &str = pick!(" FOR UPDATE OF m SKIP LOCKED");
+const PICK: &str = pick!("", "");
+const PICK_AMONG_OTHERS: &str = pick!("", " FOR UPDATE OF m SKIP LOCKED");
+
+/// Claimed twice without an outcome, the longest due: few, unless many
+/// processes died. Written out for the index: see `messages_suspect`.
+const SUSPECTS: &str = "
+SELECT no FROM messages
+WHERE state = 'queued' AND claims > 1 AND claims >= $1 AND due_at <= $2
+ORDER BY due_at LIMIT 100";
+
+macro_rules! pick_of {
+    ($lock:literal) => {
+        pick!(
+            "m.no IN (SELECT CAST(s.atom AS BIGINT) FROM jsonb_each($7) AS s) AND ",
+            $lock
+        )
+    };
+}
+
+const PICK_OF: &str = pick_of!("");
+const PICK_OF_AMONG_OTHERS: &str = pick_of!(" FOR UPDATE OF m SKIP LOCKED");
 
 macro_rules! lease {
     ($($fence:tt)*) => {
@@ -120,6 +141,8 @@ SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1)
 
 statements![
     PICK | PICK_AMONG_OTHERS,
+    SUSPECTS,
+    PICK_OF | PICK_OF_AMONG_OTHERS,
     LEASE | LEASE_ALIVE,
     READ_CLAIMED,
     READ_THREADS,
@@ -146,26 +169,42 @@ struct ClaimedRow {
     zone_used: Option<String>,
 }
 
-/// Leases due messages with fewer claims behind them than this.
-async fn take(
+/// Due messages with fewer claims behind them than this; with a list, those of
+/// it.
+async fn pick(
     c: &mut Conn<'_>,
     ask: &Claim,
     limit: u32,
     claims_below: i64,
+    of: Option<&[i64]>,
 ) -> Result<Vec<i64>, sqlx::Error> {
     let channels: Vec<&str> = ask.channels.iter().map(|c| c.as_str()).collect();
-    let pick = sql(c, PICK, PICK_AMONG_OTHERS);
-    let picked: Vec<i64> = column!(
-        c,
-        pick,
-        ask.mode.as_str(),
-        ask.now.0,
-        claims_below,
-        ask.run.map(|run| run.0),
-        json(&channels),
-        i64::from(limit),
-    )?;
-    let picked = locks::orders_at_once(c, picked).await?;
+    let (mode, run) = (ask.mode.as_str(), ask.run.map(|run| run.0));
+    let (now, channels, limit) = (ask.now.0, json(&channels), i64::from(limit));
+    let picked: Vec<i64> = match of {
+        None => {
+            let pick = sql(c, PICK, PICK_AMONG_OTHERS);
+            column!(c, pick, mode, now, claims_below, run, channels, limit)?
+        }
+        Some(of) => {
+            let pick = sql(c, PICK_OF, PICK_OF_AMONG_OTHERS);
+            let of = json(&of);
+            column!(c, pick, mode, now, claims_below, run, channels, limit, of)?
+        }
+    };
+    locks::orders_at_once(c, picked).await
+}
+
+/// The message that must be claimed alone and has waited longest.
+async fn pick_alone(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<i64>, sqlx::Error> {
+    let suspects: Vec<i64> = column!(c, SUSPECTS, CLAIMS_TOGETHER_MAX, ask.now.0)?;
+    if suspects.is_empty() {
+        return Ok(suspects);
+    }
+    pick(c, ask, 1, CLAIMS_WITHOUT_OUTCOME_MAX, Some(&suspects)).await
+}
+
+async fn lease(c: &mut Conn<'_>, ask: &Claim, picked: Vec<i64>) -> Result<Vec<i64>, sqlx::Error> {
     if picked.is_empty() {
         return Ok(picked);
     }
@@ -175,12 +214,22 @@ async fn take(
 
 /// See [`crate::store::Store::claim`].
 pub async fn claim(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<Claimed>, Halt> {
-    let mut taken = take(c, ask, ask.limit, CLAIMS_TOGETHER_MAX).await?;
-    if taken.is_empty() {
-        let busy: bool = value!(c, HAS_ANY, ask.by.0)?;
-        if !busy {
-            taken = take(c, ask, 1, CLAIMS_WITHOUT_OUTCOME_MAX).await?;
+    let mut alone = Vec::new();
+    if alone_first(ask.now) {
+        alone = pick_alone(c, ask).await?;
+        // What the worker has in hands comes to its end first.
+        if !alone.is_empty() && value!(c, HAS_ANY, ask.by.0)? {
+            return Ok(Vec::new());
         }
+    }
+    let picked = match alone.as_slice() {
+        [] => pick(c, ask, ask.limit, CLAIMS_TOGETHER_MAX, None).await?,
+        _ => alone,
+    };
+    let mut taken = lease(c, ask, picked).await?;
+    if taken.is_empty() && !value!(c, HAS_ANY, ask.by.0)? {
+        let picked = pick(c, ask, 1, CLAIMS_WITHOUT_OUTCOME_MAX, None).await?;
+        taken = lease(c, ask, picked).await?;
     }
     if taken.is_empty() {
         return Ok(Vec::new());

@@ -18,16 +18,17 @@ pub(super) struct Basket {
     pub held: bool,
 }
 
-/// Decides it for so many new messages. Over the limit the rest of the window
+/// Decides it for so many new messages; `held` wait in any case. Over the limit the rest of the window
 /// is collected in one run, so that a person decides once.
 pub(super) async fn basket(
     c: &mut Conn<'_>,
     review: &Review,
+    held: bool,
     n_messages: usize,
 ) -> Result<Basket, sqlx::Error> {
     let own = Basket {
         run: review.run,
-        held: review.held,
+        held,
     };
     let Some(brake) = review.brake.filter(|_| n_messages > 0) else {
         return Ok(own);

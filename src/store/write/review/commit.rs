@@ -9,17 +9,17 @@
 //! take a key, a place in the queue or a message of theirs.
 
 use super::brake::{self, Basket};
+use super::next_look;
 use super::planning;
 use super::take_back::{take_back, wake};
 use crate::domain::ids::MessageNo;
 use crate::domain::notice_key::Mode;
-use crate::domain::reason::{Verdict, Wake};
 use crate::domain::time::Instant;
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
 use crate::store::statement::{Halt, column, rows, run};
 use crate::store::types::{OutgoingMessage, PlannedOrder, Review, ReviewWritten, StoreError};
-use crate::store::write::locks;
+use crate::store::write::{locks, settings};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -79,26 +79,6 @@ UPDATE runs SET messages = messages + $2,
   state = CASE WHEN CAST($3 AS TEXT) = 'held' OR state = 'planned' THEN $3 ELSE state END
 WHERE no = $1";
 
-const LAST_VERDICTS: &str = "
-SELECT o.id, o.last_verdict FROM jsonb_each($1) AS j CROSS JOIN orders o
-WHERE o.id = CAST(j.value ->> 'id' AS BIGINT)";
-
-const INSERT_VERDICTS: &str = "
-INSERT INTO verdicts (order_id, run_no, at, verdict)
-SELECT CAST(j.value ->> 'order' AS BIGINT), CAST($2 AS BIGINT), CAST($3 AS BIGINT),
-  j.value ->> 'verdict'
-FROM jsonb_each($1) AS j";
-
-const NEXT_LOOK: &str = "
-UPDATE orders AS o SET next_review_at = j.next, review_version = o.review_version + j.written,
-  closed_at = CASE WHEN j.never = TRUE THEN coalesce(o.closed_at, CAST($2 AS BIGINT)) END,
-  last_verdict = j.verdict
-FROM (SELECT CAST(e.value ->> 'id' AS BIGINT) AS id, CAST(e.value ->> 'next' AS BIGINT) AS next,
-        CAST(e.value ->> 'written' AS BIGINT) AS written,
-        CAST(e.value ->> 'never' AS BOOLEAN) AS never, e.value ->> 'verdict' AS verdict
-      FROM jsonb_each($1) AS e) AS j
-WHERE o.id = j.id";
-
 statements![
     CURRENT,
     TAKEN_KEYS,
@@ -108,9 +88,6 @@ statements![
     INSERT_NOTICES,
     INSERT_PRIVATE,
     COUNT_MESSAGES,
-    LAST_VERDICTS,
-    INSERT_VERDICTS,
-    NEXT_LOOK,
 ];
 
 #[derive(Serialize)]
@@ -158,32 +135,16 @@ struct NoticeRow<'a> {
     milestone_days: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct LookRow {
-    id: i64,
-    next: Option<i64>,
-    never: bool,
-    /// 1 when its messages changed: plans made before this one are stale.
-    written: i64,
-    verdict: String,
-}
-
-#[derive(Serialize)]
-struct VerdictRow {
-    order: i64,
-    verdict: String,
-}
-
 /// A review and the orders of it that may be written.
-struct Fresh<'a> {
-    review: &'a Review,
+pub(super) struct Fresh<'a> {
+    pub(super) review: &'a Review,
     current: HashSet<i64>,
     /// Keys in use, and by which message.
     taken: HashMap<String, i64>,
 }
 
 impl Fresh<'_> {
-    fn orders(&self) -> impl Iterator<Item = &PlannedOrder> {
+    pub(super) fn orders(&self) -> impl Iterator<Item = &PlannedOrder> {
         let is_current = |o: &&PlannedOrder| self.current.contains(&o.order.0);
         self.review.orders.iter().filter(is_current)
     }
@@ -239,10 +200,13 @@ pub async fn commit(
     take_back(c, &superseded, "superseded", "newer facts", now).await?;
     keep(c, &fresh).await?;
     let outgoing = outgoing(&fresh, &mut out);
-    let basket = brake::basket(c, review, outgoing.len()).await?;
+    let stand = settings::stand(c, &review.settings).await?;
+    out.overtaken = stand == settings::Stand::Overtaken;
+    let held = review.held || stand.waits();
+    let basket = brake::basket(c, review, held, outgoing.len()).await?;
     out.held = basket.held && !outgoing.is_empty();
     insert_messages(c, &fresh, &outgoing, basket, now, &mut out).await?;
-    look_again(c, &fresh, basket, now).await?;
+    next_look::write(c, &fresh, basket.run, stand, now).await?;
     Ok(out)
 }
 
@@ -448,63 +412,4 @@ async fn insert_messages(
         state
     )?;
     Ok(())
-}
-
-/// Writes when each order is looked at again, and its verdicts where they
-/// differ from the last ones.
-async fn look_again(
-    c: &mut Conn<'_>,
-    fresh: &Fresh<'_>,
-    basket: Basket,
-    now: Instant,
-) -> Result<(), sqlx::Error> {
-    let spoke: HashSet<_> = fresh
-        .review
-        .messages
-        .iter()
-        .flat_map(|m| &m.planned.notices)
-        .map(|n| n.order)
-        .collect();
-    let looks: Vec<LookRow> = fresh
-        .orders()
-        .map(|o| LookRow {
-            id: o.order.0,
-            next: match o.wake {
-                Wake::At(at) => Some(at.0),
-                Wake::OnEvent | Wake::Never => None,
-            },
-            never: o.wake == Wake::Never,
-            written: i64::from(!o.supersede.is_empty() || spoke.contains(&o.order)),
-            verdict: json(&o.verdicts),
-        })
-        .collect();
-    let document = json(&looks);
-    let last: Vec<(i64, Option<String>)> = rows!(c, LAST_VERDICTS, &document)?;
-    let last: HashMap<i64, Option<String>> = last.into_iter().collect();
-    let verdicts: Vec<VerdictRow> = fresh
-        .orders()
-        .filter(|o| {
-            let last = last.get(&o.order.0).and_then(Option::as_deref);
-            !is_known(last, &o.verdicts)
-        })
-        .flat_map(|o| {
-            o.verdicts.iter().map(|v| VerdictRow {
-                order: o.order.0,
-                verdict: json(v),
-            })
-        })
-        .collect();
-    if !verdicts.is_empty() {
-        run!(c, INSERT_VERDICTS, json(&verdicts), basket.run.0, now.0)?;
-    }
-    run!(c, NEXT_LOOK, &document, now.0)?;
-    Ok(())
-}
-
-/// Whether the stored verdicts say the same already.
-fn is_known(stored: Option<&str>, verdicts: &[Verdict]) -> bool {
-    let stored: Option<Vec<Verdict>> = stored.and_then(|text| serde_json::from_str(text).ok());
-    stored.is_some_and(|stored| {
-        stored.len() == verdicts.len() && stored.iter().zip(verdicts).all(|(a, b)| a.repeats(b))
-    })
 }
