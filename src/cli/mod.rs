@@ -174,10 +174,16 @@ fn long_version() -> &'static str {
     &TEXT
 }
 
+/// Whatever the machine has: all wait for one writer, and threads that have
+/// nothing to do wake each other and keep memory of their own.
+const THREADS_MAX: usize = 4;
+
 /// Parses the arguments, runs the command, prints what went wrong.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(n_cores.min(THREADS_MAX))
         .enable_all()
         .build()
     {

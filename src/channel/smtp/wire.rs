@@ -40,9 +40,9 @@ use tokio_rustls::client::TlsStream;
 
 /// Longest reply line kept, below the parser's own limit of 1,000.
 const LINE_BYTES_MAX: usize = 900;
-/// What `lettre` writes after a message, in a write of its own. A stuffed
-/// body cannot contain it.
-const FINAL_DOT: &[u8] = b"\r\n.\r\n";
+/// What ends a message. A stuffed body cannot contain it, and no command ends
+/// with it.
+pub(super) const FINAL_DOT: &str = "\r\n.\r\n";
 
 /// What the wire noticed, for the session that owns the conversation above.
 #[derive(Debug, Default)]
@@ -333,9 +333,12 @@ impl AsyncWrite for Wire {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.our_turn(cx)?;
+        // Where the dot is in this, if it is. Of a long message the system takes
+        // a part at a time, and comes back here for the rest.
+        let dot_at = (data.ends_with(FINAL_DOT.as_bytes())).then(|| data.len() - FINAL_DOT.len());
         // Asked here and not only by a timer: a process that was stopped goes
         // on where it was, with the timer and the socket ready at once.
-        if data == FINAL_DOT
+        if dot_at.is_some()
             && self
                 .tap
                 .noticed()
@@ -348,7 +351,7 @@ impl AsyncWrite for Wire {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, data),
             Stream::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, data),
         })?;
-        if data == FINAL_DOT && written > 0 {
+        if dot_at.is_some_and(|at| written > at) {
             crash_point("dot-written");
             self.tap.noticed().dot_started_at = Some(Instant::now());
         }
@@ -382,7 +385,9 @@ impl AsyncTokioStream for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     /// A wire and the far end of it.
     async fn pair() -> (Wire, TcpStream) {
@@ -461,10 +466,31 @@ mod tests {
         let (mut wire, _far) = pair().await;
         wire.write_all(b"Subject: x\r\n\r\n..\r\n").await.unwrap();
         assert!(!wire.tap.dot_started());
-        wire.write_all(FINAL_DOT).await.unwrap();
+        wire.write_all(FINAL_DOT.as_bytes()).await.unwrap();
         assert!(wire.tap.dot_started());
         wire.tap.begin_message(Instant::now() + UNACKNOWLEDGED_MAX);
         assert!(!wire.tap.dot_started());
+        let whole = format!("Subject: x\r\n\r\nbye{FINAL_DOT}");
+        wire.write_all(whole.as_bytes()).await.unwrap();
+        assert!(wire.tap.dot_started());
+    }
+
+    /// The system takes what it has room for; the dot is what comes last.
+    #[tokio::test]
+    async fn of_a_long_message_the_dot_leaves_last() {
+        let (mut wire, mut far) = pair().await;
+        let whole = "x".repeat(64 * 1024 * 1024) + FINAL_DOT;
+        let begun = timeout(Duration::from_millis(100), wire.write_all(whole.as_bytes()));
+        assert!(begun.await.is_err(), "nobody reads");
+        assert!(!wire.tap.dot_started());
+        let sink = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            far.read_to_end(&mut heard).await.map(|_| heard.len())
+        });
+        wire.write_all(FINAL_DOT.as_bytes()).await.unwrap();
+        assert!(wire.tap.dot_started());
+        drop(wire);
+        assert!(sink.await.unwrap().unwrap() < whole.len());
     }
 
     #[tokio::test]
@@ -473,7 +499,11 @@ mod tests {
         // The process was stopped between the last line and the dot.
         wire.tap.begin_message(Instant::now());
         wire.write_all(b"Subject: x\r\n\r\nbye").await.unwrap();
-        assert!(wire.write_all(FINAL_DOT).await.is_err());
+        assert!(wire.write_all(FINAL_DOT.as_bytes()).await.is_err());
+        assert!(!wire.tap.dot_started());
+        // Nor does a message that has it with it.
+        let whole = format!("more{FINAL_DOT}");
+        assert!(wire.write_all(whole.as_bytes()).await.is_err());
         assert!(!wire.tap.dot_started());
         drop(wire);
         let mut heard = Vec::new();
