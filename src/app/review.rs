@@ -22,7 +22,7 @@ use crate::store::write::settings::Noticed;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Orders planned in one go: one snapshot, one transaction.
-pub const BATCH: u32 = 500;
+pub const BATCH: u32 = 250;
 
 /// The plans of some orders and the messages they lead to.
 #[derive(Clone, Debug, Default)]

@@ -205,32 +205,43 @@ fn part(content_type: ContentType, text: &str) -> Result<SinglePart, Uncomposabl
 /// Every line end becomes CRLF; other controls but the tab are dropped.
 fn to_crlf(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 16);
-    let mut rest = text;
-    // Runs of plain characters go over as they are: they are nearly all of it.
-    while let Some(at) = rest.bytes().position(may_be_control) {
-        let (plain, from) = rest.split_at(at);
-        out.push_str(plain);
-        let mut chars = from.chars();
-        match chars.next() {
-            Some('\r') => {
+    for line in text.split_inclusive('\n') {
+        // Plain lines go over as they are: they are nearly all of it.
+        match line.strip_suffix('\n') {
+            Some(plain) if is_plain(plain) => {
+                out.push_str(plain);
                 out.push_str("\r\n");
-                if from[1..].starts_with('\n') {
-                    chars.next();
-                }
             }
-            Some('\n') => out.push_str("\r\n"),
-            Some(c) if c == '\t' || !c.is_control() => out.push(c),
-            _ => {}
+            _ => line_to_crlf(line, &mut out),
         }
-        rest = chars.as_str();
     }
-    out.push_str(rest);
     out
 }
 
-/// The first byte of a control character, or of some others (the second half
-/// of Latin-1 begins like the controls there). Always the first of a
-/// character: those that follow are no such bytes.
+fn line_to_crlf(line: &str, out: &mut String) {
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {
+                out.push_str("\r\n");
+                chars.next_if_eq(&'\n');
+            }
+            '\n' => out.push_str("\r\n"),
+            c if c == '\t' || !c.is_control() => out.push(c),
+            _ => {}
+        }
+    }
+}
+
+/// Looks at every byte, whatever it has found: that is many at a time.
+fn is_plain(line: &str) -> bool {
+    !line
+        .bytes()
+        .fold(false, |found, byte| found | may_be_control(byte))
+}
+
+/// A byte of a control character, or of some others (the second half of
+/// Latin-1 begins like the controls there).
 fn may_be_control(byte: u8) -> bool {
     byte < b' ' || byte == 0x7f || byte == 0xc2
 }

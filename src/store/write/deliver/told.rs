@@ -138,7 +138,7 @@ struct WordRow {
 pub(super) struct Ledger {
     pub(super) told: String,
     pub(super) parcels: String,
-    words: String,
+    words: Vec<WordRow>,
     is_empty: bool,
 }
 
@@ -185,7 +185,7 @@ impl Ledger {
             is_empty: told.is_empty() && parcels.is_empty() && words.is_empty(),
             told: json(&told),
             parcels: json(&parcels),
-            words: json(&words),
+            words,
         }
     }
 }
@@ -195,7 +195,7 @@ pub async fn write_told(c: &mut Conn<'_>, said: &[Said<'_>]) -> Result<(), sqlx:
     let ledger = Ledger::of(said);
     if !ledger.is_empty {
         let text = sql(c, TELL, TELL_AT_ONCE);
-        run!(c, text, ledger.told, ledger.parcels, ledger.words)?;
+        run!(c, text, ledger.told, ledger.parcels, json(&ledger.words))?;
     }
     Ok(())
 }
