@@ -333,8 +333,13 @@ impl Delivery {
             *limit = (*limit).min(left.saturating_sub(n_out));
         }
         let mut any = false;
+        let is_used_up = |name: &ChannelName| limits.contains(&(*name, 0));
+        let able: Vec<ChannelName> = (self.outlets.iter())
+            .filter(|(name, outlet)| !outlet.is_parked(now) && !is_used_up(name))
+            .map(|(name, _)| *name)
+            .collect();
         for (name, limit) in limits.into_iter().filter(|(_, limit)| *limit > 0) {
-            any |= self.claim_for(name, limit, run).await?;
+            any |= self.claim_for(name, &able, limit, run).await?;
         }
         Ok(any)
     }
@@ -344,6 +349,7 @@ impl Delivery {
     async fn claim_for(
         &mut self,
         name: ChannelName,
+        able: &[ChannelName],
         limit: u32,
         run: Option<RunNo>,
     ) -> Result<bool, AppError> {
@@ -356,6 +362,7 @@ impl Delivery {
             limit,
             run,
             channels: vec![name],
+            able: able.to_vec(),
         };
         let claimed = self.app.store.claim(ask).await?;
         let any = !claimed.is_empty();

@@ -24,6 +24,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Orders planned in one go: one snapshot, one transaction.
 pub const BATCH: u32 = 250;
 
+/// A process whose settings are not the newest leaves what falls due to those
+/// that have them, and takes what nobody took for so long: both planning the
+/// same orders would undo each other's plans for ever.
+const LET_NEWER_FIRST: Length = Length::mins(1);
+
 /// The plans of some orders and the messages they lead to.
 #[derive(Clone, Debug, Default)]
 pub struct PlannedBatch {
@@ -185,7 +190,10 @@ impl App {
         let mut report = ReviewReport::default();
         let mut run = None;
         let mut all_done = false;
-        let begun = self.now();
+        let begun = match self.has_newest_settings().await? {
+            true => self.now(),
+            false => self.now().minus(LET_NEWER_FIRST),
+        };
         loop {
             let due = self.store.take_due(self.worker, begun, BATCH).await?;
             if due.is_empty() {
@@ -224,6 +232,12 @@ impl App {
         Ok(report)
     }
 
+    /// No process came with other settings since this one.
+    async fn has_newest_settings(&self) -> Result<bool, AppError> {
+        let newest = self.viewer.read.meta("policy_digest").await?;
+        Ok(newest.is_none_or(|newest| newest == self.settings().policy_digest))
+    }
+
     /// Where every order was looked at under the changed settings, what comes
     /// now comes from facts again. That is for a process with the newest to say.
     ///
@@ -234,8 +248,8 @@ impl App {
         if changed.is_none_or(|at| at.is_empty()) {
             return Ok(());
         }
-        let digest = &self.settings().policy_digest;
-        if self.viewer.read.meta("policy_digest").await?.as_ref() == Some(digest) {
+        if self.has_newest_settings().await? {
+            let digest = &self.settings().policy_digest;
             self.store.end_settings_say(digest, self.now()).await?;
         }
         Ok(())

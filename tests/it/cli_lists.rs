@@ -299,6 +299,7 @@ impl Shop {
             limit: 1,
             run: None,
             channels: self.app.channels.keys().copied().collect(),
+            able: self.app.channels.keys().copied().collect(),
         };
         let claimed = store.claim(claim).await.unwrap().remove(0);
         let mark = Mark {

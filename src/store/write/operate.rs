@@ -87,6 +87,9 @@ const FORGET_BACKUP: &str = "DELETE FROM meta WHERE name = 'backup_made_at'";
 
 const RELEASE: &str = "DELETE FROM holds WHERE scope = $1 AND key = $2";
 
+/// It may have been placed anew meanwhile, for longer.
+const END_HOLD: &str = "DELETE FROM holds WHERE scope = $1 AND key = $2 AND until <= $3";
+
 const HOLDS_OVER: &str = "SELECT scope, key FROM holds WHERE until <= $1";
 
 const SUPPRESS: &str = "
@@ -139,6 +142,7 @@ statements![
     FORGET_BACKUP,
     RELEASE,
     HOLDS_OVER,
+    END_HOLD,
     SUPPRESS,
     QUEUED_IN_SANDBOX,
     LIVE_BASELINE,
@@ -243,7 +247,11 @@ pub async fn release(
 ) -> Result<bool, Halt> {
     let orders = orders_under(c, scope, key).await?;
     locks::orders(c, &orders, &[]).await?;
-    lift(c, (scope, key), &orders, by, why, now).await
+    if run!(c, RELEASE, scope, key)? == 0 {
+        return Ok(false);
+    }
+    lifted(c, (scope, key), &orders, by, why, now).await?;
+    Ok(true)
 }
 
 /// The same for all holds whose time is over at `now`; answers how many.
@@ -260,26 +268,25 @@ pub async fn end_holds(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
     for ((scope, key), orders) in over.iter().zip(&orders) {
         let why = Some("its time is over");
         let hold = (scope.as_str(), key.as_str());
-        ended += u64::from(lift(c, hold, orders, OURSELVES, why, now).await?);
+        if run!(c, END_HOLD, scope, key, now.0)? > 0 {
+            lifted(c, hold, orders, OURSELVES, why, now).await?;
+            ended += 1;
+        }
     }
     Ok(ended)
 }
 
-/// Lifts a hold whose orders are locked.
-async fn lift(
+/// What follows when a hold was lifted whose orders are locked.
+async fn lifted(
     c: &mut Conn<'_>,
     (scope, key): (&str, &str),
     orders: &[i64],
     by: &str,
     why: Option<&str>,
     now: Instant,
-) -> Result<bool, Halt> {
-    if run!(c, RELEASE, scope, key)? == 0 {
-        return Ok(false);
-    }
+) -> Result<(), Halt> {
     wake(c, orders, now).await?;
-    audit(c, by, "release", &format!("{scope}:{key}"), why, now).await?;
-    Ok(true)
+    audit(c, by, "release", &format!("{scope}:{key}"), why, now).await
 }
 
 /// See [`crate::store::Store::suppress`].

@@ -59,12 +59,12 @@ impl Stand {
         !matches!(self, Stand::Newest { .. })
     }
 
-    /// The settings under which an order that is planned now was looked at;
-    /// `None`: as before.
-    pub(super) fn looks_count_for(self) -> Option<i64> {
+    /// The settings under which an order that is planned now was looked at. The
+    /// plan of an older process undoes what the newest had looked at.
+    pub(super) fn looks_count_for(self) -> i64 {
         match self {
-            Stand::Newest { no } | Stand::Speaking { no } => Some(no),
-            Stand::Overtaken => None,
+            Stand::Newest { no } | Stand::Speaking { no } => no,
+            Stand::Overtaken => 0,
         }
     }
 }

@@ -46,6 +46,7 @@ promises![
     nothing_overtakes_what_is_in_flight_about_the_same_order,
     a_message_claimed_again_and_again_without_an_outcome_is_left_alone,
     behind_a_long_queue_it_has_its_turn_and_is_alone,
+    what_must_be_alone_is_so_over_all_channels,
     what_must_be_alone_and_cannot_go_stands_in_nobodys_way,
     later_messages_thread_onto_the_earlier_ones,
     a_claim_raises_the_review_version_so_that_older_plans_are_stale,
@@ -332,12 +333,38 @@ async fn behind_a_long_queue_it_has_its_turn_and_is_alone(stage: Stage) {
     };
     give_back(&queue[..2]).await;
     assert_eq!(claim(turn).await, queue[4..5], "alone");
-    assert!(claim(turn).await.is_empty(), "there is another one");
-    assert_eq!(
-        claim("2026-02-16 14:36").await,
-        queue[..2],
-        "its turn is over"
-    );
+    let later = "2026-02-16 14:36";
+    for now in [turn, later] {
+        assert!(claim(now).await.is_empty(), "and nothing beside it");
+    }
+    give_back(&queue[4..5]).await;
+    assert_eq!(claim(later).await, queue[..2], "its turn is over");
+}
+
+async fn what_must_be_alone_is_so_over_all_channels(stage: Stage) {
+    let queue = queue(&stage, 4).await;
+    let twice = "UPDATE messages SET claims = 2 WHERE no = 3";
+    assert_eq!(stage.force(twice).await.unwrap(), 1);
+    let texts = "UPDATE messages SET channel = 'sms' WHERE no IN (1, 2)";
+    assert_eq!(stage.force(texts).await.unwrap(), 2);
+    let claim = async |channel: ChannelName, able: &[ChannelName]| {
+        let ask = Claim {
+            channels: vec![channel],
+            able: able.to_vec(),
+            ..ask(worker(1), stage.mode, at(MONDAY))
+        };
+        numbers(&stage.claim_as(ask).await)
+    };
+    let both = ChannelName::ALL.to_vec();
+    assert!(claim(ChannelName::Sms, &both).await.is_empty());
+    assert_eq!(claim(ChannelName::Email, &both).await, queue[2..3]);
+    assert!(claim(ChannelName::Sms, &both).await.is_empty());
+    // Whose channel cannot send keeps nobody waiting.
+    let again = "UPDATE messages SET state = 'queued', owner = NULL, lease_until = NULL
+        WHERE state = 'leased'";
+    assert_eq!(stage.force(again).await.unwrap(), 1);
+    let texts = claim(ChannelName::Sms, &[ChannelName::Sms]).await;
+    assert_eq!(texts, queue[..2]);
 }
 
 async fn what_must_be_alone_and_cannot_go_stands_in_nobodys_way(stage: Stage) {

@@ -426,6 +426,13 @@ async fn what_is_planned_under_older_settings_waits_and_is_looked_at_again(mut s
     stage.settings = "new";
     let written = stage.review(MONDAY).await;
     assert!(!written.overtaken);
+    // One that was looked at is planned by the old ones once more.
+    stage.settings = "old";
+    let review = stage.plan_orders(&[one], MONDAY).await;
+    assert!(stage.commit(review, MONDAY).await.overtaken);
+    assert_eq!(end().await.unwrap(), Spoken::Overlooked { orders: 1 });
+    stage.settings = "new";
+    stage.review(MONDAY).await;
     assert_eq!(end().await.unwrap(), Spoken::Ended);
     // What the old ones plan now waits still.
     stage.settings = "old";

@@ -125,6 +125,7 @@ pub fn ask(by: WorkerId, mode: Mode, now: Instant) -> Claim {
         limit: 64,
         run: None,
         channels: ChannelName::ALL.to_vec(),
+        able: ChannelName::ALL.to_vec(),
     }
 }
 

@@ -30,8 +30,11 @@ pub struct Claim {
     pub limit: u32,
     /// Only messages of this run.
     pub run: Option<RunNo>,
-    /// Channels that can send at the moment.
+    /// Channels it is for.
     pub channels: Vec<ChannelName>,
+    /// Channels that can send at the moment: what must be claimed alone is so
+    /// over all of them.
+    pub able: Vec<ChannelName>,
 }
 
 /// Not said while held: the whole shop, a channel, its run, or one of its orders.
@@ -76,9 +79,15 @@ const PICK_AMONG_OTHERS: &str = pick!("", " FOR UPDATE OF m SKIP LOCKED");
 /// Claimed twice without an outcome, the longest due: few, unless many
 /// processes died. Written out for the index: see `messages_suspect`.
 const SUSPECTS: &str = "
-SELECT no FROM messages
-WHERE state = 'queued' AND claims > 1 AND claims >= $1 AND due_at <= $2
+SELECT no, channel FROM messages
+WHERE state = 'queued' AND claims > 1 AND claims >= $1 AND due_at <= $2 AND held = FALSE
+  AND mode = $3 AND channel IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($4) AS e)
 ORDER BY due_at LIMIT 100";
+
+/// One of those is in the worker's hands and has not left: a lease counts as a
+/// claim. On its way it may have company: who dies then leaves a doubt.
+const HAS_SUSPECT: &str = "
+SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1 AND claims > $2)";
 
 macro_rules! pick_of {
     ($lock:literal) => {
@@ -142,6 +151,7 @@ SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1)
 statements![
     PICK | PICK_AMONG_OTHERS,
     SUSPECTS,
+    HAS_SUSPECT,
     PICK_OF | PICK_OF_AMONG_OTHERS,
     LEASE | LEASE_ALIVE,
     READ_CLAIMED,
@@ -195,13 +205,29 @@ async fn pick(
     locks::orders_at_once(c, picked).await
 }
 
-/// The message that must be claimed alone and has waited longest.
-async fn pick_alone(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<i64>, sqlx::Error> {
-    let suspects: Vec<i64> = column!(c, SUSPECTS, CLAIMS_TOGETHER_MAX, ask.now.0)?;
+/// The message that must be claimed alone and has waited longest, on whatever
+/// channel, and whether that is one of those asked for.
+async fn pick_alone(c: &mut Conn<'_>, ask: &Claim) -> Result<Option<(i64, bool)>, sqlx::Error> {
+    let able: Vec<&str> = ask.able.iter().map(|c| c.as_str()).collect();
+    let suspects: Vec<(i64, String)> = rows!(
+        c,
+        SUSPECTS,
+        CLAIMS_TOGETHER_MAX,
+        ask.now.0,
+        ask.mode.as_str(),
+        json(&able),
+    )?;
     if suspects.is_empty() {
-        return Ok(suspects);
+        return Ok(None);
     }
-    pick(c, ask, 1, CLAIMS_WITHOUT_OUTCOME_MAX, Some(&suspects)).await
+    let of_all = Claim {
+        channels: ask.able.clone(),
+        ..ask.clone()
+    };
+    let numbers: Vec<i64> = suspects.iter().map(|(no, _)| *no).collect();
+    let picked = pick(c, &of_all, 1, CLAIMS_WITHOUT_OUTCOME_MAX, Some(&numbers)).await?;
+    let found = suspects.iter().find(|(no, _)| picked.contains(no));
+    Ok(found.map(|(no, channel)| (*no, ask.channels.iter().any(|c| c.as_str() == channel))))
 }
 
 async fn lease(c: &mut Conn<'_>, ask: &Claim, picked: Vec<i64>) -> Result<Vec<i64>, sqlx::Error> {
@@ -214,17 +240,23 @@ async fn lease(c: &mut Conn<'_>, ask: &Claim, picked: Vec<i64>) -> Result<Vec<i6
 
 /// See [`crate::store::Store::claim`].
 pub async fn claim(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<Claimed>, Halt> {
-    let mut alone = Vec::new();
+    if value!(c, HAS_SUSPECT, ask.by.0, CLAIMS_TOGETHER_MAX)? {
+        return Ok(Vec::new());
+    }
+    let mut alone = None;
     if alone_first(ask.now) {
         alone = pick_alone(c, ask).await?;
-        // What the worker has in hands comes to its end first.
-        if !alone.is_empty() && value!(c, HAS_ANY, ask.by.0)? {
+        // What the worker has in hands comes to its end first; then whoever
+        // claims for its channel gets it.
+        if let Some((_, is_asked_for)) = alone
+            && (!is_asked_for || value!(c, HAS_ANY, ask.by.0)?)
+        {
             return Ok(Vec::new());
         }
     }
-    let picked = match alone.as_slice() {
-        [] => pick(c, ask, ask.limit, CLAIMS_TOGETHER_MAX, None).await?,
-        _ => alone,
+    let picked = match alone {
+        Some((no, _)) => vec![no],
+        None => pick(c, ask, ask.limit, CLAIMS_TOGETHER_MAX, None).await?,
     };
     let mut taken = lease(c, ask, picked).await?;
     if taken.is_empty() && !value!(c, HAS_ANY, ask.by.0)? {

@@ -26,7 +26,7 @@ FROM jsonb_each($1) AS j";
 const NEXT_LOOK: &str = "
 UPDATE orders AS o SET next_review_at = j.next, review_version = o.review_version + j.written,
   closed_at = CASE WHEN j.never = TRUE THEN coalesce(o.closed_at, CAST($2 AS BIGINT)) END,
-  last_verdict = j.verdict, settings_no = coalesce(CAST($3 AS BIGINT), o.settings_no)
+  last_verdict = j.verdict, settings_no = CAST($3 AS BIGINT)
 FROM (SELECT CAST(e.value ->> 'id' AS BIGINT) AS id, CAST(e.value ->> 'next' AS BIGINT) AS next,
         CAST(e.value ->> 'written' AS BIGINT) AS written,
         CAST(e.value ->> 'never' AS BOOLEAN) AS never, e.value ->> 'verdict' AS verdict
