@@ -13,6 +13,7 @@ use backorderd::config::{Config, Environment, LoadArgs, SecretUse};
 use backorderd::domain::feed::FileMark;
 use backorderd::domain::time::{Instant, Length};
 use backorderd::source::{ParseOptions, ParsedFile, parse};
+use backorderd::store::write::settings::Noticed;
 use backorderd::wiring;
 use std::path::Path;
 use std::sync::Arc;
@@ -299,6 +300,26 @@ fn what_is_held_stays_in_the_queue_and_release_says_how_much() {
             .contains("3 waiting messages are looked at again first: what is still true go"),
         "{released:?}"
     );
+}
+
+/// While a rolling restart lasts: what falls due is left to those with the newest
+/// settings, and not left lying where there is nobody.
+#[test]
+fn who_has_older_settings_plans_what_nobody_else_took() {
+    let home = Home::in_sandbox();
+    home.owe_a_delay();
+    home.app(Home::now(), async |app| {
+        app.notice_changed_policy().await.unwrap();
+        let newer = app.store.notice_settings("others", app.now()).await;
+        assert!(matches!(newer.unwrap(), Noticed::Changed { .. }));
+        let report = app.review_due("review", "test", None).await.unwrap();
+        assert_eq!((report.orders, report.messages), (0, 0));
+    });
+    home.app(Home::now().plus(Length::secs(61)), async |app| {
+        let report = app.review_due("review", "test", None).await.unwrap();
+        assert!(report.overtaken && report.messages > 0, "{report:?}");
+        assert_eq!(report.held, report.messages, "a person decides");
+    });
 }
 
 #[test]
