@@ -92,6 +92,8 @@
 //! | nobody goes live by accident | live needs the configuration *and* the act | [`app::live`], [`app::App::require_live_act`] | contract `operate`, `scripts/play-main-job` |
 //! | receipts in any order | what became of a message depends on the set of its receipts, not on their order or number | [`domain::receipt`] | `domain::receipt`, contract `receipts` |
 //! | only our own bounces | a mail without a token made with our key says nothing about a message | [`domain::verp`], [`receipt`] | `receipt` |
+//! | settings do not speak | what follows from changed settings alone waits for approval, whoever plans it | [`store::write::settings`] | contract `operate` |
+//! | one message stops no queue | what may have ended its worker twice is claimed alone, and set aside when that happens alone too | [`store::write::deliver`] | contract `claim`, `domain::message` |
 //! | hold holds | nothing is claimed, marked or begun under a hold, or while a file named `hold` exists | [`app::hold_file`], [`app::lane`], [`store::write::deliver`] | contract `claim`, `mark`; `daemon::serve` |
 //! | no write is cancelled | dropping a caller drops only its wait; a failed commit ends the process | [`store::Store`] | contract `group` |
 //! | templates cannot break sending | a set exists only if every sample of every kind rendered | [`template`] | `template::tests`, `template::check` |

@@ -1,4 +1,5 @@
-//! Every named crash point, at its first and its fourth pass.
+//! Every named crash point, at its first pass; in long runs, and where one is
+//! asked for by name, at its fourth too.
 //!
 //! The points are read from the sources, so a new one is in the table as soon
 //! as it is written; one that this story never reaches fails.

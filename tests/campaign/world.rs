@@ -228,6 +228,10 @@ impl World {
     }
 
     /// Waits until nothing has changed for a moment, or it has ended.
+    ///
+    /// Whether there is work is part of what must not have changed: its
+    /// questions are asked one after the other, and what moves from one to the
+    /// other meanwhile is seen by none.
     pub fn wait_until_idle(&self, running: &mut Running) {
         let mut last = None;
         let mut same = 0;
@@ -236,10 +240,11 @@ impl World {
                 return Some(());
             }
             moment(Duration::from_millis(40));
-            let now = Some(self.state_of_things());
+            let has_work = self.has_work();
+            let now = Some((has_work, self.state_of_things()));
             same = if now == last { same + 1 } else { 0 };
             last = now;
-            let rests = if self.has_work() { self.rests_max } else { 9 };
+            let rests = if has_work { self.rests_max } else { 9 };
             (same >= rests).then_some(())
         });
     }

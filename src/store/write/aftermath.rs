@@ -74,19 +74,19 @@ impl Store {
         let taken_back: Result<u64, StoreError> =
             alone!(self, "tidy the queue", wakes, [], c => settle::tidy(c, now));
         let mut changed = taken_back?;
-        let wakes_if = |n: &Option<u64>| Wakes::others_if(n.is_some());
-        loop {
-            let lapsed: Result<Option<u64>, StoreError> = alone!(self, "let a run lapse", wakes_if, [], c => {
-                settle::lapse_run(c, now, lapse)
-            });
-            match lapsed? {
-                Some(n) => changed += n,
-                None => break,
-            }
+        while let Some(n) = self.lapse_run(now, lapse).await? {
+            changed += n;
         }
         let ended: Result<u64, StoreError> =
             alone!(self, "end holds", wakes, [], c => operate::end_holds(c, now));
         Ok(changed + ended?)
+    }
+
+    /// Takes one held run back whose time is over, if there is one; answers for
+    /// how many messages.
+    async fn lapse_run(&self, now: Instant, lapse: Length) -> Result<Option<u64>, StoreError> {
+        let wakes = |n: &Option<u64>| Wakes::others_if(n.is_some());
+        alone!(self, "let a run lapse", wakes, [], c => settle::lapse_run(c, now, lapse))
     }
 
     /// Keeps what template versions are made of (version, source), each once;

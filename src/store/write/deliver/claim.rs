@@ -4,6 +4,10 @@
 //! hands, messages and orders alike, so a claim never waits and never blocks a
 //! planner. What was looked at may have changed a moment later; the lease is
 //! the worker's all the same, and its mark says no.
+//!
+//! A message that was claimed twice and never had an outcome may be what ended
+//! its workers: it is claimed alone, over all channels, so that the next end
+//! names it and takes nothing else with it.
 
 use super::{BUMP_ORDERS, TAKE_OFF};
 use crate::domain::contact::parse_zone;
