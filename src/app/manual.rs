@@ -8,7 +8,7 @@
 //! nothing moves for a minute, whatever is still queued.
 
 use crate::app::deliver::{Delivery, DeliveryReport};
-use crate::app::review::{BATCH, ReviewReport, Selection};
+use crate::app::review::{ReviewReport, Selection};
 use crate::app::worker::Enlisted;
 use crate::app::{App, AppError, Viewer};
 use crate::domain::bundle::PlannedMessage;
@@ -100,7 +100,7 @@ impl Viewer {
         loop {
             let ids = match &selection.orders {
                 Some(ids) => ids.iter().copied().filter(|id| *id > after).collect(),
-                None => self.read.open_orders(after, BATCH).await?,
+                None => self.read.open_orders(after, self.read.batch()).await?,
             };
             let Some(last) = ids.iter().max() else { break };
             after = *last;
@@ -241,7 +241,7 @@ impl App {
                 .flat_map(|m| m.orders.iter().copied())
                 .collect()
         };
-        for chunk in ids.chunks(BATCH as usize) {
+        for chunk in ids.chunks(self.viewer.read.batch() as usize) {
             self.review_by_hand(run, chunk, selection, &mut review)
                 .await?;
         }
@@ -415,10 +415,11 @@ impl App {
     }
 
     async fn all_open(&self) -> Result<Vec<OrderId>, AppError> {
+        let read = &self.viewer.read;
         let mut out = Vec::new();
         let mut after = OrderId(0);
         loop {
-            let ids = self.viewer.read.open_orders(after, BATCH).await?;
+            let ids = read.open_orders(after, read.batch()).await?;
             let Some(last) = ids.last() else {
                 return Ok(out);
             };

@@ -21,9 +21,6 @@ use crate::store::types::{Brake, NewRun, OutgoingMessage, PlannedOrder, Review};
 use crate::store::write::settings::Noticed;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Orders planned in one go: one snapshot, one transaction.
-pub const BATCH: u32 = 250;
-
 /// A process whose settings are not the newest leaves what falls due to those
 /// that have them, and takes what nobody took for so long: both planning the
 /// same orders would undo each other's plans for ever.
@@ -194,8 +191,9 @@ impl App {
             true => self.now(),
             false => self.now().minus(LET_NEWER_FIRST),
         };
+        let batch = self.viewer.read.batch();
         loop {
-            let due = self.store.take_due(self.worker, begun, BATCH).await?;
+            let due = self.store.take_due(self.worker, begun, batch).await?;
             if due.is_empty() {
                 // What others are planning at this moment is still due.
                 all_done = self.viewer.read.due_orders(begun, 1).await?.is_empty();
@@ -405,11 +403,12 @@ impl App {
     /// # Errors
     /// The database cannot be read or written.
     pub async fn reconcile(&self) -> Result<usize, AppError> {
+        let read = &self.viewer.read;
         let mut overlooked = 0;
         let mut after = OrderId(0);
         let due = self.all_due().await?;
         loop {
-            let ids = self.viewer.read.open_orders(after, BATCH).await?;
+            let ids = read.open_orders(after, read.batch()).await?;
             let Some(last) = ids.last() else { break };
             after = *last;
             // Between two questions others import and plan, and much may have

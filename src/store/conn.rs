@@ -5,13 +5,13 @@
 //! the dialects differ, [`sql`] picks between two texts with the same bind list.
 //! Nothing here opens, begins or commits: that is `sqlite/` and `postgres/`.
 
-use sqlx::postgres::PgConnection;
+use crate::store::postgres::line::Line;
 use sqlx::sqlite::SqliteConnection;
 
 /// A connection, lent for some statements.
 pub enum Conn<'a> {
     Sqlite(&'a mut SqliteConnection),
-    Postgres(&'a mut PgConnection),
+    Postgres(Line<'a>),
 }
 
 /// Runs the body with the connection itself: `on!(c, x => query(Q).execute(x).await)`.
@@ -23,10 +23,10 @@ macro_rules! on {
                 let $c = &mut **c;
                 $body
             }
-            $crate::store::conn::Conn::Postgres(c) => {
-                let $c = &mut **c;
-                $body
-            }
+            $crate::store::conn::Conn::Postgres(line) => match line.session().await {
+                Ok($c) => $body,
+                Err(error) => Err(error),
+            },
         }
     };
 }

@@ -6,7 +6,12 @@
 //! verb may run again from its beginning (the engine broke a deadlock, the
 //! connection was lost before the commit), so it keeps nothing between runs.
 
+use crate::store::conn::{Conn, on, sql};
+use crate::store::postgres::line::Named;
 use crate::store::types::StoreError;
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
 
 /// Why a verb stops; its transaction is rolled back.
@@ -120,3 +125,53 @@ macro_rules! rows {
     };
 }
 pub(crate) use rows;
+
+/// Runs a statement whose answer nobody needs. A session that gathers is told
+/// with its next question or the commit, and an error is heard there.
+pub(crate) async fn later<const N: usize>(
+    c: &mut Conn<'_>,
+    sqlite: &'static str,
+    named: &Named,
+    documents: [String; N],
+) -> Result<(), sqlx::Error> {
+    if let Conn::Postgres(line) = c
+        && line.later(named, &documents)
+    {
+        return Ok(());
+    }
+    let text = sql(c, sqlite, named.text);
+    on!(c, x => {
+        let mut words = sqlx::query(text);
+        for document in documents {
+            words = words.bind(document);
+        }
+        words.execute(x).await.map(drop)
+    })
+}
+
+/// Every row of a statement, as a tuple or a `FromRow` type; on a session that
+/// gathers it is asked by its name, behind what was gathered.
+pub(crate) async fn answers<T, const N: usize>(
+    c: &mut Conn<'_>,
+    sqlite: &'static str,
+    named: &Named,
+    documents: [String; N],
+) -> Result<Vec<T>, sqlx::Error>
+where
+    T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
+{
+    if let Conn::Postgres(line) = c
+        && line.later(named, &documents)
+    {
+        let rows = line.said().await?;
+        return rows.iter().map(T::from_row).collect();
+    }
+    let text = sql(c, sqlite, named.text);
+    on!(c, x => {
+        let mut words = sqlx::query_as(text);
+        for document in documents {
+            words = words.bind(document);
+        }
+        words.fetch_all(x).await
+    })
+}

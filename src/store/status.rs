@@ -161,12 +161,12 @@ async fn of_server(place: &Place, server: &postgres::Server) -> Result<Status, S
         known: postgres::open::known_version(),
     };
     let (promises, unfit) = postgres::open::promises(&mut conn).await.map_err(failed)?;
-    let senders = match others(&mut Conn::Postgres(&mut conn)).await {
+    let senders = match others(&mut Conn::Postgres((&mut conn).into())).await {
         Ok(0) => Senders::Nobody,
         Ok(n) => Senders::Connections(n),
         Err(error) => return Err(failed(error)),
     };
-    let (engine, bytes, contents) = ask(&mut Conn::Postgres(&mut conn), schema).await?;
+    let (engine, bytes, contents) = ask(&mut Conn::Postgres((&mut conn).into()), schema).await?;
     let _ = conn.close().await;
     let settings = promises
         .into_iter()

@@ -124,8 +124,8 @@ impl<'t> Pages<'t> {
             let rows = ask.fetch_all(x).await?;
             rows.iter()
                 .map(|row| decode(row, table.columns))
-                .collect::<Result<_, _>>()?
-        });
+                .collect::<Result<_, _>>()
+        })?;
         if rows.len() == PAGE {
             self.behind = rows
                 .last()

@@ -55,7 +55,7 @@ impl End {
     fn conn(&mut self) -> Conn<'_> {
         match self {
             End::Sqlite(conn) => Conn::Sqlite(conn),
-            End::Postgres(conn) => Conn::Postgres(conn),
+            End::Postgres(conn) => Conn::Postgres(conn.into()),
         }
     }
 

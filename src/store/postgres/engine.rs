@@ -7,9 +7,10 @@
 //! the server stays away) it is unknown, and the process ends.
 
 use super::Server;
+use super::line::{Line, Named, Unsaid};
 use super::listen::CHANNEL;
 use super::open::{self, Writing};
-use super::server::ONE_PLAN;
+use super::server::BY_NAME;
 use crate::store::conn::{Conn, statements};
 use crate::store::watch::Pulse;
 use crate::store::writer::{Committed, Engine, Wakes};
@@ -46,11 +47,12 @@ statements![NOT_HERE | FATE];
 pub struct PostgresEngine {
     server: Server,
     session: Option<Writing>,
-    /// The number of the transaction that is open or was last.
-    xid: String,
+    /// And what is gathered for it.
+    unsaid: Unsaid,
+    /// What it knows by name, if it gathers.
+    named: &'static [Named],
     pulse: Pulse,
     told_at: Option<Instant>,
-    is_hot: bool,
 }
 
 impl PostgresEngine {
@@ -67,17 +69,18 @@ impl PostgresEngine {
         PostgresEngine {
             server,
             session: None,
-            xid: String::new(),
+            unsaid: Unsaid::default(),
+            named: &[],
             pulse,
             told_at: None,
-            is_hot: false,
         }
     }
 
-    /// One for marks and records; it connects with its first verb.
-    pub fn hot(server: Server, pulse: Pulse) -> PostgresEngine {
+    /// One for short verbs, hundreds a second, that say these statements by
+    /// their names; it connects with its first verb.
+    pub fn gathering(server: Server, pulse: Pulse, named: &'static [Named]) -> PostgresEngine {
         PostgresEngine {
-            is_hot: true,
+            named,
             ..PostgresEngine::unconnected(server, pulse)
         }
     }
@@ -87,8 +90,12 @@ impl PostgresEngine {
             Some(session) => session,
             None => {
                 let mut session = open::session(&self.server).await?;
-                if self.is_hot {
-                    session.conn.execute(sqlx::raw_sql(ONE_PLAN)).await?;
+                if !self.named.is_empty() {
+                    session.conn.execute(sqlx::raw_sql(BY_NAME)).await?;
+                }
+                for text in self.named.iter().filter_map(Named::prepare) {
+                    let text = sqlx::AssertSqlSafe(text);
+                    session.conn.execute(sqlx::raw_sql(text)).await?;
                 }
                 session
             }
@@ -97,10 +104,18 @@ impl PostgresEngine {
     }
 
     async fn try_begin(&mut self) -> Result<(), sqlx::Error> {
-        let session = self.connected().await?;
-        let row = session.conn.fetch_one(sqlx::raw_sql(BEGIN)).await?;
-        self.xid = sqlx::Row::try_get(&row, 0)?;
+        self.connected().await?;
+        self.unsaid.begin(BEGIN);
+        if self.named.is_empty() {
+            self.gathered()?.said().await?;
+        }
         Ok(())
+    }
+
+    /// The session as it gathers.
+    fn gathered(&mut self) -> Result<Line<'_>, sqlx::Error> {
+        let session = self.session.as_mut().ok_or_else(gone)?;
+        Ok(Line::gathering(&mut session.conn, &mut self.unsaid))
     }
 
     /// What became of the transaction whose COMMIT was not answered.
@@ -108,7 +123,9 @@ impl PostgresEngine {
         let given_up = Instant::now() + AWAY_MAX;
         let mut pause = PAUSE_FIRST;
         loop {
-            let xid = self.xid.clone();
+            let Some(xid) = self.unsaid.xid().map(str::to_owned) else {
+                return Committed::Unknown(lost);
+            };
             let told: Result<Option<String>, sqlx::Error> = match self.connected().await {
                 Ok(session) if session.timeline != timeline => return Committed::Unknown(lost),
                 Ok(session) => {
@@ -148,10 +165,11 @@ impl Engine for PostgresEngine {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        match &mut self.session {
-            Some(session) => Ok(Conn::Postgres(&mut session.conn)),
-            None => Err(gone()),
+        if !self.named.is_empty() {
+            return self.gathered().map(Conn::Postgres);
         }
+        let session = self.session.as_mut().ok_or_else(gone)?;
+        Ok(Conn::Postgres((&mut session.conn).into()))
     }
 
     async fn commit(&mut self, wakes: Wakes) -> Committed {
@@ -162,7 +180,10 @@ impl Engine for PostgresEngine {
         let timeline = session.timeline.clone();
         let now = Instant::now();
         let tells = wakes == Wakes::Others && self.told_at.is_none_or(|at| now - at >= TELL_EVERY);
-        let committed = match commit(&mut session.conn, tells).await {
+        let words = self
+            .unsaid
+            .and(if tells { COMMIT_AND_TELL } else { COMMIT });
+        let committed = match commit(&mut session.conn, words).await {
             Ok(()) => Committed::Yes,
             Err(error) if is_refusal(&error) => Committed::No(error),
             Err(error) => {
@@ -181,7 +202,8 @@ impl Engine for PostgresEngine {
     }
 
     async fn roll_back(&mut self) -> bool {
-        if let Some(session) = &mut self.session
+        if self.unsaid.forget()
+            && let Some(session) = &mut self.session
             && session.conn.execute("ROLLBACK").await.is_err()
         {
             self.session = None;
@@ -201,9 +223,9 @@ impl Engine for PostgresEngine {
     }
 }
 
-async fn commit(conn: &mut PgConnection, tells: bool) -> Result<(), sqlx::Error> {
-    let text = if tells { COMMIT_AND_TELL } else { COMMIT };
-    conn.execute(sqlx::raw_sql(text)).await.map(drop)
+async fn commit(conn: &mut PgConnection, words: String) -> Result<(), sqlx::Error> {
+    let words = sqlx::raw_sql(sqlx::AssertSqlSafe(words));
+    conn.execute(words).await.map(drop)
 }
 
 fn gone() -> sqlx::Error {

@@ -3,6 +3,7 @@
 
 pub mod connect;
 pub mod engine;
+pub mod line;
 pub mod listen;
 pub mod open;
 pub mod server;

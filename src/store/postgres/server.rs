@@ -40,10 +40,13 @@ SET enable_mergejoin TO off;
 SET enable_bitmapscan TO off;
 SET enable_seqscan TO off";
 
-/// Said once more to the session of marks and records: a handful of rows each,
-/// hundreds a second, and the same way to them whatever the tables hold. Weighing
-/// a plan of its own for each took as long as looking.
-pub const ONE_PLAN: &str = "SET plan_cache_mode TO force_generic_plan";
+/// Said once more to a session that is told statements by their names
+/// ([`super::line`]): a handful of rows each, hundreds a second, and the same way
+/// to them whatever the tables hold. Weighing a plan of its own for each took as
+/// long as looking. And nothing but the quote is special in a literal.
+pub const BY_NAME: &str = "
+SET plan_cache_mode TO force_generic_plan;
+SET standard_conforming_strings TO on";
 
 const COPIES: &str = "
 SET statement_timeout TO 0;

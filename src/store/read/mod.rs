@@ -56,6 +56,18 @@ enum Pool {
     Postgres(PgPool),
 }
 
+impl ReadStore {
+    /// How many orders are planned in one go: one snapshot, one transaction.
+    /// Trips to a server are dear, trips to a file are not, and there what a
+    /// batch holds is most of the program's memory (500: 5 MiB more).
+    pub fn batch(&self) -> u32 {
+        match self.pool {
+            Pool::Sqlite(_) => 250,
+            Pool::Postgres(_) => 500,
+        }
+    }
+}
+
 /// A connection from the pool for one question.
 pub(crate) enum Reader {
     Sqlite(PoolConnection<Sqlite>),
@@ -66,7 +78,7 @@ impl Reader {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
             Reader::Sqlite(conn) => Conn::Sqlite(conn),
-            Reader::Postgres(conn) => Conn::Postgres(conn),
+            Reader::Postgres(conn) => Conn::Postgres((&mut **conn).into()),
         }
     }
 }
@@ -81,7 +93,7 @@ impl Snapshot {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
             Snapshot::Sqlite(tx) => Conn::Sqlite(tx),
-            Snapshot::Postgres(tx) => Conn::Postgres(tx),
+            Snapshot::Postgres(tx) => Conn::Postgres((&mut **tx).into()),
         }
     }
 

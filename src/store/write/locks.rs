@@ -28,7 +28,8 @@
 
 use crate::store::codec::json;
 use crate::store::conn::{Conn, statements};
-use crate::store::statement::{column, run};
+use crate::store::postgres::line::Named;
+use crate::store::statement::{column, later, run};
 
 /// What SQLite does in place of locking.
 const ONE_WRITER: &str = "SELECT 1";
@@ -88,6 +89,13 @@ const HOLDS_STAY: &str = "LOCK TABLE holds IN SHARE MODE";
 const BOTH_STAY: &str = "LOCK TABLE holds, suppressions IN SHARE MODE";
 const SUPPRESSIONS_MINE: &str = "LOCK TABLE suppressions IN SHARE ROW EXCLUSIVE MODE";
 
+/// For a session that gathers.
+pub const ORDERS_BY_NAME: Named = Named {
+    name: "lock_orders",
+    text: LOCK_ORDERS,
+    documents: 2,
+};
+
 statements![
     ONE_WRITER | LOCK_ORDERS,
     ONE_WRITER | LOCK_ORDERS_AND_NEIGHBOURS,
@@ -109,7 +117,8 @@ pub fn are_needed(c: &Conn<'_>) -> bool {
 /// transaction ends. What is read afterwards stays true.
 pub async fn orders(c: &mut Conn<'_>, orders: &[i64], messages: &[i64]) -> Result<(), sqlx::Error> {
     if are_needed(c) && !(orders.is_empty() && messages.is_empty()) {
-        run!(c, LOCK_ORDERS, json(&orders), json(&messages))?;
+        let documents = [json(&orders), json(&messages)];
+        later(c, ONE_WRITER, &ORDERS_BY_NAME, documents).await?;
     }
     Ok(())
 }
@@ -181,13 +190,16 @@ pub async fn lists_for_marks(
     if !are_needed(c) {
         return Ok(());
     }
-    if marks && !suppresses {
-        run!(c, BOTH_STAY)?;
-    } else if marks {
-        run!(c, HOLDS_STAY)?;
-    }
-    if suppresses {
-        run!(c, SUPPRESSIONS_MINE)?;
+    let stays = match (marks, suppresses) {
+        (true, false) => Some(BOTH_STAY),
+        (true, true) => Some(HOLDS_STAY),
+        (false, _) => None,
+    };
+    for text in stays
+        .into_iter()
+        .chain(suppresses.then_some(SUPPRESSIONS_MINE))
+    {
+        later(c, ONE_WRITER, &Named::in_full(text), []).await?;
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ impl Store {
             Place::Sqlite(path) => Writer::one(SqliteEngine(sqlite::open::writer(path).await?)),
             Place::Postgres(server) => {
                 let session = postgres::open::writer(server).await?;
-                let hot = PostgresEngine::hot(server.clone(), pulse.clone());
+                let hot = PostgresEngine::gathering(server.clone(), pulse.clone(), deliver::NAMED);
                 let beats = PostgresEngine::unconnected(server.clone(), pulse.clone());
                 let rest = PostgresEngine::new(server.clone(), session, pulse.clone());
                 Writer::three(hot, beats, rest)

@@ -31,6 +31,7 @@ promises![
     a_vague_refusal_ends_an_address_on_its_second_day,
     what_is_accepted_in_between_clears_a_vague_refusal,
     the_relay_that_answered_is_kept_with_the_attempt,
+    what_a_relay_says_is_kept_to_the_letter,
     in_doubt_is_a_state_of_its_own_and_its_word_is_possible,
     a_record_of_a_worker_that_lost_it_changes_nothing,
     a_lease_is_not_recorded_before_it_is_marked,
@@ -438,4 +439,32 @@ async fn the_relay_that_answered_is_kept_with_the_attempt(stage: Stage) {
     assert!(stage.record(1, &message, outcome, MONDAY).await);
     let attempts = stage.store.read().attempts(message.no).await.unwrap();
     assert_eq!(attempts[0].relay, "second.example:465");
+}
+
+/// Marks and records reach a server inside a statement's text.
+async fn what_a_relay_says_is_kept_to_the_letter(stage: Stage) {
+    let words = [
+        "it's full, isn't it",
+        "'); DROP TABLE told; --",
+        "'', ''''",
+        r"C:\new\u0041\'; COMMIT; --",
+        r"E'\\x41' $1 $$ $follow$ :name ? /* -- */",
+        "größe “ok” 🫖 \u{7f}",
+        "",
+    ];
+    let rows: Vec<Row> = (0..words.len())
+        .map(|i| teapots(&format!("L{i}"), &format!("{}", 1000 + i)))
+        .collect();
+    stage.announce(&rows, MONDAY).await;
+    stage.review(MONDAY).await;
+    let flying = stage.submit(1, MONDAY).await;
+    assert_eq!(flying.len(), words.len());
+    for (message, words) in flying.iter().zip(words) {
+        let evidence = Evidence::new(Phase::Done, words).with_code(250);
+        let kept = evidence.text.clone();
+        let outcome = Outcome::Accepted { evidence };
+        assert!(stage.record(1, message, outcome, MONDAY).await, "{words}");
+        let attempts = stage.store.read().attempts(message.no).await.unwrap();
+        assert_eq!(attempts[0].reply.as_deref(), Some(kept.as_str()));
+    }
 }

@@ -18,8 +18,9 @@ use crate::domain::ids::{MessageNo, WorkerId};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, at_once, in_turn, server_now, sql, statements};
-use crate::store::statement::{rows, run};
+use crate::store::conn::{Conn, at_once, in_turn, server_now, statements};
+use crate::store::postgres::line::Named;
+use crate::store::statement::{answers, later};
 use crate::store::types::{Mark, Record};
 use crate::store::write::locks;
 use std::collections::{HashMap, HashSet};
@@ -68,6 +69,20 @@ const FOLLOW_AT_ONCE: &str = at_once![
     cleared: clear_vague!(),
     begun: begin_attempts!(),
 ];
+
+const PASS_BY_NAME: Named = Named {
+    name: "pass",
+    text: PASS_AMONG_OTHERS,
+    documents: 2,
+};
+const FOLLOW_BY_NAME: Named = Named {
+    name: "follow",
+    text: FOLLOW_AT_ONCE,
+    documents: 5,
+};
+
+/// What a session of a server has to know by name for this.
+pub const NAMED: &[Named] = &[locks::ORDERS_BY_NAME, PASS_BY_NAME, FOLLOW_BY_NAME];
 
 statements![PASS | PASS_AMONG_OTHERS, FOLLOW | FOLLOW_AT_ONCE];
 
@@ -163,8 +178,8 @@ async fn turn(
     let mut begun: Vec<MarkRow<'_>> = (marks.iter())
         .map(|(by, now, mark)| mark_row(*by, *now, mark))
         .collect();
-    let text = sql(c, PASS, PASS_AMONG_OTHERS);
-    let answers: Vec<(bool, i64, bool)> = rows!(c, text, json(&landed), json(&begun))?;
+    let asked = [json(&landed), json(&begun)];
+    let answers: Vec<(bool, i64, bool)> = answers(c, PASS, &PASS_BY_NAME, asked).await?;
     let mut passed = Passed::default();
     for (is_record, no, in_mode) in answers {
         if is_record {
@@ -195,16 +210,14 @@ async fn turn(
         .filter(|(_, _, record)| matches!(record.outcome, Outcome::Accepted { .. }))
         .map(|(_, _, record)| record.no.0)
         .collect();
-    let text = sql(c, FOLLOW, FOLLOW_AT_ONCE);
-    run!(
-        c,
-        text,
+    let follows = [
         ledger.told,
         ledger.parcels,
         json(&landed),
         json(&accepted),
         json(&begun),
-    )?;
+    ];
+    later(c, FOLLOW, &FOLLOW_BY_NAME, follows).await?;
     record::suppress(c, &landed).await?;
     Ok(passed)
 }

@@ -9,7 +9,7 @@ pub mod record;
 pub mod told;
 pub mod vague;
 
-pub use breath::record_and_mark;
+pub use breath::{NAMED, record_and_mark};
 pub use claim::Claim;
 
 use crate::store::conn::statements;
