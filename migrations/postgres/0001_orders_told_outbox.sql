@@ -278,8 +278,11 @@ CREATE TABLE messages (
   content_hash     TEXT COLLATE "C"
 );
 CREATE INDEX messages_queued ON messages (due_at, no) WHERE state = 'queued' AND held = FALSE;
-CREATE INDEX messages_ageing ON messages (not_after) WHERE state = 'queued';
-CREATE INDEX messages_queued_by_address ON messages (address_hash, channel) WHERE state = 'queued';
+-- Two with a condition of their own that is always true: without it PostgreSQL reads all of
+-- them, and sorts, where the head of the queue is asked for.
+CREATE INDEX messages_ageing ON messages (not_after) WHERE state = 'queued' AND not_after > 0;
+CREATE INDEX messages_queued_by_address ON messages (address_hash, channel)
+  WHERE state = 'queued' AND address_hash <> '';
 CREATE INDEX messages_suspect ON messages (due_at) WHERE state = 'queued' AND claims > 1;
 -- One each: the engine uses a partial index only where a condition repeats its own.
 CREATE INDEX messages_leased ON messages (owner) WHERE state = 'leased';

@@ -64,11 +64,13 @@ WHERE no = $1 AND state = 'in_doubt'";
 
 const FREE_KEY: &str = "UPDATE notices SET key = NULL WHERE message_no = $1";
 
-const AGED: &str = "SELECT no FROM messages WHERE state = 'queued' AND not_after < $1";
+const AGED: &str =
+    "SELECT no FROM messages WHERE state = 'queued' AND not_after > 0 AND not_after < $1";
 
 const SUPPRESSED: &str = "
 SELECT m.no FROM suppressions s CROSS JOIN messages m
-WHERE m.address_hash = s.address_hash AND m.channel = s.channel AND m.state = 'queued'";
+WHERE m.address_hash = s.address_hash AND m.channel = s.channel AND m.state = 'queued'
+  AND m.address_hash <> ''";
 
 /// Written out for the index: see `messages_suspect`.
 const POISONED: &str = "

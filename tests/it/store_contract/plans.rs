@@ -1,4 +1,5 @@
-//! Every statement that takes a list starts from the list.
+//! Every statement that takes a list starts from the list, and a claim from the
+//! head of the queue.
 //!
 //! An engine that does not know how long its tables are guesses that they are
 //! short. Then it may read a table from one end to the other and the list again
@@ -7,8 +8,9 @@
 //! 2.7. SQLite, where a statement did not say the order: 12 seconds to take in
 //! 3,000 orders, now 0.3.
 
-use super::props::{MONDAY, teapots};
+use super::props::{MONDAY, at, teapots};
 use super::stage::Stage;
+use backorderd::store::conn::Statement;
 use backorderd::store::postgres::server::Server;
 use backorderd::store::{Place, STATEMENTS};
 use serde_json::Value;
@@ -16,13 +18,20 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 
-promises![a_statement_with_a_list_starts_from_the_list];
+promises![
+    a_statement_with_a_list_starts_from_the_list,
+    a_claim_reads_no_more_of_the_queue_than_it_takes,
+];
 
 const LIST: &str = "jsonb_array_elements";
 
-/// Whose list is never longer than the orders of one message, and whose is what
-/// the row itself holds.
-const SHORT: &[&str] = &["write/by_hand.rs RETRY", "read/lists.rs WITH_VERDICTS"];
+/// Whose list is never longer than the orders of one message, whose is what the
+/// row itself holds, and whose is the channels.
+const SHORT: &[&str] = &[
+    "write/by_hand.rs RETRY",
+    "read/lists.rs WITH_VERDICTS",
+    "write/deliver/claim.rs PICK PICK_AMONG_OTHERS",
+];
 
 /// How the engine would run a statement whatever its parameters are; nothing
 /// for what has no plan.
@@ -195,4 +204,123 @@ async fn not_so_in_the_file(stage: &Stage) -> Vec<String> {
     }
     assert!(n_with_lists > 50, "{n_with_lists} are few");
     wrong
+}
+
+/// How much of the queue a claim of so many may read.
+const CLAIMED: i64 = 50;
+
+fn statement(file: &str, name: &str) -> Statement {
+    let (_, statements) = STATEMENTS
+        .iter()
+        .find(|(named, _)| *named == file)
+        .expect("a file");
+    *statements
+        .iter()
+        .find(|statement| statement.name.split(' ').next() == Some(name))
+        .expect("a statement")
+}
+
+/// Rows of the outbox that were read, kept or not.
+fn messages_read(node: &Value) -> f64 {
+    let of = |key: &str| node[key].as_f64().unwrap_or(0.0);
+    let mine = if node["Relation Name"] == "messages" {
+        (of("Actual Rows") + of("Rows Removed by Filter")) * of("Actual Loops")
+    } else {
+        0.0
+    };
+    mine + children(node).iter().map(messages_read).sum::<f64>()
+}
+
+/// The nodes of a plan, for a person.
+fn steps(node: &Value) -> Vec<String> {
+    let word = |key: &str| node[key].to_string().replace('"', "");
+    let mine = [
+        "Node Type",
+        "Index Name",
+        "Alias",
+        "Actual Rows",
+        "Actual Loops",
+    ]
+    .map(word);
+    let below = children(node).iter().flat_map(steps);
+    std::iter::once(mine.join(" ")).chain(below).collect()
+}
+
+/// What the engine believes of its tables must not matter: nothing, what it
+/// counted while they were empty, what is true.
+async fn a_claim_reads_no_more_of_the_queue_than_it_takes(stage: Stage) {
+    const N_QUEUED: u32 = 1_000;
+    let pick = statement("write/deliver/claim.rs", "PICK");
+    let rows: Vec<_> = (0..N_QUEUED)
+        .map(|n| teapots(&format!("L{n}"), &format!("{}", 1000 + n)))
+        .collect();
+    let Some(database) = stage.database() else {
+        let Place::Sqlite(path) = stage.place() else {
+            panic!("a file");
+        };
+        let mut c = SqliteConnectOptions::new()
+            .filename(path)
+            .connect()
+            .await
+            .expect("a connection");
+        let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", pick.sqlite));
+        let loops: Vec<(i64, i64, i64, String)> = sqlx::query_as(explained)
+            .fetch_all(&mut c)
+            .await
+            .expect("a plan");
+        let outermost = loops.iter().find(|row| row.1 == 0).expect("a loop");
+        assert!(outermost.3.contains("messages_queued"), "{}", outermost.3);
+        assert!(
+            !loops.iter().any(|row| row.3.contains("ORDER BY")),
+            "{loops:?}"
+        );
+        return;
+    };
+    let session = Server::parse(&database.url())
+        .expect("an address")
+        .writing();
+    let mut c = session.options.connect().await.expect("a connection");
+    c.execute(session.settings).await.expect("its settings");
+    let prepare = format!("PREPARE pick AS {}", pick.postgres);
+    let (mode, now) = (stage.mode.as_str(), at(MONDAY).0);
+    let explain = format!(
+        "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) \
+         EXECUTE pick('{mode}', {now}, 2, NULL, '[\"email\"]', {CLAIMED})"
+    );
+    c.execute(AssertSqlSafe(prepare)).await.expect("prepared");
+    c.execute("ANALYZE").await.expect("counted while empty");
+    stage.announce(&rows, MONDAY).await;
+    stage.review(MONDAY).await;
+    for (believed, words) in [
+        ("what it counted while they were empty", "SELECT 1"),
+        (
+            "nothing",
+            "UPDATE pg_class SET reltuples = -1 WHERE relkind = 'r'",
+        ),
+        ("what is true", "ANALYZE"),
+        ("there is much more", MANY),
+    ] {
+        c.execute(words).await.expect("a server of our own");
+        for cache in ["force_custom_plan", "force_generic_plan"] {
+            let set = format!("SET plan_cache_mode TO {cache}");
+            c.execute(AssertSqlSafe(set)).await.expect("a setting");
+            let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain.clone()))
+                .persistent(false)
+                .fetch_one(&mut c)
+                .await
+                .expect("a plan");
+            let root = &plan[0]["Plan"];
+            assert_eq!(
+                root["Actual Rows"].as_f64(),
+                Some(CLAIMED as f64),
+                "{believed}"
+            );
+            let n = messages_read(root);
+            assert!(
+                n <= 3.0 * CLAIMED as f64,
+                "{believed}, {cache}: {n} read\n{}",
+                steps(root).join("\n")
+            );
+        }
+    }
 }
