@@ -39,10 +39,15 @@ async fn receive(app: &App, maildir: Option<&mut Maildir>, key: &VerpKey) -> Res
     let applied = apply(app).await;
     // A report that waits and cannot be applied does not keep mails waiting.
     let is_over = matches!(&applied, Err(error) if error.is_fatal());
-    if let Some(maildir) = maildir.filter(|_| !is_over) {
-        take_in(app, maildir, key).await?;
+    let taken = match maildir.filter(|_| !is_over) {
+        Some(maildir) => take_in(app, maildir, key).await,
+        None => Ok(()),
+    };
+    // The caller hears of one trouble.
+    if let (Err(error), Err(_)) = (&applied, &taken) {
+        tracing::error!("reports that waited cannot be applied, and stay there: {error}");
     }
-    applied
+    taken.and(applied)
 }
 
 /// Applies reports that came before what they are about.

@@ -29,6 +29,7 @@ LEFT JOIN messages m ON m.no = w.message_no
 WHERE CASE WHEN m.no IS NULL THEN w.at < $1
     WHEN m.state = 'queued' THEN m.doubts > 0
     ELSE m.state NOT IN ('leased', 'submitting') END
+  AND w.id > $3
 ORDER BY w.id LIMIT $2";
 
 const OF_MESSAGE: &str = "
@@ -112,10 +113,11 @@ impl ReadStore {
     }
 
     /// Receipts that waited and can be applied, or are to be given up, at
-    /// `now`; the first `limit` of them.
+    /// `now`; the first `limit` of them behind the receipt `after`.
     pub async fn ready_receipts(
         &self,
         now: Instant,
+        after: i64,
         limit: u32,
     ) -> Result<Vec<ReadyReceipt>, StoreError> {
         let since = now.minus(PARKED_FOR).0;
@@ -125,7 +127,8 @@ impl ReadStore {
             rows,
             READY,
             since,
-            i64::from(limit)
+            i64::from(limit),
+            after
         );
         let ready = found.into_iter().map(|(id, message)| ReadyReceipt {
             id,

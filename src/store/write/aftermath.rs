@@ -134,20 +134,27 @@ impl Store {
     /// # Errors
     /// One of them cannot be read: the others were applied, each alone.
     pub async fn apply_receipts(&self, now: Instant) -> Result<u64, StoreError> {
-        let ready = self.read.ready_receipts(now, receipts::PASS_MAX).await?;
-        if ready.is_empty() {
-            return Ok(0);
-        }
-        match self.apply_together(ready.clone(), now).await {
-            Err(StoreError::Corrupt { .. }) => {}
-            applied => return applied,
-        }
-        let (mut messages, mut failed) = (0, None);
-        for receipt in ready {
-            match self.apply_together(vec![receipt], now).await {
-                Ok(n) => messages += n,
-                Err(error @ StoreError::Corrupt { .. }) => failed = failed.or(Some(error)),
-                Err(error) => return Err(error),
+        let (mut messages, mut failed, mut after) = (0, None, 0);
+        loop {
+            let limit = receipts::PASS_MAX;
+            let ready = self.read.ready_receipts(now, after, limit).await?;
+            let Some(last) = ready.last() else { break };
+            after = last.id;
+            match self.apply_together(ready.clone(), now).await {
+                // Behind those that cannot be read, all of them wait too.
+                Err(StoreError::Corrupt { .. }) => {}
+                Ok(n) if failed.is_some() => {
+                    messages += n;
+                    continue;
+                }
+                applied => return applied,
+            }
+            for receipt in ready {
+                match self.apply_together(vec![receipt], now).await {
+                    Ok(n) => messages += n,
+                    Err(error @ StoreError::Corrupt { .. }) => failed = failed.or(Some(error)),
+                    Err(error) => return Err(error),
+                }
             }
         }
         failed.map_or(Ok(messages), Err)

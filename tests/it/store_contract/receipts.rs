@@ -1,6 +1,6 @@
 //! What comes back: stored once, applied in any order, whatever it does.
 
-use super::props::{MONDAY, accepted, at, doubt, refused, teapots};
+use super::props::{MONDAY, accepted, ask, at, doubt, refused, teapots, worker};
 use super::stage::{BackEnd, Stage};
 use backorderd::domain::contact::{EmailAddress, PhoneNumber, Preference};
 use backorderd::domain::ids::{MessageNo, MessageUid};
@@ -13,6 +13,7 @@ use backorderd::domain::receipt::{Receipt, ReceiptKind};
 use backorderd::domain::row::{Row, RowShipment};
 use backorderd::store::StoreError;
 use backorderd::store::types::Claimed;
+use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::receipts::{About, NewReceipt, PASS_MAX, Taken, UnclearMail};
 use uuid::Uuid;
 
@@ -56,6 +57,7 @@ promises![
     receipts_that_can_do_nothing_yet_cost_no_transaction,
     receipts_that_came_early_are_applied_some_at_a_time,
     a_receipt_that_cannot_be_applied_keeps_no_other_waiting,
+    however_many_cannot_be_applied_those_behind_them_are,
     a_gateway_names_a_message_by_its_own_id,
     any_report_settles_a_doubt,
     a_bounce_ends_a_repetition_before_it_is_sent,
@@ -614,4 +616,32 @@ async fn a_receipt_that_cannot_be_applied_keeps_no_other_waiting(stage: Stage) {
     // Named again until somebody mends it.
     assert!(stage.store.apply_receipts(at(LATER)).await.is_err());
     assert!(stage.store.read().receipts_wait().await.unwrap());
+}
+
+async fn however_many_cannot_be_applied_those_behind_them_are(stage: Stage) {
+    const N_BROKEN: u64 = 201;
+    const { assert!(N_BROKEN > PASS_MAX as u64) };
+    let rows: Vec<_> = (0..N_BROKEN + 2)
+        .map(|n| teapots(&format!("L{n}"), &format!("{}", 1000 + n)))
+        .collect();
+    stage.announce(&rows, MONDAY).await;
+    stage.review(MONDAY).await;
+    let all = Claim {
+        limit: 500,
+        ..ask(worker(1), stage.mode, at(MONDAY))
+    };
+    let flying = stage.claim_as(all).await;
+    assert_eq!(flying.len(), rows.len());
+    for (n, message) in flying.iter().enumerate() {
+        assert!(stage.mark(1, message, MONDAY).await);
+        take(&stage, &format!("e{n}"), message.uid, HARD).await;
+        assert!(stage.record(1, message, accepted(), LATER).await);
+    }
+    let broken = "UPDATE message_private SET facts = '{}' WHERE message_no IN (
+        SELECT m.no FROM messages m JOIN receipts r ON r.message_uid = m.uid
+        ORDER BY r.id LIMIT 201)";
+    assert_eq!(stage.force(broken).await.unwrap(), N_BROKEN);
+    assert!(stage.store.apply_receipts(at(LATER)).await.is_err());
+    let bounced = "SELECT count(*) FROM messages WHERE state = 'bounced'";
+    assert_eq!(stage.number(bounced).await, 2);
 }
