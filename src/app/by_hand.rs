@@ -72,6 +72,8 @@ pub struct Resent {
     pub messages: Vec<(MessageNo, MessageNo)>,
     /// They wait for a person's approval, in a held run.
     pub held: bool,
+    /// That is because another process brought newer settings.
+    pub overtaken: bool,
 }
 
 struct Facts {
@@ -449,6 +451,7 @@ impl App {
             };
             let written = self.store.commit_review(review, now).await?;
             out.held |= written.held;
+            out.overtaken |= written.overtaken;
             for (row, _) in chunk {
                 let resends = self.viewer.read.resends(row.no).await?;
                 let ours = resends.iter().find(|no| written.messages.contains(no));

@@ -323,6 +323,25 @@ fn who_has_older_settings_plans_what_nobody_else_took() {
 }
 
 #[test]
+fn what_is_written_under_older_settings_waits_and_says_why() {
+    let home = Home::in_sandbox();
+    home.owe_a_delay();
+    assert_eq!(home.run(&["run", "--yes"]).code, 0);
+    home.app(Home::now(), async |app| {
+        app.notice_changed_policy().await.unwrap();
+        let newer = app.store.notice_settings("others", app.now()).await;
+        assert!(matches!(newer.unwrap(), Noticed::Changed { .. }));
+    });
+    let resent = home.run(&["messages", "resend", "m1", "--why", "not found"]);
+    assert!(
+        resent.out.contains(
+            "waits for approval, because another process runs with newer settings than these"
+        ),
+        "{resent:?}"
+    );
+}
+
+#[test]
 fn the_hold_for_everything_needs_no_database() {
     let home = Home::in_sandbox();
     home.damage_database();

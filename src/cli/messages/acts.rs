@@ -124,11 +124,15 @@ pub async fn resend(context: &Context, args: Args) -> anyhow::Result<Ended> {
     let resent = app.resend(&looked, &act(context, args.why)).await?;
     let deeds = resent.messages.iter().map(|(no, new)| Deed {
         no: *no,
-        words: match resent.run.filter(|_| resent.held) {
-            Some(_) => format!("written as {new}, which waits for approval: backorderd todo"),
-            None => format!("goes out again as {new}"),
+        words: match (resent.held, resent.overtaken) {
+            (true, true) => format!(
+                "written as {new}, which waits for approval, because another process runs with \
+                 newer settings than these: backorderd todo"
+            ),
+            (true, false) => format!("written as {new}, which waits for approval: backorderd todo"),
+            (false, _) => format!("goes out again as {new}"),
         },
-        more: json!({ "as": new }),
+        more: json!({ "as": new, "held": resent.held }),
     });
     tell(context, &app, "resend", &fates, deeds.collect()).await
 }

@@ -20,6 +20,9 @@ pub(super) fn print_report(app: &App, report: &RunReport) {
             count(report.review.held, "message waits", "messages wait"),
             run = report.run
         );
+        if report.review.overtaken {
+            say_line!("Why: another process runs with newer settings than these.");
+        }
     }
     let d = &report.delivery;
     let mut parts = vec![format!("{} sent", d.sent)];
