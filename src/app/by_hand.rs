@@ -68,11 +68,17 @@ pub enum Purpose {
 #[derive(Clone, Debug, Default)]
 pub struct Resent {
     pub run: Option<RunNo>,
-    /// The old number, the new one.
-    pub messages: Vec<(MessageNo, MessageNo)>,
-    /// They wait for a person's approval, in a held run.
+    pub messages: Vec<Repeat>,
+}
+
+/// A message that was written once more.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeat {
+    pub old: MessageNo,
+    pub new: MessageNo,
+    /// It waits for a person's approval, in a held run.
     pub held: bool,
-    /// That is because another process brought newer settings.
+    /// Another process brought newer settings: it waits for that.
     pub overtaken: bool,
 }
 
@@ -450,13 +456,16 @@ impl App {
                 planner: None,
             };
             let written = self.store.commit_review(review, now).await?;
-            out.held |= written.held;
-            out.overtaken |= written.overtaken;
             for (row, _) in chunk {
                 let resends = self.viewer.read.resends(row.no).await?;
                 let ours = resends.iter().find(|no| written.messages.contains(no));
                 if let Some(no) = ours {
-                    out.messages.push((row.no, *no));
+                    out.messages.push(Repeat {
+                        old: row.no,
+                        new: *no,
+                        held: written.held,
+                        overtaken: written.overtaken,
+                    });
                     let (by, target) = (&act.by, row.no.to_string());
                     let verb = format!("resend as {no}");
                     let why = act.why.as_deref();

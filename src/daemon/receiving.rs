@@ -36,12 +36,15 @@ pub(super) async fn receipt_loop(app: App, stop: CancellationToken) -> Result<()
 }
 
 async fn receive(app: &App, maildir: Option<&mut Maildir>, key: &VerpKey) -> Result<(), AppError> {
-    let applied = apply(app).await;
-    // A report that waits and cannot be applied does not keep mails waiting.
-    let is_over = matches!(&applied, Err(error) if error.is_fatal());
-    let taken = match maildir.filter(|_| !is_over) {
+    // Mails first: reports that wait and cannot be applied are tried one by one.
+    let taken = match maildir {
         Some(maildir) => take_in(app, maildir, key).await,
         None => Ok(()),
+    };
+    let is_over = matches!(&taken, Err(error) if error.is_fatal());
+    let applied = match is_over {
+        true => Ok(()),
+        false => apply(app).await,
     };
     // The caller hears of one trouble.
     if let (Err(error), Err(_)) = (&applied, &taken) {

@@ -45,7 +45,9 @@ const TRIES_MAX: u32 = 20;
 
 /// An engine's transactions on one connection, one after another.
 pub trait Engine: Send + 'static {
-    /// Opens a transaction; waits as long as the engine is busy or away.
+    /// Opens a transaction; waits as long as the engine is busy or away. One
+    /// that gathers opens it with the verb's first question, unless the last
+    /// transaction failed.
     fn begin(&mut self) -> impl Future<Output = Result<Conn<'_>, sqlx::Error>> + Send;
     /// Ends it, and lets those hear of it who have to look.
     fn commit(&mut self, wakes: Wakes) -> impl Future<Output = Committed> + Send;

@@ -122,17 +122,19 @@ pub async fn resend(context: &Context, args: Args) -> anyhow::Result<Ended> {
         return Ok(Ended::Failed);
     }
     let resent = app.resend(&looked, &act(context, args.why)).await?;
-    let deeds = resent.messages.iter().map(|(no, new)| Deed {
-        no: *no,
-        words: match (resent.held, resent.overtaken) {
-            (true, true) => format!(
+    let deeds = resent.messages.iter().map(|again| Deed {
+        no: again.old,
+        words: match (again.new, again.held, again.overtaken) {
+            (new, true, true) => format!(
                 "written as {new}, which waits for approval, because another process runs with \
                  newer settings than these: backorderd todo"
             ),
-            (true, false) => format!("written as {new}, which waits for approval: backorderd todo"),
-            (false, _) => format!("goes out again as {new}"),
+            (new, true, false) => {
+                format!("written as {new}, which waits for approval: backorderd todo")
+            }
+            (new, false, _) => format!("goes out again as {new}"),
         },
-        more: json!({ "as": new, "held": resent.held }),
+        more: json!({ "as": again.new, "held": again.held }),
     });
     tell(context, &app, "resend", &fates, deeds.collect()).await
 }

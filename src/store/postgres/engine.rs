@@ -2,7 +2,7 @@
 //!
 //! Lost before COMMIT, nothing has happened: the server takes it back, and the
 //! verb runs again on a new connection. Lost at COMMIT, the new connection asks
-//! what became of the transaction, whose number was fetched when it began. Only
+//! what became of the transaction, whose number came with its beginning. Only
 //! where nobody can tell (another server took over, the number is forgotten,
 //! the server stays away) it is unknown, and the process ends.
 
@@ -39,6 +39,9 @@ const COMMIT_AND_TELL: &str = "SELECT pg_notify('backorderd', ''); COMMIT";
 const TELL_EVERY: Duration = Duration::from_millis(250);
 const FATE: &str = "SELECT pg_xact_status(CAST($1 AS xid8))";
 
+/// What a relay said stands in literals: on, nothing but the quote is special.
+const QUOTES: &str = "SELECT current_setting('standard_conforming_strings') = 'on'";
+
 /// What the other engine does instead.
 const NOT_HERE: &str = "SELECT $1";
 statements![NOT_HERE | FATE];
@@ -49,8 +52,12 @@ pub struct PostgresEngine {
     session: Option<Writing>,
     /// And what is gathered for it.
     unsaid: Unsaid,
-    /// What it knows by name, if it gathers.
+    /// What it is to know by name, if it gathers, and whether it does.
     named: &'static [Named],
+    knows_names: bool,
+    /// The last transaction failed: the next one begins by itself, so that
+    /// whether the server is there is known before a verb runs.
+    is_careful: bool,
     pulse: Pulse,
     told_at: Option<Instant>,
 }
@@ -71,6 +78,8 @@ impl PostgresEngine {
             session: None,
             unsaid: Unsaid::default(),
             named: &[],
+            knows_names: false,
+            is_careful: false,
             pulse,
             told_at: None,
         }
@@ -89,31 +98,52 @@ impl PostgresEngine {
         let session = match self.session.take() {
             Some(session) => session,
             None => {
-                let mut session = open::session(&self.server).await?;
-                if !self.named.is_empty() {
-                    session.conn.execute(sqlx::raw_sql(BY_NAME)).await?;
-                }
-                for text in self.named.iter().filter_map(Named::prepare) {
-                    let text = sqlx::AssertSqlSafe(text);
-                    session.conn.execute(sqlx::raw_sql(text)).await?;
-                }
-                session
+                self.knows_names = false;
+                open::session(&self.server).await?
             }
         };
         Ok(self.session.insert(session))
     }
 
+    fn gathers(&self) -> bool {
+        !self.named.is_empty()
+    }
+
+    /// Has the session know the names. Not as it connects: who only asks for a
+    /// transaction's fate must not wait at somebody's table for it.
+    async fn learn_names(&mut self) -> Result<(), sqlx::Error> {
+        let named = self.named;
+        let session = self.connected().await?;
+        session.conn.execute(sqlx::raw_sql(BY_NAME)).await?;
+        let row = session.conn.fetch_one(sqlx::raw_sql(QUOTES)).await?;
+        let keeps: bool = sqlx::Row::try_get(&row, 0)?;
+        if !keeps {
+            let why = "it does not keep standard_conforming_strings on";
+            return Err(sqlx::Error::Configuration(why.into()));
+        }
+        for text in named.iter().filter_map(Named::prepare) {
+            let text = sqlx::AssertSqlSafe(text);
+            session.conn.execute(sqlx::raw_sql(text)).await?;
+        }
+        self.knows_names = true;
+        Ok(())
+    }
+
     async fn try_begin(&mut self) -> Result<(), sqlx::Error> {
         self.connected().await?;
+        if self.gathers() && !self.knows_names {
+            self.learn_names().await?;
+        }
         self.unsaid.begin(BEGIN);
-        if self.named.is_empty() {
-            self.gathered()?.said().await?;
+        if self.is_careful || !self.gathers() {
+            self.line()?.said().await?;
+            self.is_careful = false;
         }
         Ok(())
     }
 
-    /// The session as it gathers.
-    fn gathered(&mut self) -> Result<Line<'_>, sqlx::Error> {
+    /// The session and what is unsaid.
+    fn line(&mut self) -> Result<Line<'_>, sqlx::Error> {
         let session = self.session.as_mut().ok_or_else(gone)?;
         Ok(Line::gathering(&mut session.conn, &mut self.unsaid))
     }
@@ -158,15 +188,17 @@ impl Engine for PostgresEngine {
         let mut pause = PAUSE_FIRST;
         while let Err(error) = self.try_begin().await {
             self.session = None;
-            if !is_away(&error) || Instant::now() >= given_up {
+            // Learning names waits at tables, as verbs do.
+            let may_pass = is_away(&error) || is_contention(&error);
+            if !may_pass || Instant::now() >= given_up {
                 return Err(error);
             }
-            tracing::warn!("the database is away and is asked again: {error}");
+            tracing::warn!("the database is away or busy and is asked again: {error}");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        if !self.named.is_empty() {
-            return self.gathered().map(Conn::Postgres);
+        if self.gathers() {
+            return self.line().map(Conn::Postgres);
         }
         let session = self.session.as_mut().ok_or_else(gone)?;
         Ok(Conn::Postgres((&mut session.conn).into()))
@@ -202,6 +234,7 @@ impl Engine for PostgresEngine {
     }
 
     async fn roll_back(&mut self) -> bool {
+        self.is_careful = true;
         if self.unsaid.forget()
             && let Some(session) = &mut self.session
             && session.conn.execute("ROLLBACK").await.is_err()

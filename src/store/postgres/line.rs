@@ -4,7 +4,7 @@
 //! short transactions of marks and records, hundreds a second, had six (begin,
 //! two kinds of locks, who passes, what follows, commit) and waited for them
 //! longer than for the work. Now statements whose answer nobody needs leave with
-//! the next question or with COMMIT, and two trips are left.
+//! the next question or with COMMIT, and as a rule two trips are left.
 //!
 //! The driver sends several statements together only as a simple query, which
 //! has no parameters and is parsed and planned anew each time. So a session that
@@ -12,7 +12,9 @@
 //! JSON documents: what is parsed is a name and a literal, the plan is kept.
 //!
 //! An error of what was gathered is heard with the next question or the commit;
-//! nothing behind it has been run then.
+//! nothing behind it has been run then. A server that logs a statement that
+//! failed logs its documents too: so no address and no text of a message may be
+//! in one.
 
 use futures_util::StreamExt;
 use sqlx::Executor;
@@ -77,6 +79,7 @@ impl Unsaid {
     /// Forgets what was not said; whether a transaction was begun.
     pub fn forget(&mut self) -> bool {
         let begun = !self.begins;
+        // The next beginning does so too.
         self.words.clear();
         self.begins = false;
         begun

@@ -34,7 +34,7 @@ FROM messages WHERE mode = $1 AND ended_at > $2";
 const QUEUE: &str = "
 SELECT count(CASE WHEN held = TRUE THEN 1 END),
   min(CASE WHEN held = FALSE AND due_at <= $2 THEN due_at END)
-FROM messages WHERE state = 'queued' AND mode = $1";
+FROM messages WHERE state = 'queued' AND not_after > 0 AND mode = $1";
 
 const COUNT_ORDERS: &str = "SELECT count(*) FROM orders";
 const COUNT_OPEN_ORDERS: &str = "SELECT count(*) FROM orders WHERE closed_at IS NULL";

@@ -132,7 +132,7 @@ impl Store {
     /// how many messages.
     ///
     /// # Errors
-    /// One of them cannot be read: the others were applied, each alone.
+    /// One of them cannot be read: all others that can be applied were.
     pub async fn apply_receipts(&self, now: Instant) -> Result<u64, StoreError> {
         let (mut messages, mut failed, mut after) = (0, None, 0);
         loop {
@@ -143,11 +143,14 @@ impl Store {
             match self.apply_together(ready.clone(), now).await {
                 // Behind those that cannot be read, all of them wait too.
                 Err(StoreError::Corrupt { .. }) => {}
-                Ok(n) if failed.is_some() => {
+                Ok(n) => {
                     messages += n;
+                    if failed.is_none() {
+                        break;
+                    }
                     continue;
                 }
-                applied => return applied,
+                Err(error) => return Err(error),
             }
             for receipt in ready {
                 match self.apply_together(vec![receipt], now).await {

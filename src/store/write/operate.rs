@@ -96,8 +96,9 @@ const SUPPRESS: &str = "
 INSERT INTO suppressions (address_hash, channel, reason, source, since)
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 
+/// Written out for the index: see `messages_ageing`.
 const QUEUED_IN_SANDBOX: &str = "
-SELECT no FROM messages WHERE state = 'queued' AND mode = 'sandbox'";
+SELECT no FROM messages WHERE state = 'queued' AND not_after > 0 AND mode = 'sandbox'";
 
 const LIVE_BASELINE: &str = "
 INSERT INTO told (line_id, seq, promise_from, promise_to, eta_from, eta_to, basis, mode, at)

@@ -64,6 +64,7 @@ WHERE no = $1 AND state = 'in_doubt'";
 
 const FREE_KEY: &str = "UPDATE notices SET key = NULL WHERE message_no = $1";
 
+/// Written out for the index, and so is the next: see `messages_ageing`.
 const AGED: &str =
     "SELECT no FROM messages WHERE state = 'queued' AND not_after > 0 AND not_after < $1";
 

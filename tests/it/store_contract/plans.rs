@@ -323,4 +323,14 @@ async fn a_claim_reads_no_more_of_the_queue_than_it_takes(stage: Stage) {
             );
         }
     }
+    // Nothing may go out: nothing is read, however much waits.
+    let hold = "INSERT INTO holds (scope, by, why, since) VALUES ('global', 'anna', 'stop', 0)";
+    c.execute(hold).await.expect("a hold");
+    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain))
+        .persistent(false)
+        .fetch_one(&mut c)
+        .await
+        .expect("a plan");
+    let root = &plan[0]["Plan"];
+    assert_eq!(messages_read(root), 0.0, "{}", steps(root).join("\n"));
 }

@@ -82,7 +82,7 @@ impl Wire {
         format!("postgres://backorderd@{folder}/{database}")
     }
 
-    /// Cuts the next `n` commits, whoever's they are.
+    /// Cuts the next `n` commits of writing sessions, whichever they are.
     pub fn cut(&self, place: Cut, n: usize) {
         let orders = match place {
             Cut::Before => &self.orders.before,
