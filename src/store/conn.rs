@@ -5,13 +5,12 @@
 //! the dialects differ, [`sql`] picks between two texts with the same bind list.
 //! Nothing here opens, begins or commits: that is `sqlite/` and `postgres/`.
 
-use crate::store::postgres::line::Line;
-use sqlx::sqlite::SqliteConnection;
+use crate::store::{postgres, sqlite};
 
 /// A connection, lent for some statements.
 pub enum Conn<'a> {
-    Sqlite(&'a mut SqliteConnection),
-    Postgres(Line<'a>),
+    Sqlite(sqlite::line::Line<'a>),
+    Postgres(postgres::line::Line<'a>),
 }
 
 /// Runs the body with the connection itself: `on!(c, x => query(Q).execute(x).await)`.
@@ -19,10 +18,10 @@ pub enum Conn<'a> {
 macro_rules! on {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
-            $crate::store::conn::Conn::Sqlite(c) => {
-                let $c = &mut **c;
-                $body
-            }
+            $crate::store::conn::Conn::Sqlite(line) => match line.session().await {
+                Ok($c) => $body,
+                Err(error) => Err(error),
+            },
             $crate::store::conn::Conn::Postgres(line) => match line.session().await {
                 Ok($c) => $body,
                 Err(error) => Err(error),

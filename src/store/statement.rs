@@ -6,7 +6,7 @@
 //! verb may run again from its beginning (the engine broke a deadlock, the
 //! connection was lost before the commit), so it keeps nothing between runs.
 
-use crate::store::conn::{Conn, on, sql};
+use crate::store::conn::Conn;
 use crate::store::postgres::line::Named;
 use crate::store::types::StoreError;
 use sqlx::FromRow;
@@ -134,23 +134,14 @@ pub(crate) async fn later<const N: usize>(
     named: &Named,
     documents: [String; N],
 ) -> Result<(), sqlx::Error> {
-    if let Conn::Postgres(line) = c
-        && line.later(named, &documents)
-    {
-        return Ok(());
+    match c {
+        Conn::Sqlite(line) => line.later(sqlite, documents.into()).await,
+        Conn::Postgres(line) => line.later(named, documents.into()).await,
     }
-    let text = sql(c, sqlite, named.text);
-    on!(c, x => {
-        let mut words = sqlx::query(text);
-        for document in documents {
-            words = words.bind(document);
-        }
-        words.execute(x).await.map(drop)
-    })
 }
 
 /// Every row of a statement, as a tuple or a `FromRow` type; on a session that
-/// gathers it is asked by its name, behind what was gathered.
+/// gathers it is asked together with what was gathered.
 pub(crate) async fn answers<T, const N: usize>(
     c: &mut Conn<'_>,
     sqlite: &'static str,
@@ -158,20 +149,16 @@ pub(crate) async fn answers<T, const N: usize>(
     documents: [String; N],
 ) -> Result<Vec<T>, sqlx::Error>
 where
-    T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
 {
-    if let Conn::Postgres(line) = c
-        && line.later(named, &documents)
-    {
-        let rows = line.said().await?;
-        return rows.iter().map(T::from_row).collect();
-    }
-    let text = sql(c, sqlite, named.text);
-    on!(c, x => {
-        let mut words = sqlx::query_as(text);
-        for document in documents {
-            words = words.bind(document);
+    match c {
+        Conn::Sqlite(line) => {
+            let rows = line.answers(sqlite, documents.into()).await?;
+            rows.iter().map(T::from_row).collect()
         }
-        words.fetch_all(x).await
-    })
+        Conn::Postgres(line) => {
+            let rows = line.answers(named, documents.into()).await?;
+            rows.iter().map(T::from_row).collect()
+        }
+    }
 }

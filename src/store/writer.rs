@@ -497,7 +497,7 @@ mod tests {
         let mut conn = open::writer(&path).await.unwrap();
         // The engine's own word for a disk with nothing left.
         conn.execute("PRAGMA max_page_count = 1").await.unwrap();
-        let writer = Writer::one(SqliteEngine(conn));
+        let writer = Writer::one(SqliteEngine::new(conn));
         let full = "INSERT INTO meta (name, value) VALUES ('x', hex(zeroblob(9000000)))";
         for _ in 0..2 {
             let refused = try_out(&writer, full).await.unwrap_err();

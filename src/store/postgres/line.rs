@@ -18,7 +18,8 @@
 
 use futures_util::StreamExt;
 use sqlx::Executor;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx::query::Query;
 use std::fmt::Write;
 
 /// A statement that may be said by its name. All its parameters are JSON
@@ -150,15 +151,39 @@ impl<'a> Line<'a> {
         Ok(&mut *self.conn)
     }
 
-    /// Says it with the next question or the commit. `false`: this one does not
-    /// gather, and nothing was taken.
-    pub fn later(&mut self, named: &Named, documents: &[String]) -> bool {
+    /// Runs it, with the next question or the commit if this line gathers.
+    ///
+    /// # Errors
+    /// It failed; of one that gathers it is heard later.
+    pub async fn later(
+        &mut self,
+        named: &Named,
+        documents: Vec<String>,
+    ) -> Result<(), sqlx::Error> {
+        match &mut self.unsaid {
+            Some(unsaid) => unsaid.say(named, &documents),
+            None => {
+                bound(named, documents).execute(&mut *self.conn).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its rows.
+    ///
+    /// # Errors
+    /// It failed, or something that was gathered before it.
+    pub async fn answers(
+        &mut self,
+        named: &Named,
+        documents: Vec<String>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
         match &mut self.unsaid {
             Some(unsaid) => {
-                unsaid.say(named, documents);
-                true
+                unsaid.say(named, &documents);
+                self.said().await
             }
-            None => false,
+            None => bound(named, documents).fetch_all(&mut *self.conn).await,
         }
     }
 
@@ -196,6 +221,14 @@ impl<'a> Line<'a> {
         }
         Ok(answers.pop().unwrap_or_default())
     }
+}
+
+fn bound(named: &Named, documents: Vec<String>) -> Query<'_, Postgres, PgArguments> {
+    let mut words = sqlx::query(named.text);
+    for document in documents {
+        words = words.bind(document);
+    }
+    words
 }
 
 #[cfg(test)]

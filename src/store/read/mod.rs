@@ -77,7 +77,7 @@ pub(crate) enum Reader {
 impl Reader {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Reader::Sqlite(conn) => Conn::Sqlite(conn),
+            Reader::Sqlite(conn) => Conn::Sqlite((&mut **conn).into()),
             Reader::Postgres(conn) => Conn::Postgres((&mut **conn).into()),
         }
     }
@@ -92,7 +92,7 @@ pub(crate) enum Snapshot {
 impl Snapshot {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Snapshot::Sqlite(tx) => Conn::Sqlite(tx),
+            Snapshot::Sqlite(tx) => Conn::Sqlite((&mut **tx).into()),
             Snapshot::Postgres(tx) => Conn::Postgres((&mut **tx).into()),
         }
     }

@@ -4,39 +4,45 @@
 //! again and never looked up here: the process ends, and the re-read database
 //! is the truth.
 
+use super::line::{self, Line, Unsaid};
 use crate::store::conn::Conn;
-use crate::store::sqlite::open::is_busy;
 use crate::store::writer::{Committed, Engine, Wakes};
 use sqlx::Executor;
 use sqlx::sqlite::SqliteConnection;
 
 /// See `Engine`.
-pub struct SqliteEngine(pub SqliteConnection);
+pub struct SqliteEngine {
+    conn: SqliteConnection,
+    unsaid: Unsaid,
+}
+
+impl SqliteEngine {
+    pub fn new(conn: SqliteConnection) -> SqliteEngine {
+        SqliteEngine {
+            conn,
+            unsaid: Unsaid::default(),
+        }
+    }
+}
 
 impl Engine for SqliteEngine {
-    /// Waits as long as another process takes.
     async fn begin(&mut self) -> Result<Conn<'_>, sqlx::Error> {
-        loop {
-            match self.0.execute("BEGIN IMMEDIATE").await {
-                Ok(_) => return Ok(Conn::Sqlite(&mut self.0)),
-                // Nothing has happened yet: a long import elsewhere is no failure.
-                Err(error) if is_busy(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.unsaid.begin();
+        let line = Line::gathering(&mut self.conn, &mut self.unsaid);
+        Ok(Conn::Sqlite(line))
     }
 
     /// Everybody who has the file open sees a commit; nobody has to be told.
     async fn commit(&mut self, _wakes: Wakes) -> Committed {
-        match self.0.execute("COMMIT").await {
-            Ok(_) => Committed::Yes,
-            Err(error) => Committed::Unknown(error),
-        }
+        line::commit(&mut self.conn, &mut self.unsaid).await
     }
 
     /// A full disk makes the engine end a transaction by itself.
     async fn roll_back(&mut self) -> bool {
-        match self.0.execute("ROLLBACK").await {
+        if !self.unsaid.forget() {
+            return true;
+        }
+        match self.conn.execute("ROLLBACK").await {
             Ok(_) => true,
             Err(sqlx::Error::Database(e)) => e.message().contains("no transaction is active"),
             Err(_) => false,
@@ -50,7 +56,7 @@ impl Engine for SqliteEngine {
     async fn close(mut self) {
         // Leaves a tidy file behind. A failure here loses nothing, the WAL is
         // replayed at the next start.
-        let _ = self.0.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
-        let _ = sqlx::Connection::close(self.0).await;
+        let _ = self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        let _ = sqlx::Connection::close(self.conn).await;
     }
 }

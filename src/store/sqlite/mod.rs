@@ -2,5 +2,6 @@
 //! delivery lock.
 
 pub mod engine;
+pub mod line;
 pub mod lock;
 pub mod open;

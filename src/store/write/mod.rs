@@ -73,7 +73,9 @@ impl Store {
     pub async fn open(place: &Place) -> Result<Store, StoreError> {
         let pulse = Pulse::default();
         let writer = match place {
-            Place::Sqlite(path) => Writer::one(SqliteEngine(sqlite::open::writer(path).await?)),
+            Place::Sqlite(path) => {
+                Writer::one(SqliteEngine::new(sqlite::open::writer(path).await?))
+            }
             Place::Postgres(server) => {
                 let session = postgres::open::writer(server).await?;
                 let hot = PostgresEngine::gathering(server.clone(), pulse.clone(), deliver::NAMED);

@@ -67,6 +67,12 @@ const WAKE: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = $2
 WHERE id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND closed_at IS NULL";
 
+/// Those that are due are looked at anyway.
+const WAKE_SLEEPERS: &str = "
+UPDATE orders SET review_version = review_version + 1, next_review_at = $2
+WHERE id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND closed_at IS NULL
+  AND coalesce(next_review_at, $2 + 1) > $2";
+
 const WAKE_ALL: &str = "
 UPDATE orders SET review_version = review_version + 1, next_review_at = $1
 WHERE closed_at IS NULL";
@@ -137,6 +143,7 @@ statements![
     OF_SUPPLIER,
     OF_ADDRESS,
     WAKE,
+    WAKE_SLEEPERS,
     WAKE_ALL,
     HOLD,
     HOLD_ALL,
@@ -255,7 +262,24 @@ pub async fn release(
     Ok(true)
 }
 
-/// The same for all holds whose time is over at `now`; answers how many.
+/// Wakes what a planner may have put to sleep under a hold that was just lifted;
+/// answers how many.
+pub async fn wake_under(
+    c: &mut Conn<'_>,
+    scope: &str,
+    key: &str,
+    now: Instant,
+) -> Result<u64, Halt> {
+    let orders = orders_under(c, scope, key).await?;
+    if orders.is_empty() {
+        return Ok(0);
+    }
+    locks::orders(c, &orders, &[]).await?;
+    Ok(run!(c, WAKE_SLEEPERS, json(&orders), now.0)?)
+}
+
+/// Lifts all holds whose time is over at `now`; answers how many. Orders that came
+/// under them meanwhile know their time and wake by themselves.
 pub async fn end_holds(c: &mut Conn<'_>, now: Instant) -> Result<u64, Halt> {
     let over: Vec<(String, String)> = rows!(c, HOLDS_OVER, now.0)?;
     let mut orders = Vec::with_capacity(over.len());

@@ -6,6 +6,7 @@ use crate::domain::ids::{MessageNo, OrderId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::message::MessageState;
 use crate::domain::time::Instant;
+use crate::store::Place;
 use crate::store::types::StoreError;
 use crate::store::writer::Wakes;
 use std::sync::Arc;
@@ -31,6 +32,10 @@ impl Store {
 
     /// Lifts a hold and wakes the orders it kept silent; `false` when there is
     /// none.
+    ///
+    /// An order that came under it while it was being lifted is woken behind it,
+    /// in a transaction of its own; if the process ends between the two, by the
+    /// nightly look at everything.
     pub async fn release(
         &self,
         scope: &str,
@@ -40,9 +45,30 @@ impl Store {
         now: Instant,
     ) -> Result<bool, StoreError> {
         let (scope, key, by) = (scope.to_owned(), key.to_owned(), by.to_owned());
-        let why = why.map(str::to_owned);
-        alone!(self, "lift a hold", |done| Wakes::others_if(*done), [scope, key, by, why], c => {
+        let (why, under) = (why.map(str::to_owned), (scope.clone(), key.clone()));
+        let wakes = |done: &bool| Wakes::others_if(*done);
+        let lifted: Result<bool, StoreError> = alone!(self, "lift a hold", wakes, [scope, key, by, why], c => {
             operate::release(c, scope, key, by, why.as_deref(), now)
+        });
+        if lifted? {
+            self.wake_under(under, now).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Wakes the orders that are under a hold which was lifted and were not there
+    /// when it was: only where several write at once.
+    async fn wake_under(
+        &self,
+        (scope, key): (String, String),
+        now: Instant,
+    ) -> Result<u64, StoreError> {
+        if let Place::Sqlite(_) = self.place {
+            return Ok(0);
+        }
+        alone!(self, "wake orders", |n| Wakes::others_if(*n > 0), [scope, key], c => {
+            operate::wake_under(c, scope, key, now)
         })
     }
 

@@ -217,3 +217,40 @@ fn a_long_queue_of_mails_does_not_keep_a_text_waiting() {
     assert_eq!(daemon.stop().code(), Some(0));
     assert!(n_mails < 30, "the text left after {n_mails} of 40 mails");
 }
+
+/// A gateway that takes few a minute gets few a minute, whatever goes out
+/// beside it, and the mails do not wait for it.
+#[test]
+fn texts_keep_their_own_pace_and_mails_do_not_wait_for_it() {
+    const PER_MINUTE: u32 = 30;
+    let gateway = HttpGateway::start(|_| Answer::json(201, &json!({"id": "g-1"})));
+    let relay = LedgerSmtp::start(Manners::default());
+    let mut home = Home::live(relay.port(), &settings(&gateway));
+    home.set("SMS__PER_MINUTE", &PER_MINUTE.to_string());
+    let rows = |days| {
+        let mut rows = orders_of_teapots(40, in_days(days));
+        rows.extend((0..12).map(|n| {
+            but(
+                texted(teapots(&format!("90{n:02}"), in_days(days))),
+                json!({"email": format!("texted{n}@mail.example"), "phone": format!("+4479460001{n:02}")}),
+            )
+        }));
+        rows
+    };
+    home.import(&rows(20));
+    home.import(&rows(31));
+    let began = tokio::time::Instant::now();
+    let daemon = home.serve();
+    until("all mails", || (relay.accepted().len() == 40).then_some(()));
+    until("texts", || (gateway.requests().len() > 3).then_some(()));
+    let n_texts = gateway.requests().len();
+    // A tenth of a minute's worth may go at once.
+    let most =
+        f64::from(PER_MINUTE) / 10.0 + began.elapsed().as_secs_f64() * f64::from(PER_MINUTE) / 60.0;
+    assert!(n_texts < 12, "{n_texts} texts left with 40 mails");
+    assert!(
+        n_texts as f64 <= most,
+        "{n_texts} texts, {most} were allowed"
+    );
+    assert_eq!(daemon.stop().code(), Some(0));
+}

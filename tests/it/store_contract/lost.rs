@@ -11,6 +11,7 @@ use backorderd::store::{Place, ReadStore, Store, StoreError};
 use sqlx::Executor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 promises![
@@ -18,7 +19,9 @@ promises![
     while_every_connection_for_questions_is_taken_what_is_written_is_written,
     a_commit_is_counted_once_wherever_it_was_cut_off,
     a_mark_and_a_record_are_counted_once_wherever_they_were_cut_off,
+    a_mark_and_a_record_take_two_trips,
     verbs_that_are_cut_off_again_and_again_happen_once_each,
+    marks_and_records_that_are_cut_off_again_and_again_happen_once_each,
     a_verb_that_the_engine_breaks_a_deadlock_with_runs_again,
     a_server_that_may_forget_is_refused_with_the_reason,
 ];
@@ -96,7 +99,7 @@ async fn a_commit_is_counted_once_wherever_it_was_cut_off(stage: Stage) {
         .take(6)
         .enumerate()
     {
-        wire.cut(cut, 1);
+        wire.cut(cut);
         store
             .audit("anna", "tried", &nth.to_string(), None, at(MONDAY))
             .await
@@ -114,17 +117,18 @@ async fn a_commit_is_counted_once_wherever_it_was_cut_off(stage: Stage) {
 
 async fn a_mark_and_a_record_are_counted_once_wherever_they_were_cut_off(stage: Stage) {
     let (wire, store) = wired(&stage).await;
-    for (i, cut) in [Cut::Before, Cut::After].into_iter().enumerate() {
+    let all = [Cut::BeforePass, Cut::AfterPass, Cut::Before, Cut::After];
+    for (i, cut) in all.into_iter().enumerate() {
         let number = format!("{}", 1000 + i);
         stage
             .announce(&[teapots(&format!("L{i}"), &number)], MONDAY)
             .await;
         stage.review(MONDAY).await;
         let message = stage.claim(1, MONDAY).await.remove(0);
-        wire.cut(cut, 1);
+        wire.cut(cut);
         let mark = store.mark(worker(1), mark_of(&message), at(MONDAY)).await;
         assert!(mark.unwrap(), "{cut:?}");
-        wire.cut(cut, 1);
+        wire.cut(cut);
         let report = stage.report(&message, accepted(), at(MONDAY));
         let record = store.record(worker(1), report, at(MONDAY)).await;
         assert!(record.unwrap(), "{cut:?}");
@@ -135,9 +139,27 @@ async fn a_mark_and_a_record_are_counted_once_wherever_they_were_cut_off(stage: 
     }
 }
 
+async fn a_mark_and_a_record_take_two_trips(stage: Stage) {
+    let (wire, store) = wired(&stage).await;
+    for number in ["1042", "1043"] {
+        stage.announce(&[teapots(number, number)], MONDAY).await;
+        stage.review(MONDAY).await;
+        let message = stage.claim(1, MONDAY).await.remove(0);
+        let before = wire.n_queries();
+        let mark = store.mark(worker(1), mark_of(&message), at(MONDAY)).await;
+        assert!(mark.unwrap());
+        let marked = wire.n_queries();
+        let report = stage.report(&message, accepted(), at(MONDAY));
+        let record = store.record(worker(1), report, at(MONDAY)).await;
+        assert!(record.unwrap());
+        assert_eq!(wire.n_queries() - marked, 2);
+        // The first one learned its names before.
+        assert!(marked - before == 2 || number == "1042");
+    }
+}
+
 async fn verbs_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
     let stage = Arc::new(stage);
-    let over = Arc::new(AtomicBool::new(false));
     let mut working = JoinSet::new();
     for who in 0..4 {
         let store = stage.another_store().await;
@@ -151,19 +173,7 @@ async fn verbs_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
             }
         });
     }
-    let (killing, ended) = (stage.clone(), over.clone());
-    let killer = tokio::spawn(async move {
-        let mut n_killed = 0;
-        while !ended.load(Ordering::Relaxed) {
-            n_killed += killing.number(ALL_OTHERS).await;
-        }
-        n_killed
-    });
-    while let Some(done) = working.join_next().await {
-        done.unwrap();
-    }
-    over.store(true, Ordering::Relaxed);
-    assert!(killer.await.unwrap() > 10, "nothing was cut off");
+    assert!(cut_off_until_done(&stage, working, Duration::ZERO).await > 10);
     assert_eq!(stage.number("SELECT count(*) FROM audit").await, 100);
     assert_eq!(
         stage
@@ -171,6 +181,62 @@ async fn verbs_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
             .await,
         100
     );
+}
+
+async fn marks_and_records_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
+    const N_MESSAGES: usize = 24;
+    let lines: Vec<_> = (0..N_MESSAGES)
+        .map(|n| teapots(&format!("L{n}"), &format!("{}", 1000 + n)))
+        .collect();
+    stage.announce(&lines, MONDAY).await;
+    stage.review(MONDAY).await;
+    let mut claimed = stage.claim(1, MONDAY).await;
+    assert_eq!(claimed.len(), N_MESSAGES);
+    let stage = Arc::new(stage);
+    let mut working = JoinSet::new();
+    for _ in 0..4 {
+        let store = stage.another_store().await;
+        let mine = claimed.split_off(claimed.len() - N_MESSAGES / 4);
+        let stage = stage.clone();
+        working.spawn(async move {
+            for message in mine {
+                let mark = store.mark(worker(1), mark_of(&message), at(MONDAY)).await;
+                assert!(mark.unwrap());
+                let report = stage.report(&message, accepted(), at(MONDAY));
+                let record = store.record(worker(1), report, at(MONDAY)).await;
+                assert!(record.unwrap());
+            }
+        });
+    }
+    // They learn names before they can say anything: that takes its time.
+    let pause = Duration::from_millis(20);
+    assert!(cut_off_until_done(&stage, working, pause).await > 10);
+    let n = i64::try_from(N_MESSAGES).unwrap();
+    let sent = "SELECT count(*) FROM messages WHERE state = 'sent' AND attempts = 1";
+    assert_eq!(stage.number(sent).await, n);
+    assert_eq!(stage.number("SELECT count(*) FROM told").await, n);
+}
+
+/// Ends all sessions but the stage's, with this pause in between, until the work
+/// is done; answers how many it ended.
+async fn cut_off_until_done(stage: &Arc<Stage>, mut working: JoinSet<()>, pause: Duration) -> i64 {
+    let over = Arc::new(AtomicBool::new(false));
+    let (killing, ended) = (stage.clone(), over.clone());
+    let killer = tokio::spawn(async move {
+        let mut n_killed = 0;
+        while !ended.load(Ordering::Relaxed) {
+            n_killed += killing.number(ALL_OTHERS).await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+        }
+        n_killed
+    });
+    while let Some(done) = working.join_next().await {
+        done.unwrap();
+    }
+    over.store(true, Ordering::Relaxed);
+    killer.await.unwrap()
 }
 
 async fn a_verb_that_the_engine_breaks_a_deadlock_with_runs_again(stage: Stage) {

@@ -21,6 +21,7 @@ use backorderd::store::types::{Claimed, Review};
 use backorderd::store::write::deliver::Claim;
 use backorderd::store::write::mirror::ClaimChange;
 use backorderd::store::write::operate::NewHold;
+use sqlx::Executor;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,6 +35,7 @@ promises![
     once_an_import_is_answered_no_older_word_is_marked,
     once_a_date_is_set_no_older_word_is_marked,
     a_hold_amid_many_marks_stops_all_that_come_later,
+    an_order_that_comes_while_its_hold_is_lifted_is_looked_at_again,
     of_two_planners_of_an_order_one_hears_that_it_stays_due,
     a_plan_and_a_claim_of_the_same_message_do_not_both_win,
     of_two_imports_of_the_same_rows_one_is_overtaken,
@@ -151,6 +153,31 @@ async fn once_a_hold_is_answered_no_mark_passes(stage: Stage) {
         let released = holder.release(scope, &key, "mira", None, at(MONDAY)).await;
         assert!(released.unwrap());
     }
+}
+
+/// Its planner still saw the hold, and whoever lifted it did not see the order.
+async fn an_order_that_comes_while_its_hold_is_lifted_is_looked_at_again(stage: Stage) {
+    let hold = NewHold {
+        scope: "sku",
+        key: "TP".to_owned(),
+        by: "mira".to_owned(),
+        why: "recalled".to_owned(),
+        until: None,
+    };
+    assert!(stage.store.hold(hold, at(MONDAY)).await.unwrap());
+    let mut somebody = stage.database().expect("a server").connect().await;
+    let keep = sqlx::raw_sql("BEGIN; SELECT 1 FROM holds FOR UPDATE");
+    somebody.execute(keep).await.unwrap();
+    let holder = stage.another_store().await;
+    let lift = async move { holder.release("sku", "TP", "mira", None, at(MONDAY)).await };
+    let lifting = tokio::spawn(lift);
+    stage.until_waiting(1, &lifting).await;
+    stage.announce(&orders(1), MONDAY).await;
+    assert!(stage.review(MONDAY).await.messages.is_empty(), "held");
+    assert!(stage.due(MONDAY).await.is_empty(), "until it is lifted");
+    somebody.execute("ROLLBACK").await.unwrap();
+    assert!(lifting.await.unwrap().unwrap());
+    assert_eq!(stage.review(MONDAY).await.messages.len(), 1);
 }
 
 async fn once_an_address_is_suppressed_nothing_to_it_is_marked(stage: Stage) {

@@ -38,9 +38,24 @@ const ONE_ENGINE: &[(&str, BackEnd, &str)] = &[
         NO_CONNECTION,
     ),
     (
+        "a_mark_and_a_record_take_two_trips",
+        BackEnd::Postgres,
+        NO_CONNECTION,
+    ),
+    (
+        "marks_and_records_that_are_cut_off_again_and_again_happen_once_each",
+        BackEnd::Postgres,
+        NO_CONNECTION,
+    ),
+    (
         "verbs_that_are_cut_off_again_and_again_happen_once_each",
         BackEnd::Postgres,
         NO_CONNECTION,
+    ),
+    (
+        "an_order_that_comes_while_its_hold_is_lifted_is_looked_at_again",
+        BackEnd::Postgres,
+        NO_SERVER,
     ),
     (
         "a_verb_that_the_engine_breaks_a_deadlock_with_runs_again",

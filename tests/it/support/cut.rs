@@ -1,45 +1,51 @@
-//! A wire to the PostgreSQL server that is cut at a commit: before the server
-//! hears of it, or after it did and before the answer came back.
+//! A wire to the PostgreSQL server that is cut at a commit, or at the question
+//! that begins the transaction of a mark: before the server hears of it, or
+//! after it did and before the answer came back. It counts what is said.
 
 use sqlx::postgres::PgConnectOptions;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 
-/// Where the next commits are cut off.
+/// What is cut off.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut {
-    /// The server never hears of it.
+    /// The server never hears of the commit.
     Before,
     /// The server commits; nobody is told.
     After,
+    /// The server never hears who asks to pass, nor that this is the beginning.
+    BeforePass,
+    /// The server began and answered; nobody is told.
+    AfterPass,
 }
 
-/// Commits still to be cut, by where.
+/// What is still to be cut, and what was said.
 #[derive(Default)]
 struct Orders {
-    before: AtomicUsize,
-    after: AtomicUsize,
+    left: Mutex<Vec<Cut>>,
+    n_queries: AtomicUsize,
 }
 
 impl Orders {
     fn take(&self, text: &[u8]) -> Option<Cut> {
+        // A simple query; with parameters it would be a 'P' or a 'B'.
+        if text.starts_with(b"Q") {
+            self.n_queries.fetch_add(1, Ordering::SeqCst);
+        }
         // At the end of a query: READ COMMITTED is no commit.
-        if !text.ends_with(b"; COMMIT\0") {
-            return None;
-        }
-        let one = |n: &AtomicUsize| {
-            n.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
-                .is_ok()
+        let commits = text.ends_with(b"; COMMIT\0");
+        let asks = text.windows(13).any(|words| words == b"EXECUTE pass(");
+        let mut left = self.left.lock().expect("a list");
+        let is_due = |cut: &Cut| match cut {
+            Cut::Before | Cut::After => commits,
+            Cut::BeforePass | Cut::AfterPass => asks,
         };
-        if one(&self.before) {
-            Some(Cut::Before)
-        } else {
-            one(&self.after).then_some(Cut::After)
-        }
+        let nth = left.iter().position(is_due)?;
+        Some(left.remove(nth))
     }
 }
 
@@ -82,18 +88,19 @@ impl Wire {
         format!("postgres://backorderd@{folder}/{database}")
     }
 
-    /// Cuts the next `n` commits of writing sessions, whichever they are.
-    pub fn cut(&self, place: Cut, n: usize) {
-        let orders = match place {
-            Cut::Before => &self.orders.before,
-            Cut::After => &self.orders.after,
-        };
-        orders.fetch_add(n, Ordering::SeqCst);
+    /// Cuts the next one, in whatever session that writes.
+    pub fn cut(&self, place: Cut) {
+        self.orders.left.lock().expect("a list").push(place);
     }
 
-    /// Commits that were to be cut and have not come.
+    /// What was to be cut and has not come.
     pub fn left(&self) -> usize {
-        self.orders.before.load(Ordering::SeqCst) + self.orders.after.load(Ordering::SeqCst)
+        self.orders.left.lock().expect("a list").len()
+    }
+
+    /// Queries without parameters so far.
+    pub fn n_queries(&self) -> usize {
+        self.orders.n_queries.load(Ordering::SeqCst)
     }
 }
 
@@ -130,8 +137,8 @@ async fn carry(client: UnixStream, server: impl AsyncRead + AsyncWrite, orders: 
             read = from_client.read(&mut words) => {
                 let Ok(n @ 1..) = read else { return };
                 match orders.take(&words[..n]) {
-                    Some(Cut::Before) => return,
-                    Some(Cut::After) => is_mute = true,
+                    Some(Cut::Before | Cut::BeforePass) => return,
+                    Some(Cut::After | Cut::AfterPass) => is_mute = true,
                     None => {}
                 }
                 if to_server.write_all(&words[..n]).await.is_err() {
