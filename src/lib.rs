@@ -44,7 +44,7 @@
 //!
 //! What tries to break all this stands beside it: `tests/campaign` ends the
 //! program at every [`crash_point`], `tests/auditor` judges what is left with
-//! SQL of its own, `tests/faults.toml` lists thirty faults with the test that
+//! SQL of its own, `tests/faults.toml` lists deliberate faults with the test that
 //! catches each.
 //!
 //! # Words

@@ -1,4 +1,4 @@
-//! Thirty faults and the tests that catch them.
+//! Deliberate faults and the tests that catch them.
 //!
 //! `tests/faults.toml` has the list: edits of the sources that would lose,
 //! double or falsify messages, each with the one test that must fail then. The
@@ -97,7 +97,7 @@ fn sources(folder: &Path) -> String {
 fn every_fault_fits_the_sources_and_names_a_test() {
     let faults = faults();
     let names: BTreeSet<&str> = faults.iter().map(|f| f.name.as_str()).collect();
-    assert_eq!((faults.len(), names.len()), (30, 30));
+    assert_eq!((faults.len(), names.len()), (32, 32));
     let beside_the_code = sources(&root().join("src"));
     let in_tests = sources(&root().join("tests/it"));
     let mut wrong = String::new();
@@ -215,7 +215,7 @@ fn words(output: &Output) -> String {
 }
 
 #[test]
-#[ignore = "builds the program thirty times; scripts/faults runs it"]
+#[ignore = "builds the program for each; scripts/faults runs it"]
 #[expect(
     clippy::disallowed_methods,
     reason = "which faults to try is the runner's business; what is measured takes minutes"
