@@ -22,16 +22,11 @@ const COLD_AFTER: Length = Length::mins(1);
 const AWAY_MAX: u32 = 5;
 /// Messages claimed at a time, for each session.
 const CLAIMS_EACH: u32 = 16;
-/// Messages that are got ready ahead, however few sessions there are: to render
-/// one takes about as long as to send it, and a session that finds none ready
-/// pays two commits a message in place of one.
-const READY_MIN: usize = 4;
 
 /// One channel's lanes and what is known of its far side.
 pub struct Outlet {
     work: mpsc::Sender<Work>,
     sessions: u32,
-    n_out_max: u32,
     per_minute: u32,
     pub pace: Arc<DefaultDirectRateLimiter>,
     /// Claimed, not yet handed to a lane.
@@ -62,11 +57,9 @@ pub enum Consequence {
 
 impl Outlet {
     pub fn new(work: mpsc::Sender<Work>, sessions: usize, per_minute: u32) -> Outlet {
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
         Outlet {
             work,
-            sessions: count(sessions),
-            n_out_max: count(Outlet::n_out_max(sessions)),
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             per_minute,
             pace: Arc::new(limiter(per_minute)),
             waiting: VecDeque::new(),
@@ -82,12 +75,12 @@ impl Outlet {
     /// Messages that may be out at once: one in each session's hands and one
     /// ready behind it, so that a record and the next mark can share a commit.
     pub fn n_out_max(sessions: usize) -> usize {
-        sessions + sessions.max(READY_MIN)
+        sessions * 2
     }
 
     /// A lane could take another one.
     pub fn has_room(&self) -> bool {
-        self.n_out < self.n_out_max
+        self.n_out < self.sessions.saturating_mul(2)
     }
 
     pub fn is_parked(&self, now: Instant) -> bool {
