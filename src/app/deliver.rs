@@ -14,9 +14,9 @@
 //! on hold for a person; a relay with wrong credentials or one that is away is
 //! left alone for a while and burns no messages.
 
+use crate::app::desk::Desk;
 use crate::app::lane::{self, Done, End, LaneBroke};
 use crate::app::outlet::{Consequence, LATEST, Outlet, limiter};
-use crate::app::prepare::{Work, prepare};
 use crate::app::restore_guard::RestoreGuard;
 use crate::app::worker::{Enlisted, Fence};
 use crate::app::{App, AppError, hold_file};
@@ -26,7 +26,7 @@ use crate::domain::kinds::ChannelName;
 use crate::domain::message::Landing;
 use crate::domain::time::Length;
 use crate::store::sqlite::lock::DeliveryLock;
-use crate::store::types::{Claimed, GiveBack};
+use crate::store::types::GiveBack;
 use crate::store::write::deliver::Claim;
 use crate::store::write::operate::NewHold;
 use crate::store::write::sweep::Swept;
@@ -99,7 +99,7 @@ pub struct Delivery {
     fence: Fence,
     outlets: BTreeMap<ChannelName, Outlet>,
     done: mpsc::UnboundedReceiver<Result<Done, LaneBroke>>,
-    done_in: mpsc::UnboundedSender<Result<Done, LaneBroke>>,
+    desk: Desk,
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
     /// The program's own pace allowed one that no channel took yet.
@@ -155,6 +155,10 @@ impl Delivery {
             outlets.insert(*name, outlet);
         }
         lanes.close();
+        let desk = Desk::open(app.viewer.clone(), done_in).map_err(|source| AppError::Io {
+            doing: "start the thread that renders messages",
+            source,
+        })?;
         let pace = Arc::new(limiter(app.settings().pace.per_minute));
         let delivery = Delivery {
             app,
@@ -162,7 +166,7 @@ impl Delivery {
             fence,
             outlets,
             done,
-            done_in,
+            desk,
             lanes,
             pace,
             own_turn: Arc::default(),
@@ -239,7 +243,7 @@ impl Delivery {
                     if let Some(outlet) = self.outlets.get_mut(&name)
                         && let Some((claimed, to)) = outlet.hand_out()
                     {
-                        self.make_ready(claimed, to);
+                        self.desk.write(claimed, to).map_err(|_| AppError::LaneBroke)?;
                     }
                 }
                 () = tokio::time::sleep_until(next_look) => {}
@@ -371,22 +375,6 @@ impl Delivery {
             outlet.exhausted = !any;
         }
         Ok(any)
-    }
-
-    /// Renders a message while others are on their way, and hands it to a lane.
-    fn make_ready(&self, claimed: Claimed, to: mpsc::Sender<Work>) {
-        let (app, broken) = (self.app.clone(), self.done_in.clone());
-        self.lanes.spawn(async move {
-            let preparing = tokio::spawn(async move {
-                let prepared = prepare(&app, &claimed);
-                crash_point("rendered");
-                Work { claimed, prepared }
-            });
-            let _ = match preparing.await {
-                Ok(work) => to.send(work).await.map_err(drop),
-                Err(_) => broken.send(Err(LaneBroke)).map_err(drop),
-            };
-        });
     }
 
     /// Gives back what was claimed for parked channels, or for all.

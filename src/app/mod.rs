@@ -1,17 +1,17 @@
 //! The use cases: short sequences of the store's verbs around pure decisions.
 //!
 //! Two movements. Deciding: [`review`] gathers what is due, plans, bundles and
-//! commits. Delivering: [`deliver`] claims, renders, marks, sends and records.
-//! Around them: [`sync`] takes in what the shop says, [`manual`] is a send run
-//! by hand, [`by_hand`] what people do to single messages, [`by_log`] what a
-//! relay's log says of them, [`releasing`] what lifting a hold lets go,
-//! [`explain`] answers why, [`feeds`] says whether the shop's exports still come, [`evidence`] shows all there is about one message,
-//! [`mod@todo`] lists what waits for a person,
-//! [`receipts`] takes in mails that came back, handed over or from a
-//! [`maildir`], [`texts`] what gateways report and what people text,
-//! [`scheduler`] fires the periodic jobs, [`live`] is the act of going live,
-//! [`templates`] keeps and renews what messages are worded with,
-//! [`worker`] keeps this process known to the others.
+//! commits. Delivering: [`deliver`] claims, has a [`desk`] render, marks, sends
+//! and records. Around them: [`sync`] takes in what the shop says, [`manual`]
+//! is a send run by hand, [`by_hand`] what people do to single messages,
+//! [`by_log`] what a relay's log says of them, [`releasing`] what lifting a
+//! hold lets go, [`explain`] answers why, [`feeds`] says whether the shop's
+//! exports still come, [`evidence`] shows all there is about one message,
+//! [`mod@todo`] lists what waits for a person, [`receipts`] takes in mails that
+//! came back, handed over or from a [`maildir`], [`texts`] what gateways report
+//! and what people text, [`scheduler`] fires the periodic jobs, [`live`] is the
+//! act of going live, [`templates`] keeps and renews what messages are worded
+//! with, [`worker`] keeps this process known to the others.
 //!
 //! An [`App`] can do everything; a [`Viewer`] can only look, because that is
 //! all it holds. Nothing here reads configuration files, knows a concrete
@@ -21,6 +21,7 @@ pub mod addresses;
 pub mod by_hand;
 pub mod by_log;
 pub mod deliver;
+pub mod desk;
 pub mod evidence;
 pub mod explain;
 pub mod feeds;

@@ -1,7 +1,7 @@
 //! Rendering and composing one claimed message, before a lane gets it: while
 //! others are on their way, so that no session waits for a template.
 
-use crate::app::{App, Reach};
+use crate::app::{Reach, Viewer};
 use crate::channel::settings::Mailbox;
 use crate::channel::smtp::message::{Letter, compose, message_id};
 use crate::channel::{Envelope, Mail, Payload, Text};
@@ -25,9 +25,9 @@ pub struct Work {
 
 /// Renders and composes. Pure but for the sample of nothing: same message,
 /// same bytes.
-pub fn prepare(app: &App, claimed: &Claimed) -> Result<Prepared, String> {
-    let settings = app.settings();
-    let today = app.viewer.today();
+pub fn prepare(viewer: &Viewer, claimed: &Claimed) -> Result<Prepared, String> {
+    let settings = &viewer.settings;
+    let today = viewer.today();
     let shop = settings.shop_key.as_str();
     let sandbox = match &settings.reach {
         Reach::Sandbox { to_email, to_phone } => Some((to_email, to_phone)),
@@ -35,8 +35,7 @@ pub fn prepare(app: &App, claimed: &Claimed) -> Result<Prepared, String> {
     };
     let (payload, template_version, header, bytes) = match claimed.channel {
         ChannelName::Email => {
-            let email = app
-                .viewer
+            let email = viewer
                 .templates
                 .render_email(&claimed.facts, today)
                 .map_err(|e| e.to_string())?;
@@ -51,7 +50,7 @@ pub fn prepare(app: &App, claimed: &Claimed) -> Result<Prepared, String> {
                 address: diverted.unwrap_or(customer),
             };
             let from = &settings.sender.from.address;
-            let verp = app.viewer.key.verp_key();
+            let verp = viewer.key.verp_key();
             let token = verp.token(claimed.uid);
             let earlier: Vec<String> = claimed
                 .thread
@@ -86,8 +85,7 @@ pub fn prepare(app: &App, claimed: &Claimed) -> Result<Prepared, String> {
             )
         }
         ChannelName::Sms => {
-            let sms = app
-                .viewer
+            let sms = viewer
                 .templates
                 .render_sms(&claimed.facts, today)
                 .map_err(|e| e.to_string())?;

@@ -10,6 +10,7 @@
 //! transmission early. Values that reach a header are cleaned first: a line
 //! end in a product name must not start a header of its own.
 
+use super::quoted_printable;
 use crate::channel::settings::{Mailbox, SenderIdentity};
 use crate::domain::contact::EmailAddress;
 use crate::domain::time::Instant;
@@ -190,60 +191,17 @@ fn boundary(token: &str) -> String {
 }
 
 fn part(content_type: ContentType, text: &str) -> Result<SinglePart, Uncomposable> {
-    let text = to_crlf(text);
+    let text = quoted_printable::tamed(text);
     let n_foreign = text.bytes().filter(|b| !b.is_ascii()).count();
-    let encoding = if n_foreign * 3 > text.len() {
-        ContentTransferEncoding::Base64
+    let body = if n_foreign * 3 > text.len() {
+        let text = text.replace('\n', "\r\n").into_bytes();
+        Body::new_with_encoding(text, ContentTransferEncoding::Base64)
+            .map_err(|_| Uncomposable::Assembly)?
     } else {
-        ContentTransferEncoding::QuotedPrintable
+        let bytes = quoted_printable::encode(&text);
+        Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::QuotedPrintable)
     };
-    let body =
-        Body::new_with_encoding(text.into_bytes(), encoding).map_err(|_| Uncomposable::Assembly)?;
     Ok(SinglePart::builder().header(content_type).body(body))
-}
-
-/// Every line end becomes CRLF; other controls but the tab are dropped.
-fn to_crlf(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 16);
-    for line in text.split_inclusive('\n') {
-        // Plain lines go over as they are: they are nearly all of it.
-        match line.strip_suffix('\n') {
-            Some(plain) if is_plain(plain) => {
-                out.push_str(plain);
-                out.push_str("\r\n");
-            }
-            _ => line_to_crlf(line, &mut out),
-        }
-    }
-    out
-}
-
-fn line_to_crlf(line: &str, out: &mut String) {
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\r' => {
-                out.push_str("\r\n");
-                chars.next_if_eq(&'\n');
-            }
-            '\n' => out.push_str("\r\n"),
-            c if c == '\t' || !c.is_control() => out.push(c),
-            _ => {}
-        }
-    }
-}
-
-/// Looks at every byte, whatever it has found: that is many at a time.
-fn is_plain(line: &str) -> bool {
-    !line
-        .bytes()
-        .fold(false, |found, byte| found | may_be_control(byte))
-}
-
-/// A byte of a control character, or of some others (the second half of
-/// Latin-1 begins like the controls there).
-fn may_be_control(byte: u8) -> bool {
-    byte < b' ' || byte == 0x7f || byte == 0xc2
 }
 
 #[cfg(test)]

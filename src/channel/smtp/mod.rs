@@ -12,6 +12,7 @@ mod line;
 pub mod message;
 mod opening;
 mod pace;
+mod quoted_printable;
 mod relays;
 mod session;
 mod wire;

@@ -10,9 +10,9 @@ use backorderd::store::postgres::open::READERS_MAX;
 use backorderd::store::{Place, ReadStore, Store, StoreError};
 use sqlx::Executor;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 promises![
     a_connection_lost_between_verbs_is_replaced,
@@ -160,83 +160,115 @@ async fn a_mark_and_a_record_take_two_trips(stage: Stage) {
 
 async fn verbs_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
     let stage = Arc::new(stage);
+    let stores = four_stores(&stage).await;
+    let killer = Killer::unleash(&stage, Duration::ZERO);
     let mut working = JoinSet::new();
-    for who in 0..4 {
-        let store = stage.another_store().await;
+    for (who, store) in stores.into_iter().enumerate() {
+        let n_ended = killer.n_ended.clone();
         working.spawn(async move {
-            for n in 0..25 {
+            let mut n = 0_i64;
+            while n_ended.load(Ordering::Relaxed) < N_ENDED {
                 let target = format!("{who}/{n}");
-                let done = store
-                    .audit("anna", "tried", &target, None, at(MONDAY))
-                    .await;
-                done.unwrap();
+                let done = store.audit("anna", "tried", &target, None, at(MONDAY));
+                done.await.unwrap();
+                n += 1;
             }
+            n
         });
     }
-    assert!(cut_off_until_done(&stage, working, Duration::ZERO).await > 10);
-    assert_eq!(stage.number("SELECT count(*) FROM audit").await, 100);
-    assert_eq!(
-        stage
-            .number("SELECT count(DISTINCT target) FROM audit")
-            .await,
-        100
-    );
+    let n = working.join_all().await.into_iter().sum::<i64>();
+    killer.end().await;
+    assert_eq!(stage.number("SELECT count(*) FROM audit").await, n);
+    let targets = "SELECT count(DISTINCT target) FROM audit";
+    assert_eq!(stage.number(targets).await, n);
 }
 
 async fn marks_and_records_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
-    const N_MESSAGES: usize = 24;
+    const N_MESSAGES: usize = 200;
     let lines: Vec<_> = (0..N_MESSAGES)
         .map(|n| teapots(&format!("L{n}"), &format!("{}", 1000 + n)))
         .collect();
     stage.announce(&lines, MONDAY).await;
     stage.review(MONDAY).await;
-    let mut claimed = stage.claim(1, MONDAY).await;
-    assert_eq!(claimed.len(), N_MESSAGES);
     let stage = Arc::new(stage);
+    let stores = four_stores(&stage).await;
+    let mut shares = Vec::new();
+    for _ in &stores {
+        shares.push(stage.claim(1, MONDAY).await);
+    }
+    assert_eq!(shares.iter().map(Vec::len).sum::<usize>(), N_MESSAGES);
+    // They learn names before they can say anything: that takes its time.
+    let killer = Killer::unleash(&stage, Duration::from_millis(20));
     let mut working = JoinSet::new();
-    for _ in 0..4 {
-        let store = stage.another_store().await;
-        let mine = claimed.split_off(claimed.len() - N_MESSAGES / 4);
-        let stage = stage.clone();
+    for (store, mine) in stores.into_iter().zip(shares) {
+        let (stage, n_ended) = (stage.clone(), killer.n_ended.clone());
         working.spawn(async move {
+            let mut n = 0_i64;
             for message in mine {
+                if n_ended.load(Ordering::Relaxed) >= N_ENDED {
+                    break;
+                }
                 let mark = store.mark(worker(1), mark_of(&message), at(MONDAY)).await;
                 assert!(mark.unwrap());
                 let report = stage.report(&message, accepted(), at(MONDAY));
                 let record = store.record(worker(1), report, at(MONDAY)).await;
                 assert!(record.unwrap());
+                n += 1;
             }
+            n
         });
     }
-    // They learn names before they can say anything: that takes its time.
-    let pause = Duration::from_millis(20);
-    assert!(cut_off_until_done(&stage, working, pause).await > 10);
-    let n = i64::try_from(N_MESSAGES).unwrap();
+    let n = working.join_all().await.into_iter().sum::<i64>();
+    assert!(killer.end().await >= N_ENDED);
     let sent = "SELECT count(*) FROM messages WHERE state = 'sent' AND attempts = 1";
     assert_eq!(stage.number(sent).await, n);
     assert_eq!(stage.number("SELECT count(*) FROM told").await, n);
 }
 
-/// Ends all sessions but the stage's, with this pause in between, until the work
-/// is done; answers how many it ended.
-async fn cut_off_until_done(stage: &Arc<Stage>, mut working: JoinSet<()>, pause: Duration) -> i64 {
-    let over = Arc::new(AtomicBool::new(false));
-    let (killing, ended) = (stage.clone(), over.clone());
-    let killer = tokio::spawn(async move {
-        let mut n_killed = 0;
-        while !ended.load(Ordering::Relaxed) {
-            n_killed += killing.number(ALL_OTHERS).await;
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
-        }
-        n_killed
-    });
-    while let Some(done) = working.join_next().await {
-        done.unwrap();
+async fn four_stores(stage: &Stage) -> Vec<Store> {
+    let mut stores = Vec::new();
+    for _ in 0..4 {
+        stores.push(stage.another_store().await);
     }
-    over.store(true, Ordering::Relaxed);
-    killer.await.unwrap()
+    stores
+}
+
+/// Sessions that are ended before work that is cut off again and again may rest.
+const N_ENDED: i64 = 12;
+
+/// Ends all sessions but the stage's, again and again.
+struct Killer {
+    n_ended: Arc<AtomicI64>,
+    over: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Killer {
+    /// With this pause in between.
+    fn unleash(stage: &Arc<Stage>, pause: Duration) -> Killer {
+        let (n_ended, over) = <(Arc<AtomicI64>, Arc<AtomicBool>)>::default();
+        let (stage, count, is_over) = (stage.clone(), n_ended.clone(), over.clone());
+        let task = tokio::spawn(async move {
+            while !is_over.load(Ordering::Relaxed) {
+                count.fetch_add(stage.number(ALL_OTHERS).await, Ordering::Relaxed);
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        });
+        Killer {
+            n_ended,
+            over,
+            task,
+        }
+    }
+
+    /// How many it ended.
+    async fn end(self) -> i64 {
+        self.over.store(true, Ordering::Relaxed);
+        self.task.await.unwrap();
+        self.n_ended.load(Ordering::Relaxed)
+    }
 }
 
 async fn a_verb_that_the_engine_breaks_a_deadlock_with_runs_again(stage: Stage) {
