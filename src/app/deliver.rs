@@ -15,7 +15,7 @@
 //! left alone for a while and burns no messages.
 
 use crate::app::desk::Desk;
-use crate::app::lane::{self, Done, End, LaneBroke};
+use crate::app::lane::{self, Done, End, LaneBroke, News};
 use crate::app::outlet::{Consequence, LATEST, Outlet, limiter};
 use crate::app::restore_guard::RestoreGuard;
 use crate::app::worker::{Enlisted, Fence};
@@ -98,7 +98,7 @@ pub struct Delivery {
     worker: WorkerId,
     fence: Fence,
     outlets: BTreeMap<ChannelName, Outlet>,
-    done: mpsc::UnboundedReceiver<Result<Done, LaneBroke>>,
+    news: mpsc::UnboundedReceiver<Result<News, LaneBroke>>,
     desk: Desk,
     lanes: TaskTracker,
     pace: Arc<DefaultDirectRateLimiter>,
@@ -127,12 +127,12 @@ impl Delivery {
         crash_point("sweep-begins");
         let swept = app.store.sweep(worker, app.now()).await?;
         crash_point("swept");
-        let (done_in, done) = mpsc::unbounded_channel();
+        let (news_in, news) = mpsc::unbounded_channel();
         let lanes = TaskTracker::new();
         let mut outlets = BTreeMap::new();
         for (name, channel) in app.channels.iter() {
             let sessions = channel.max_sessions();
-            let (work, inbox) = mpsc::channel(Outlet::n_out_max(sessions));
+            let (work, inbox) = mpsc::channel(Outlet::n_ready_max(sessions));
             let inbox = Arc::new(Mutex::new(inbox));
             for _ in 0..sessions {
                 let lane = lane::run(
@@ -140,9 +140,9 @@ impl Delivery {
                     (worker, fence.clone()),
                     channel.open(),
                     inbox.clone(),
-                    done_in.clone(),
+                    news_in.clone(),
                 );
-                let broken = done_in.clone();
+                let broken = news_in.clone();
                 lanes.spawn(async move {
                     // A lane answers every message it was given; one that
                     // panicked cannot, and nobody may wait for it.
@@ -155,7 +155,7 @@ impl Delivery {
             outlets.insert(*name, outlet);
         }
         lanes.close();
-        let desk = Desk::open(app.viewer.clone(), done_in).map_err(|source| AppError::Io {
+        let desk = Desk::open(app.viewer.clone(), news_in).map_err(|source| AppError::Io {
             doing: "start the thread that renders messages",
             source,
         })?;
@@ -165,7 +165,7 @@ impl Delivery {
             worker,
             fence,
             outlets,
-            done,
+            news,
             desk,
             lanes,
             pace,
@@ -226,19 +226,24 @@ impl Delivery {
             let paced = self.next_channel();
             tokio::select! {
                 biased;
-                done = self.done.recv() => {
-                    let Some(done) = done else { break };
-                    let Ok(done) = done else {
-                        return Err(AppError::LaneBroke);
-                    };
-                    if let Some(outlet) = self.outlets.get_mut(&done.channel) {
-                        outlet.n_out = outlet.n_out.saturating_sub(1);
+                news = self.news.recv() => match news {
+                    None => break,
+                    Some(Err(LaneBroke)) => return Err(AppError::LaneBroke),
+                    Some(Ok(News::Room(name))) => {
+                        if let Some(outlet) = self.outlets.get_mut(&name) {
+                            outlet.n_ready = outlet.n_ready.saturating_sub(1);
+                        }
                     }
-                    ended_since_claim = true;
-                    report.count(&done);
-                    progress(&done);
-                    self.heed(done).await?;
-                }
+                    Some(Ok(News::Done(done))) => {
+                        if let Some(outlet) = self.outlets.get_mut(&done.channel) {
+                            outlet.n_out = outlet.n_out.saturating_sub(1);
+                        }
+                        ended_since_claim = true;
+                        report.count(&done);
+                        progress(&done);
+                        self.heed(done).await?;
+                    }
+                },
                 name = paced => {
                     if let Some(outlet) = self.outlets.get_mut(&name)
                         && let Some((claimed, to)) = outlet.hand_out()
@@ -304,7 +309,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// Claims for the channels that have nothing left to hand out; `true`
+    /// Claims for the channels that have little left to hand out; `true`
     /// when it got something.
     async fn claim(&mut self, run: Option<RunNo>) -> Result<bool, AppError> {
         let now = self.app.now();
@@ -332,9 +337,9 @@ impl Delivery {
                 .sms
                 .per_day_max
                 .saturating_sub(sent.await?);
-            // Those that are out may not have begun yet.
-            let n_out = self.outlets.get(name).map_or(0, |outlet| outlet.n_out);
-            *limit = (*limit).min(left.saturating_sub(n_out));
+            // Those in our hands may not have begun yet.
+            let n_claimed = self.outlets.get(name).map_or(0, Outlet::n_claimed);
+            *limit = (*limit).min(left.saturating_sub(n_claimed));
         }
         let mut any = false;
         let is_used_up = |name: &ChannelName| limits.contains(&(*name, 0));
@@ -371,8 +376,7 @@ impl Delivery {
         let claimed = self.app.store.claim(ask).await?;
         let any = !claimed.is_empty();
         if let Some(outlet) = self.outlets.get_mut(&name) {
-            outlet.waiting.extend(claimed);
-            outlet.exhausted = !any;
+            outlet.take(claimed, now);
         }
         Ok(any)
     }

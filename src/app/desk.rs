@@ -12,7 +12,7 @@
 //! everything is written.
 
 use crate::app::Viewer;
-use crate::app::lane::{Done, LaneBroke};
+use crate::app::lane::{LaneBroke, News};
 use crate::app::prepare::{Work, prepare};
 use crate::crash_point::crash_point;
 use crate::store::types::Claimed;
@@ -37,7 +37,7 @@ impl Desk {
     /// The system has no thread left.
     pub fn open(
         viewer: Viewer,
-        broken: mpsc::UnboundedSender<Result<Done, LaneBroke>>,
+        broken: mpsc::UnboundedSender<Result<News, LaneBroke>>,
     ) -> io::Result<Desk> {
         let (asked, inbox) = thread_channel::channel::<Asked>();
         let write = move || {

@@ -24,6 +24,14 @@ use tokio::sync::{Mutex, mpsc};
 /// A session without work takes its leave after this.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// What a lane says to whoever hands out.
+#[derive(Debug)]
+pub enum News {
+    /// It took a message: another one may be got ready.
+    Room(ChannelName),
+    Done(Done),
+}
+
 /// What a lane reports about one message.
 #[derive(Debug)]
 pub struct Done {
@@ -70,7 +78,7 @@ pub async fn run(
     (worker, fence): (WorkerId, Fence),
     mut session: Box<dyn Session>,
     inbox: Inbox,
-    done: mpsc::UnboundedSender<Result<Done, LaneBroke>>,
+    news: mpsc::UnboundedSender<Result<News, LaneBroke>>,
 ) {
     let mut unrecorded: Option<(Claimed, Outcome)> = None;
     loop {
@@ -95,11 +103,20 @@ pub async fn run(
                 }
             }
         };
+        // The next one is got ready while the writer works, not while this one
+        // is sent. After a doubtful end whoever hands out hears of that first:
+        // it may mean that nothing more goes out.
+        let room = (next.as_ref()).map(|work| News::Room(work.claimed.channel));
+        let (room, room_later) = match &unrecorded {
+            Some((_, Outcome::Deferred { .. })) => (None, room),
+            _ => (room, None),
+        };
+        say(&news, room);
         let record = async {
             if let Some((claimed, outcome)) = unrecorded.take() {
                 let report = record(&app, worker, claimed, outcome).await;
                 crash_point("outcome-recorded");
-                let _ = done.send(Ok(report));
+                say(&news, Some(News::Done(report)));
             }
         };
         let mark = async {
@@ -111,6 +128,7 @@ pub async fn run(
             }
         };
         let ((), marked) = tokio::join!(record, mark);
+        say(&news, room_later);
         match marked {
             Ok(Some((claimed, envelope))) => {
                 let outcome = match second_thoughts(&app, &fence, &claimed) {
@@ -122,11 +140,18 @@ pub async fn run(
             }
             Ok(None) => {}
             Err(report) => {
-                let _ = done.send(Ok(*report));
+                say(&news, Some(News::Done(*report)));
             }
         }
     }
     session.close().await;
+}
+
+/// Nobody listens any more: nobody hands out any more.
+fn say(to: &mpsc::UnboundedSender<Result<News, LaneBroke>>, news: Option<News>) {
+    if let Some(news) = news {
+        let _ = to.send(Ok(news));
+    }
 }
 
 fn report(claimed: &Claimed, end: End) -> Done {

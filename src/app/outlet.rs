@@ -20,8 +20,14 @@ pub const LATEST: usize = 20;
 const COLD_AFTER: Length = Length::mins(1);
 /// Failures to reach a relay in a row before it is left alone.
 const AWAY_MAX: u32 = 5;
-/// Messages claimed at a time, for each session.
+/// Messages claimed at a time, for each session, where nothing is known of how
+/// fast they go.
 const CLAIMS_EACH: u32 = 16;
+/// Most that are claimed at a time by few sessions.
+const CLAIMS_MAX: u32 = 256;
+/// What was claimed together and handed out sooner than this was little: a claim
+/// costs as much as the mails of a dozen, and nobody marks meanwhile.
+const USED_SOON: Length = Length::secs(2);
 
 /// One channel's lanes and what is known of its far side.
 pub struct Outlet {
@@ -31,10 +37,14 @@ pub struct Outlet {
     pub pace: Arc<DefaultDirectRateLimiter>,
     /// Claimed, not yet handed to a lane.
     pub waiting: VecDeque<Claimed>,
-    /// Handed to a lane, not yet answered.
+    /// Handed out, not yet answered.
     pub n_out: u32,
+    /// Of those, what no lane has taken yet.
+    pub n_ready: u32,
     /// The last claim found nothing more.
     pub exhausted: bool,
+    /// How many were claimed last, and when.
+    last_claim: Option<(u32, Instant)>,
     /// Nothing is claimed for it before this.
     parked_until: Option<Instant>,
     away: u32,
@@ -64,7 +74,9 @@ impl Outlet {
             pace: Arc::new(limiter(per_minute)),
             waiting: VecDeque::new(),
             n_out: 0,
+            n_ready: 0,
             exhausted: false,
+            last_claim: None,
             parked_until: None,
             away: 0,
             latest: VecDeque::with_capacity(LATEST),
@@ -72,39 +84,61 @@ impl Outlet {
         }
     }
 
-    /// Messages that may be out at once: one in each session's hands and one
-    /// ready behind it, so that a record and the next mark can share a commit.
-    pub fn n_out_max(sessions: usize) -> usize {
-        sessions * 2
+    /// Messages that may be ready at once: one behind each session's, so that a
+    /// record and the next mark can share a commit.
+    pub fn n_ready_max(sessions: usize) -> usize {
+        sessions
     }
 
-    /// A lane could take another one.
+    /// Another one may be got ready.
     pub fn has_room(&self) -> bool {
-        self.n_out < self.sessions.saturating_mul(2)
+        self.n_ready < self.sessions
     }
 
     pub fn is_parked(&self, now: Instant) -> bool {
         self.parked_until.is_some_and(|until| until > now)
     }
 
+    /// While some are still to be got ready the next claim is made, so that
+    /// nobody waits for it; the first ones after a pause come back before any
+    /// other is claimed.
     pub fn wants_work(&self, now: Instant) -> bool {
-        self.waiting.is_empty()
-            && !self.exhausted
-            && self.has_room()
-            && !self.is_parked(now)
-            && !(self.is_cold(now) && self.n_out > 0)
+        let is_low = match self.is_cold(now) {
+            true => self.waiting.is_empty() && self.n_out == 0,
+            false => self.waiting.len() < self.sessions as usize,
+        };
+        is_low && !self.exhausted && self.has_room() && !self.is_parked(now)
+    }
+
+    /// In this worker's hands.
+    pub fn n_claimed(&self) -> u32 {
+        let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        self.n_out.saturating_add(waiting)
     }
 
     /// How many to claim: the first messages after a pause go alone; then
     /// enough that no lane waits for a claim, and little enough that a lease is
-    /// used long before it is over. `first` and `per_minute` are the program's.
+    /// used long before it is over: twice as many as the last time if those went
+    /// fast. `first` and `per_minute` are the program's.
     pub fn room(&self, first: u32, per_minute: u32, now: Instant) -> u32 {
         if self.is_cold(now) {
             return first.max(1);
         }
-        let paced = self.per_minute.min(per_minute);
         let lanes = self.sessions.saturating_mul(CLAIMS_EACH);
-        lanes.min(paced / 2).max(1)
+        let fast = match self.last_claim {
+            Some((n, at)) if now.since(at) < USED_SOON => n.saturating_mul(2).min(CLAIMS_MAX),
+            _ => 0,
+        };
+        let paced = self.per_minute.min(per_minute);
+        lanes.max(fast).min(paced / 2).max(1)
+    }
+
+    /// Takes what was claimed for it.
+    pub fn take(&mut self, claimed: Vec<Claimed>, now: Instant) {
+        let n = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
+        self.exhausted = n == 0;
+        self.last_claim = Some((n, now));
+        self.waiting.extend(claimed);
     }
 
     fn is_cold(&self, now: Instant) -> bool {
@@ -113,11 +147,12 @@ impl Outlet {
     }
 
     /// The next message, which counts as handed out, and where it goes when it
-    /// is ready. There is room for it: a lane's inbox holds as many as may be
-    /// out. It is closed only when the lanes are gone.
+    /// is ready. There is room for it: the lanes' inbox holds as many as may be
+    /// ready. It is closed only when the lanes are gone.
     pub fn hand_out(&mut self) -> Option<(Claimed, mpsc::Sender<Work>)> {
         let claimed = self.waiting.pop_front()?;
         self.n_out += 1;
+        self.n_ready += 1;
         Some((claimed, self.work.clone()))
     }
 
@@ -174,4 +209,40 @@ pub fn limiter(per_minute: u32) -> DefaultDirectRateLimiter {
     // A tenth of a minute's worth may go at once: a burst, not a flood.
     let burst = NonZeroU32::new(per_minute / 10).unwrap_or(NonZeroU32::MIN);
     RateLimiter::direct(Quota::per_minute(rate).allow_burst(burst))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An outlet that sent something a moment ago, after a claim of `n`.
+    fn warm(sessions: usize, n: u32, claimed_at: Instant) -> Outlet {
+        let (work, _) = mpsc::channel(1);
+        let mut outlet = Outlet::new(work, sessions, 1_000_000);
+        outlet.last_sent_at = Some(claimed_at);
+        outlet.last_claim = Some((n, claimed_at));
+        outlet
+    }
+
+    #[test]
+    fn claims_grow_while_they_are_used_up_fast() {
+        let (at, soon) = (Instant(1_000_000), Instant(1_000_500));
+        let slow = at.plus(Length::secs(30));
+        for (sessions, n, now, expected, sentence) in [
+            (1, 16, soon, 32, "twice as many"),
+            (1, 200, soon, 256, "up to the most"),
+            (1, 16, slow, 16, "a slow relay gets few"),
+            (1, 256, slow, 16, "again"),
+            (16, 256, soon, 256, "what many sessions need is enough"),
+            (32, 64, soon, 512, "and never less"),
+            (1, 1, soon, 16, "nor after a message that was claimed alone"),
+        ] {
+            let room = warm(sessions, n, at).room(5, 1_000_000, now);
+            assert_eq!(room, expected, "{sentence}");
+        }
+        let paced = warm(1, 128, at).room(5, 60, soon);
+        assert_eq!(paced, 30, "half of what may go in a minute");
+        let cold = warm(1, 128, at).room(5, 60, at.plus(Length::mins(2)));
+        assert_eq!(cold, 5, "the first ones after a pause go alone");
+    }
 }

@@ -5,11 +5,12 @@
 //! the dialects differ, [`sql`] picks between two texts with the same bind list.
 //! Nothing here opens, begins or commits: that is `sqlite/` and `postgres/`.
 
-use crate::store::{postgres, sqlite};
+use crate::store::postgres;
+use sqlx::sqlite::SqliteConnection;
 
 /// A connection, lent for some statements.
 pub enum Conn<'a> {
-    Sqlite(sqlite::line::Line<'a>),
+    Sqlite(&'a mut SqliteConnection),
     Postgres(postgres::line::Line<'a>),
 }
 
@@ -18,10 +19,10 @@ pub enum Conn<'a> {
 macro_rules! on {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
-            $crate::store::conn::Conn::Sqlite(line) => match line.session().await {
-                Ok($c) => $body,
-                Err(error) => Err(error),
-            },
+            $crate::store::conn::Conn::Sqlite(conn) => {
+                let $c = &mut **conn;
+                $body
+            }
             $crate::store::conn::Conn::Postgres(line) => match line.session().await {
                 Ok($c) => $body,
                 Err(error) => Err(error),

@@ -17,7 +17,8 @@
 //! Two engines, one text: SQL stands in `read/` and `write/`, in the dialect
 //! both share, and runs over [`conn::Conn`]. `sqlite/` and `postgres/` keep what
 //! is really different: opening, what a begin and a commit are, the delivery
-//! lock, hearing of commits.
+//! lock, hearing of commits. The exception are marks and records, which a file
+//! takes row by row and a server all at once (`write/deliver`).
 
 pub mod backup;
 pub mod codec;
@@ -81,6 +82,10 @@ pub const STATEMENTS: &[(&str, &[conn::Statement])] = &[
     (
         "write/deliver/breath.rs",
         write::deliver::breath::STATEMENTS,
+    ),
+    (
+        "write/deliver/by_row.rs",
+        write::deliver::by_row::STATEMENTS,
     ),
     ("write/deliver/mod.rs", write::deliver::STATEMENTS),
     (

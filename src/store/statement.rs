@@ -11,7 +11,6 @@ use crate::store::postgres::line::Named;
 use crate::store::types::StoreError;
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
 
 /// Why a verb stops; its transaction is rolled back.
@@ -126,39 +125,38 @@ macro_rules! rows {
 }
 pub(crate) use rows;
 
-/// Runs a statement whose answer nobody needs. A session that gathers is told
-/// with its next question or the commit, and an error is heard there.
+/// Runs a statement of a server whose answer nobody needs. A session that gathers
+/// is told with its next question or the commit, and an error is heard there.
 pub(crate) async fn later<const N: usize>(
     c: &mut Conn<'_>,
-    sqlite: &'static str,
     named: &Named,
     documents: [String; N],
 ) -> Result<(), sqlx::Error> {
     match c {
-        Conn::Sqlite(line) => line.later(sqlite, documents.into()).await,
+        Conn::Sqlite(_) => Err(only_on_a_server()),
         Conn::Postgres(line) => line.later(named, documents.into()).await,
     }
 }
 
-/// Every row of a statement, as a tuple or a `FromRow` type; on a session that
-/// gathers it is asked together with what was gathered.
+/// Every row of a statement of a server; on a session that gathers it is asked
+/// together with what was gathered.
 pub(crate) async fn answers<T, const N: usize>(
     c: &mut Conn<'_>,
-    sqlite: &'static str,
     named: &Named,
     documents: [String; N],
 ) -> Result<Vec<T>, sqlx::Error>
 where
-    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
+    T: for<'r> FromRow<'r, PgRow>,
 {
     match c {
-        Conn::Sqlite(line) => {
-            let rows = line.answers(sqlite, documents.into()).await?;
-            rows.iter().map(T::from_row).collect()
-        }
+        Conn::Sqlite(_) => Err(only_on_a_server()),
         Conn::Postgres(line) => {
             let rows = line.answers(named, documents.into()).await?;
             rows.iter().map(T::from_row).collect()
         }
     }
+}
+
+fn only_on_a_server() -> sqlx::Error {
+    sqlx::Error::Protocol("a file knows no statements by name".to_owned())
 }

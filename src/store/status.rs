@@ -127,7 +127,7 @@ async fn of_file(place: &Place, path: &Path) -> Result<Status, StoreError> {
         Ok(Some(pid)) => Senders::LockHeldBy(pid),
         Ok(None) | Err(_) => Senders::Nobody,
     };
-    let (engine, bytes, contents) = ask(&mut Conn::Sqlite((&mut conn).into()), schema).await?;
+    let (engine, bytes, contents) = ask(&mut Conn::Sqlite(&mut conn), schema).await?;
     let _ = conn.close().await;
     Ok(Status {
         engine,

@@ -1,11 +1,11 @@
 //! The writers: tasks that own the writing connections.
 //!
 //! The two hot verbs, *mark* and *record*, are grouped: their task takes what
-//! waits, runs one set-wise guarded statement per verb over all of it, commits
-//! once and then answers everybody. One durable commit per message would cap
-//! sending at the disk's flush rate (measured: some 850 a second); a savepoint
-//! per job was tried elsewhere at 4,000 jobs a second and is slower than the
-//! set. Every other verb is a transaction of its own.
+//! waits, runs their guarded statements over all of it, commits once and then
+//! answers everybody. One durable commit per message would cap sending at the
+//! disk's flush rate (measured: some 850 a second); a savepoint per job was
+//! tried elsewhere at 4,000 jobs a second and is slower. Every other verb is a
+//! transaction of its own.
 //!
 //! SQLite has one task for all; PostgreSQL has one for the hot verbs, one for
 //! heartbeats and one for the rest, so that a long plan neither stops the
@@ -55,7 +55,56 @@ pub trait Engine: Send + 'static {
     fn roll_back(&mut self) -> impl Future<Output = bool> + Send;
     /// Whether the same verb may succeed if it runs again.
     fn is_worth_another_try(&self, error: &sqlx::Error) -> bool;
+    /// Marks and records that share a commit, in a transaction of their own.
+    fn record_and_mark(
+        &mut self,
+        asked: Arc<Asked>,
+    ) -> impl Future<Output = Result<Answers, Failed>> + Send
+    where
+        Self: Sized,
+    {
+        async move {
+            transact(self, RECORDING, &*asked, |conn, asked| {
+                Box::pin(async move {
+                    let answers = deliver::record_and_mark(conn, asked).await?;
+                    let wakes = answers.wakes();
+                    Ok((answers, wakes))
+                })
+            })
+            .await
+        }
+    }
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What a group of marks and records is about to do.
+pub const RECORDING: &str = "record what was sent";
+
+/// Marks and records that share a commit, each with its worker and the time.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    pub records: Vec<(WorkerId, Instant, Record)>,
+    pub marks: Vec<(WorkerId, Instant, Mark)>,
+}
+
+/// For each of them, in their order: whether the attempt was still its worker's,
+/// whether the message may be sent.
+#[derive(Debug)]
+pub struct Answers {
+    pub recorded: Vec<bool>,
+    pub marked: Vec<bool>,
+}
+
+impl Answers {
+    /// What was sent gives this process orders to review; others find them soon
+    /// enough, and need not be told of every message.
+    pub fn wakes(&self) -> Wakes {
+        if self.recorded.contains(&true) {
+            Wakes::Us
+        } else {
+            Wakes::nobody_if(self.marked.contains(&true))
+        }
+    }
 }
 
 /// How a commit ended.
@@ -251,11 +300,12 @@ async fn hand_in(to: &mpsc::Sender<Job>, job: Job) -> Result<(), StoreError> {
     to.send(job).await.map_err(|_| StoreError::Closed)
 }
 
-/// Marks and records that share a commit.
+/// Marks and records that share a commit, and who waits for each.
 #[derive(Default)]
 struct Group {
-    marks: Vec<(WorkerId, Instant, Mark, Answer<bool>)>,
-    records: Vec<(WorkerId, Instant, Record, Answer<bool>)>,
+    asked: Asked,
+    of_records: Vec<Answer<bool>>,
+    of_marks: Vec<Answer<bool>>,
 }
 
 async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job>) {
@@ -277,14 +327,18 @@ async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job>) {
                     now,
                     mark,
                     answer,
-                } => group.marks.push((by, now, mark, answer)),
+                } => {
+                    group.asked.marks.push((by, now, mark));
+                    group.of_marks.push(answer);
+                }
                 Job::Record {
                     by,
                     now,
                     record,
                     answer,
                 } => {
-                    group.records.push((by, now, *record, answer));
+                    group.asked.records.push((by, now, *record));
+                    group.of_records.push(answer);
                 }
                 Job::Alone(job) => {
                     if !run_alone(&mut engine, job).await {
@@ -302,13 +356,23 @@ async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job>) {
 }
 
 /// How a transaction ended that was not committed.
-enum Failed {
+#[derive(Debug)]
+pub enum Failed {
     /// Nothing of it was written, and this is the answer.
     Taken(StoreError),
     /// Nothing of it was written; the connection is of no use any more.
     Stuck(StoreError),
     /// Nobody knows.
     Unknown(StoreError),
+}
+
+impl Failed {
+    /// Of a commit. Whoever asks next only hears that nobody writes any more.
+    pub fn unknown(doing: &'static str, source: sqlx::Error) -> Failed {
+        tracing::error!("a commit failed while trying to {doing}: {source}");
+        let source = Arc::new(source);
+        Failed::Unknown(StoreError::CommitFailed { doing, source })
+    }
 }
 
 /// Runs the work in a transaction until it is committed or has its answer.
@@ -340,16 +404,7 @@ async fn transact<E: Engine, A, T>(
                             return Ok(value);
                         }
                         Committed::No(source) => Halt::from(source),
-                        Committed::Unknown(source) => {
-                            // Whoever asks next only hears that nobody writes
-                            // any more.
-                            tracing::error!("a commit failed while trying to {doing}: {source}");
-                            let source = Arc::new(source);
-                            return Err(Failed::Unknown(StoreError::CommitFailed {
-                                doing,
-                                source,
-                            }));
-                        }
+                        Committed::Unknown(source) => return Err(Failed::unknown(doing, source)),
                     }
                 }
             },
@@ -380,26 +435,24 @@ async fn run_alone(engine: &mut impl Engine, job: Alone) -> bool {
 
 /// Answers a group from one commit; `false`: the task must stop. One job the
 /// engine refuses must not take the others with it: then each is tried alone.
-async fn run_group(engine: &mut impl Engine, group: Group) -> bool {
-    let jobs = group.marks.len() + group.records.len();
+async fn run_group(engine: &mut impl Engine, mut group: Group) -> bool {
+    let jobs = group.of_marks.len() + group.of_records.len();
     if jobs == 0 {
         return true;
     }
-    let doing = "record what was sent";
-    let done = transact(engine, doing, &group, |conn, group| {
-        Box::pin(record_and_mark(conn, group))
-    });
-    match done.await {
-        Ok((recorded, marked)) => {
-            for ((_, _, _, answer), mine) in group.records.into_iter().zip(recorded) {
+    let asked = Arc::new(std::mem::take(&mut group.asked));
+    match engine.record_and_mark(asked.clone()).await {
+        Ok(answers) => {
+            for (answer, mine) in group.of_records.into_iter().zip(answers.recorded) {
                 let _ = answer.send(Ok(mine));
             }
-            for ((_, _, _, answer), passed) in group.marks.into_iter().zip(marked) {
+            for (answer, passed) in group.of_marks.into_iter().zip(answers.marked) {
                 let _ = answer.send(Ok(passed));
             }
             true
         }
         Err(Failed::Taken(_)) if jobs > 1 => {
+            group.asked = Arc::unwrap_or_clone(asked);
             for single in group.singles() {
                 if !Box::pin(run_group(engine, single)).await {
                     return false;
@@ -418,51 +471,31 @@ async fn run_group(engine: &mut impl Engine, group: Group) -> bool {
     }
 }
 
-async fn record_and_mark(
-    conn: &mut Conn<'_>,
-    group: &Group,
-) -> Result<((Vec<bool>, Vec<bool>), Wakes), Halt> {
-    let records: Vec<_> = group
-        .records
-        .iter()
-        .map(|(by, now, record, _)| (*by, *now, record))
-        .collect();
-    let marks: Vec<_> = group
-        .marks
-        .iter()
-        .map(|(by, now, mark, _)| (*by, *now, mark))
-        .collect();
-    let (recorded, marked) = deliver::record_and_mark(conn, &records, &marks).await?;
-    // What was sent gives this process orders to review; others find them soon
-    // enough, and need not be told of every message.
-    let wakes = if recorded.contains(&true) {
-        Wakes::Us
-    } else if marked.contains(&true) {
-        Wakes::Nobody
-    } else {
-        Wakes::Unchanged
-    };
-    Ok(((recorded, marked), wakes))
-}
-
 impl Group {
     fn singles(self) -> impl Iterator<Item = Group> {
-        let records = self.records.into_iter().map(|record| Group {
-            records: vec![record],
-            marks: Vec::new(),
+        let records = self.asked.records.into_iter().zip(self.of_records);
+        let records = records.map(|(record, answer)| Group {
+            asked: Asked {
+                records: vec![record],
+                ..Asked::default()
+            },
+            of_records: vec![answer],
+            ..Group::default()
         });
-        let marks = self.marks.into_iter().map(|mark| Group {
-            records: Vec::new(),
-            marks: vec![mark],
+        let marks = self.asked.marks.into_iter().zip(self.of_marks);
+        let marks = marks.map(|(mark, answer)| Group {
+            asked: Asked {
+                marks: vec![mark],
+                ..Asked::default()
+            },
+            of_marks: vec![answer],
+            ..Group::default()
         });
         records.chain(marks)
     }
 
     fn refuse(self, error: &StoreError) {
-        for (_, _, _, answer) in self.records {
-            let _ = answer.send(Err(error.again()));
-        }
-        for (_, _, _, answer) in self.marks {
+        for answer in self.of_records.into_iter().chain(self.of_marks) {
             let _ = answer.send(Err(error.again()));
         }
     }
@@ -471,6 +504,7 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sqlite::direct::Direct;
     use crate::store::sqlite::engine::SqliteEngine;
     use crate::store::sqlite::open;
     use crate::store::statement::run;
@@ -497,7 +531,8 @@ mod tests {
         let mut conn = open::writer(&path).await.unwrap();
         // The engine's own word for a disk with nothing left.
         conn.execute("PRAGMA max_page_count = 1").await.unwrap();
-        let writer = Writer::one(SqliteEngine::new(conn));
+        let direct = Direct::open(&path, open::BUSY_TIMEOUT).unwrap();
+        let writer = Writer::one(SqliteEngine::new(conn, direct));
         let full = "INSERT INTO meta (name, value) VALUES ('x', hex(zeroblob(9000000)))";
         for _ in 0..2 {
             let refused = try_out(&writer, full).await.unwrap_err();

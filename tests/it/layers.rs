@@ -61,6 +61,7 @@ const NOT_IN_DOMAIN: &[&str] = &[
     "await",
     "tokio",
     "sqlx",
+    "rusqlite",
     "tracing",
     "lettre",
     "reqwest",

@@ -54,7 +54,7 @@ enum End {
 impl End {
     fn conn(&mut self) -> Conn<'_> {
         match self {
-            End::Sqlite(conn) => Conn::Sqlite((&mut *conn).into()),
+            End::Sqlite(conn) => Conn::Sqlite(conn),
             End::Postgres(conn) => Conn::Postgres(conn.into()),
         }
     }

@@ -43,7 +43,7 @@ const COUNT_UNSEEN: &str =
 pub(crate) const COUNT_PLANNED: &str = "SELECT count(*) FROM messages \
     WHERE planned_at > $1 AND mode = $2 AND state <> 'superseded'";
 const COUNT_TEXTS: &str = "SELECT count(*) FROM attempts a JOIN messages m ON m.no = a.message_no \
-    WHERE m.channel = 'sms' AND m.mode = $2 AND a.began_at > $1";
+    WHERE a.message_id_header IS NULL AND a.began_at > $1 AND m.channel = 'sms' AND m.mode = $2";
 
 statements![
     OPEN,

@@ -77,7 +77,7 @@ pub(crate) enum Reader {
 impl Reader {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Reader::Sqlite(conn) => Conn::Sqlite((&mut **conn).into()),
+            Reader::Sqlite(conn) => Conn::Sqlite(conn),
             Reader::Postgres(conn) => Conn::Postgres((&mut **conn).into()),
         }
     }
@@ -92,7 +92,7 @@ pub(crate) enum Snapshot {
 impl Snapshot {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Snapshot::Sqlite(tx) => Conn::Sqlite((&mut **tx).into()),
+            Snapshot::Sqlite(tx) => Conn::Sqlite(tx),
             Snapshot::Postgres(tx) => Conn::Postgres((&mut **tx).into()),
         }
     }

@@ -1,7 +1,7 @@
 //! What is really SQLite's own: opening, the writer's transactions, the
-//! delivery lock.
+//! connection for marks and records, the delivery lock.
 
+pub mod direct;
 pub mod engine;
-pub mod line;
 pub mod lock;
 pub mod open;

@@ -21,7 +21,7 @@ use std::time::Duration;
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a statement waits for another process's write lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it is waited for others to leave; they have it open on purpose.
 const ALONE_WAIT: Duration = Duration::from_millis(500);
 /// How often a file that others are opening at the same moment is tried, and

@@ -118,7 +118,7 @@ pub fn are_needed(c: &Conn<'_>) -> bool {
 pub async fn orders(c: &mut Conn<'_>, orders: &[i64], messages: &[i64]) -> Result<(), sqlx::Error> {
     if are_needed(c) && !(orders.is_empty() && messages.is_empty()) {
         let documents = [json(&orders), json(&messages)];
-        later(c, ONE_WRITER, &ORDERS_BY_NAME, documents).await?;
+        later(c, &ORDERS_BY_NAME, documents).await?;
     }
     Ok(())
 }
@@ -199,7 +199,7 @@ pub async fn lists_for_marks(
         .into_iter()
         .chain(suppresses.then_some(SUPPRESSIONS_MINE))
     {
-        later(c, ONE_WRITER, &Named::in_full(text), []).await?;
+        later(c, &Named::in_full(text), []).await?;
     }
     Ok(())
 }

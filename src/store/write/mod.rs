@@ -26,6 +26,7 @@ use crate::domain::time::Instant;
 use crate::store::place::Place;
 use crate::store::postgres::engine::PostgresEngine;
 use crate::store::read::ReadStore;
+use crate::store::sqlite::direct::Direct;
 use crate::store::sqlite::engine::SqliteEngine;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt, try_lock};
 use crate::store::types::{
@@ -74,7 +75,9 @@ impl Store {
         let pulse = Pulse::default();
         let writer = match place {
             Place::Sqlite(path) => {
-                Writer::one(SqliteEngine::new(sqlite::open::writer(path).await?))
+                let conn = sqlite::open::writer(path).await?;
+                let direct = Direct::open(path, sqlite::open::BUSY_TIMEOUT)?;
+                Writer::one(SqliteEngine::new(conn, direct))
             }
             Place::Postgres(server) => {
                 let session = postgres::open::writer(server).await?;

@@ -31,11 +31,8 @@ SELECT id FROM workers WHERE id <> $1 AND heartbeat_at + alive_ms <= ",
 
 /// Of the dead, and of owners nobody knows: they left without giving back.
 const LEFT_BEHIND: &str = "
-SELECT m.no, m.owner FROM messages m WHERE m.state = 'leased' AND m.owner <> $1
-  AND (m.owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM jsonb_each($2) AS e)
-    OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = m.owner))
-UNION ALL
-SELECT m.no, m.owner FROM messages m WHERE m.state = 'submitting' AND m.owner <> $1
+SELECT m.no, m.owner FROM messages m
+WHERE m.owner <> $1 AND m.state IN ('leased', 'submitting')
   AND (m.owner IN (SELECT unhex(CAST(e.atom AS TEXT)) FROM jsonb_each($2) AS e)
     OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = m.owner))";
 

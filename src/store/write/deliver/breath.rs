@@ -1,14 +1,14 @@
-//! Marks and records of one breath: everybody who asked in the same moment is
-//! answered from one transaction.
+//! Marks and records of one breath on a server: everybody who asked in the same
+//! moment is answered from one transaction.
 //!
-//! A trip to the engine costs as much as the work it asks for, be it to SQLite's
-//! thread and back or to a server. So the statements go together: one says who
-//! passes, one writes all that follows. Measured with sixteen sessions, thirteen
-//! trips in a group's transaction were half of what sending cost.
+//! A trip to a server costs as much as the work it asks for. So the statements
+//! go together: one says who passes, one writes all that follows. Measured with
+//! sixteen sessions, thirteen trips in a group's transaction were half of what
+//! sending cost. In a file there are no trips: see [`super::by_row`].
 //!
 //! Locks are taken before anything is written.
 
-use super::mark::{MarkRow, begin_attempts, mark, mark_of_the_living, mark_row};
+use super::mark::{MarkRow, begin_attempts, mark, mark_row};
 use super::record::{
     self, RecordRow, end_attempts, land_notices, record, record_row, said, wake_orders,
 };
@@ -18,11 +18,12 @@ use crate::domain::ids::{MessageNo, WorkerId};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, at_once, in_turn, server_now, statements};
+use crate::store::conn::{Conn, at_once, server_now, statements};
 use crate::store::postgres::line::Named;
 use crate::store::statement::{answers, later};
 use crate::store::types::{Mark, Record};
 use crate::store::write::locks;
+use crate::store::writer::{Answers, Asked};
 use std::collections::{HashMap, HashSet};
 
 /// Who passes (both look messages up by their number; `coalesce` hides the short
@@ -30,18 +31,11 @@ use std::collections::{HashMap, HashSet};
 /// against each row it was given): whether it was a record, its message, and whether the message is
 /// of the database's present mode (what a rehearsal told counts for nothing in a
 /// shop that went live meanwhile).
-const PASS: &str = in_turn![
-    concat!(
-        record!(),
-        " RETURNING TRUE, no, coalesce(mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE)"
-    ),
-    concat!(mark!(), " RETURNING FALSE, no, TRUE"),
-];
-const PASS_AMONG_OTHERS: &str = concat!(
+const PASS: &str = concat!(
     "WITH recorded AS (",
     record!(),
     " RETURNING m.no, m.mode), marked AS (",
-    mark_of_the_living!(),
+    mark!(),
     " RETURNING m.no)
 SELECT TRUE, r.no, coalesce(r.mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE)
 FROM recorded r
@@ -49,17 +43,7 @@ UNION ALL SELECT FALSE, k.no, TRUE FROM marked k"
 );
 
 /// What follows for those who passed.
-const FOLLOW: &str = in_turn![
-    end_attempts!(),
-    land_notices!(),
-    append_told!(),
-    count_told!(),
-    tell_shipments!(),
-    wake_orders!(),
-    clear_vague!(),
-    begin_attempts!(),
-];
-const FOLLOW_AT_ONCE: &str = at_once![
+const FOLLOW: &str = at_once![
     ended: end_attempts!(),
     landed: land_notices!(),
     written: append_told!(),
@@ -72,19 +56,22 @@ const FOLLOW_AT_ONCE: &str = at_once![
 
 const PASS_BY_NAME: Named = Named {
     name: "pass",
-    text: PASS_AMONG_OTHERS,
+    text: PASS,
     documents: 2,
 };
 const FOLLOW_BY_NAME: Named = Named {
     name: "follow",
-    text: FOLLOW_AT_ONCE,
+    text: FOLLOW,
     documents: 5,
 };
 
 /// What a session of a server has to know by name for this.
 pub const NAMED: &[Named] = &[locks::ORDERS_BY_NAME, PASS_BY_NAME, FOLLOW_BY_NAME];
 
-statements![PASS | PASS_AMONG_OTHERS, FOLLOW | FOLLOW_AT_ONCE];
+/// What the other engine says in [`super::by_row`].
+const NOT_HERE: &str = "SELECT 1";
+
+statements![NOT_HERE | PASS, NOT_HERE | FOLLOW];
 
 type AskedRecord<'a> = (WorkerId, Instant, &'a Record);
 type AskedMark<'a> = (WorkerId, Instant, &'a Mark);
@@ -92,18 +79,20 @@ type AskedMark<'a> = (WorkerId, Instant, &'a Mark);
 /// Records what became of attempts and marks what may be sent; answers each by
 /// itself: whether the attempt was still its worker's, whether the message may
 /// be sent. Records come first.
-pub async fn record_and_mark(
-    c: &mut Conn<'_>,
-    records: &[AskedRecord<'_>],
-    marks: &[AskedMark<'_>],
-) -> Result<(Vec<bool>, Vec<bool>), sqlx::Error> {
+pub async fn record_and_mark(c: &mut Conn<'_>, asked: &Asked) -> Result<Answers, sqlx::Error> {
+    let records: Vec<AskedRecord<'_>> = (asked.records.iter())
+        .map(|(by, now, record)| (*by, *now, record))
+        .collect();
+    let marks: Vec<AskedMark<'_>> = (asked.marks.iter())
+        .map(|(by, now, mark)| (*by, *now, mark))
+        .collect();
     let numbers_of = |records: &[AskedRecord<'_>]| -> Vec<MessageNo> {
         records.iter().map(|(_, _, record)| record.no).collect()
     };
     let of_marks: Vec<MessageNo> = marks.iter().map(|(_, _, mark)| mark.no).collect();
     let (refused, plain): (Vec<usize>, Vec<usize>) =
         (0..records.len()).partition(|i| vague::may_suppress(records[*i].2));
-    let all: Vec<i64> = numbers_of(records)
+    let all: Vec<i64> = numbers_of(&records)
         .iter()
         .chain(&of_marks)
         .map(|no| no.0)
@@ -112,7 +101,7 @@ pub async fn record_and_mark(
     locks::orders_and_neighbours(c, &all, &may_suppress).await?;
     locks::lists_for_marks(c, !marks.is_empty(), !refused.is_empty()).await?;
 
-    let mut turns = rounds(&numbers_of(records), &plain);
+    let mut turns = rounds(&numbers_of(&records), &plain);
     let mut marks_in_turns = rounds(&of_marks, &(0..marks.len()).collect::<Vec<_>>());
     if refused.is_empty() {
         // All in one turn, unless a message is named twice.
@@ -122,7 +111,7 @@ pub async fn record_and_mark(
     } else {
         // What was accepted clears an address before it is judged, and the
         // marks see who must not be written to any more.
-        turns.extend(rounds(&numbers_of(records), &refused));
+        turns.extend(rounds(&numbers_of(&records), &refused));
         let n = turns.len();
         turns.resize(n + marks_in_turns.len(), Vec::new());
         marks_in_turns.splice(0..0, vec![Vec::new(); n]);
@@ -139,7 +128,7 @@ pub async fn record_and_mark(
             marked[i] = passed.marked.contains(&marks[i].2.no.0);
         }
     }
-    Ok((recorded, marked))
+    Ok(Answers { recorded, marked })
 }
 
 /// Positions in rounds in which no number comes twice: a set-wise statement
@@ -179,7 +168,7 @@ async fn turn(
         .map(|(by, now, mark)| mark_row(*by, *now, mark))
         .collect();
     let asked = [json(&landed), json(&begun)];
-    let answers: Vec<(bool, i64, bool)> = answers(c, PASS, &PASS_BY_NAME, asked).await?;
+    let answers: Vec<(bool, i64, bool)> = answers(c, &PASS_BY_NAME, asked).await?;
     let mut passed = Passed::default();
     for (is_record, no, in_mode) in answers {
         if is_record {
@@ -217,7 +206,7 @@ async fn turn(
         json(&accepted),
         json(&begun),
     ];
-    later(c, FOLLOW, &FOLLOW_BY_NAME, follows).await?;
+    later(c, &FOLLOW_BY_NAME, follows).await?;
     record::suppress(c, &landed).await?;
     Ok(passed)
 }

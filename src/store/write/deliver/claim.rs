@@ -177,8 +177,7 @@ WHERE mine.message_no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e
 ORDER BY mine.message_no, m.no";
 
 const HAS_ANY: &str = "
-SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'leased' AND owner = $1)
-  OR EXISTS (SELECT 1 FROM messages WHERE state = 'submitting' AND owner = $1)";
+SELECT EXISTS (SELECT 1 FROM messages WHERE owner = $1 AND state IN ('leased', 'submitting'))";
 
 statements![
     PICK | PICK_AMONG_OTHERS,

@@ -1,5 +1,5 @@
-//! Marking: the intent to send, written before the last byte can leave. The
-//! statements run with others, in [`super::breath`].
+//! Marking on a server: the intent to send, written before the last byte can
+//! leave. The statements run with others, in [`super::breath`].
 
 use crate::domain::ids::WorkerId;
 use crate::domain::statement::hex;
@@ -7,8 +7,12 @@ use crate::domain::time::Instant;
 use crate::store::types::Mark;
 use serde::Serialize;
 
+/// A worker that was stopped for too long has lost what it held to others, who
+/// may be sending it. Its own clock cannot tell it so in time; the server's can,
+/// at the moment of the statement. `lease_until` is by the worker's own clock,
+/// a second guard.
 macro_rules! mark {
-    ($($fence:tt)*) => {
+    () => {
         concat!(
             "
 UPDATE messages AS m SET state = 'submitting', attempts = m.attempts + 1,
@@ -28,28 +32,14 @@ WHERE m.no = j.message_no AND coalesce(m.state, '') = 'leased' AND m.epoch = j.e
   AND NOT EXISTS (SELECT 1 FROM notices n JOIN held_orders v ON v.order_id = n.order_id
     WHERE n.message_no = m.no)
   AND NOT EXISTS (SELECT 1 FROM suppressions s
-    WHERE s.address_hash = m.address_hash AND s.channel = m.channel)",
-            $($fence)*
-        )
-    };
-}
-pub(super) use mark;
-
-/// A worker that was stopped for too long has lost what it held to others, who
-/// may be sending it. Its own clock cannot tell it so in time; the server's can,
-/// at the moment of the statement. `lease_until` is by the worker's own clock,
-/// a second guard.
-macro_rules! mark_of_the_living {
-    () => {
-        mark!(
-            "
+    WHERE s.address_hash = m.address_hash AND s.channel = m.channel)
   AND EXISTS (SELECT 1 FROM workers w WHERE w.id = j.worker AND w.heartbeat_at + w.alive_ms > ",
             server_now!(),
             ")",
         )
     };
 }
-pub(super) use mark_of_the_living;
+pub(super) use mark;
 
 macro_rules! begin_attempts {
     () => {

@@ -1,7 +1,8 @@
 //! Delivering: claim, mark, record. Every statement carries its guards, and a
-//! row that does not come back lost one of them.
+//! row that is not changed, or does not come back, lost one of them.
 
 pub mod breath;
+pub mod by_row;
 pub mod claim;
 pub mod give_back;
 pub mod mark;

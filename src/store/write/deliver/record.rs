@@ -1,5 +1,5 @@
 //! Recording what became of an attempt: its row, and what follows from it. The
-//! statements run with others, in [`super::breath`].
+//! statements are a server's, and run with others, in [`super::breath`].
 
 use super::told::Said;
 use crate::domain::ids::WorkerId;
@@ -110,34 +110,34 @@ statements![SUPPRESS, WAKE_SUPPRESSED];
 #[derive(Serialize)]
 pub(super) struct RecordRow<'a> {
     pub(super) no: i64,
-    epoch: i64,
-    worker: String,
-    now: i64,
-    state: &'static str,
-    due_at: Option<i64>,
-    counted: i64,
-    doubt: i64,
-    quiet_until: Option<i64>,
-    sent_at: Option<i64>,
-    ended_at: Option<i64>,
-    in_flight: bool,
-    in_queue: bool,
-    wake_at: Option<i64>,
+    pub(super) epoch: i64,
+    pub(super) worker: String,
+    pub(super) now: i64,
+    pub(super) state: &'static str,
+    pub(super) due_at: Option<i64>,
+    pub(super) counted: i64,
+    pub(super) doubt: i64,
+    pub(super) quiet_until: Option<i64>,
+    pub(super) sent_at: Option<i64>,
+    pub(super) ended_at: Option<i64>,
+    pub(super) in_flight: bool,
+    pub(super) in_queue: bool,
+    pub(super) wake_at: Option<i64>,
     /// What it told counts, and these are the days by which its orders hear of
     /// us again.
     pub(super) firm: bool,
-    words: BTreeMap<String, Option<String>>,
+    pub(super) words: BTreeMap<String, Option<String>>,
     pub(super) suppress: bool,
     /// Why, if so: a word that START lifts, or what the other side said.
-    reason: &'a str,
-    outcome: &'static str,
-    code: Option<u16>,
-    enhanced: Option<&'a str>,
-    phase: &'static str,
-    reply: &'a str,
-    reference: Option<&'a str>,
+    pub(super) reason: &'a str,
+    pub(super) outcome: &'static str,
+    pub(super) code: Option<u16>,
+    pub(super) enhanced: Option<&'a str>,
+    pub(super) phase: &'static str,
+    pub(super) reply: &'a str,
+    pub(super) reference: Option<&'a str>,
     /// Which of several relays answered.
-    relay: Option<&'a str>,
+    pub(super) relay: Option<&'a str>,
 }
 
 pub(super) fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'a> {

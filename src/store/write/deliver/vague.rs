@@ -46,7 +46,7 @@ pub(super) use clear_vague;
 
 statements![DAYS, KEEP];
 
-fn is_vague(record: &Record) -> bool {
+pub(super) fn is_vague(record: &Record) -> bool {
     let class = Refusal::HardAfterTwoDays;
     matches!(&record.outcome, Outcome::Refused { class: is, .. } if *is == class)
 }

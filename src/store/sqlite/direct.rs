@@ -1,0 +1,205 @@
+//! The connection on which marks and records are written, on a thread of its
+//! own.
+//!
+//! The library that everything else speaks through hands a statement to its
+//! thread and wakes whoever waits for each of its answers; fitted into few
+//! statements, marks and records took them as JSON, each through a table made
+//! for the purpose. Here a group is one job: it is handed over once, runs as one
+//! function of small prepared statements, and is answered once (decision 023).
+//!
+//! Promises: a job is one transaction; what it wrote is there entirely or not at
+//! all, and who hears [`Ended::Committed`] has it on disk. What a failed COMMIT
+//! left there nobody knows. Nobody can cancel a job: callers hold only the
+//! receiving end of an answer. It waits as long as another process has the file.
+//!
+//! It knows no statement; those are `write::deliver::by_row`'s.
+
+use crate::crash_point::crash_point;
+use crate::store::types::StoreError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use sqlx::error::{DatabaseError, ErrorKind};
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Statements kept prepared: more than the program has.
+const PREPARED_MAX: usize = 64;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A handle to the thread.
+pub struct Direct {
+    jobs: mpsc::Sender<Job>,
+    gone: oneshot::Receiver<()>,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Ended<T> {
+    Committed(T),
+    /// Nothing was written, and nothing was to be.
+    Unchanged(T),
+    /// Nothing was written.
+    Refused(sqlx::Error),
+    /// Nothing was written, and the connection is of no use any more.
+    Stuck(sqlx::Error),
+    /// Nobody knows what was written.
+    Unknown(sqlx::Error),
+}
+
+impl Direct {
+    /// Opens another connection to a file that is there and has its schema.
+    ///
+    /// # Errors
+    /// It cannot be opened, or the system has no thread left.
+    pub fn open(path: &Path, busy_timeout: Duration) -> Result<Direct, StoreError> {
+        let cannot = |source| StoreError::Open {
+            path: path.display().to_string(),
+            source,
+        };
+        let conn = connect(path, busy_timeout).map_err(|e| cannot(e.into()))?;
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (leaves, gone) = oneshot::channel();
+        let work = move || {
+            for job in inbox {
+                job(&conn);
+            }
+            drop(conn);
+            let _ = leaves.send(());
+        };
+        thread::Builder::new()
+            .name("marks".into())
+            .spawn(work)
+            .map_err(|e| cannot(sqlx::Error::Io(e)))?;
+        Ok(Direct { jobs, gone })
+    }
+
+    /// Runs `work` as one transaction. It answers what it found, and whether it
+    /// wrote anything.
+    ///
+    /// # Errors
+    /// The thread is gone.
+    pub async fn transact<T, W>(&self, work: W) -> Result<Ended<T>, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<(T, bool)> + Send + 'static,
+    {
+        let (answer, reply) = oneshot::channel();
+        let job = move |conn: &Connection| {
+            let _ = answer.send(transact(conn, work));
+        };
+        (self.jobs.send(Box::new(job))).map_err(|_| StoreError::Closed)?;
+        reply.await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Ends the thread and waits until its connection is closed.
+    pub async fn close(self) {
+        drop(self.jobs);
+        let _ = self.gone.await;
+    }
+}
+
+fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, Refused> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(busy_timeout)?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.set_prepared_statement_cache_capacity(PREPARED_MAX);
+    Ok(conn)
+}
+
+fn transact<T>(
+    conn: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<(T, bool)>,
+) -> Ended<T> {
+    // Nothing has happened yet: a long import elsewhere is no failure.
+    while let Err(error) = say(conn, "BEGIN IMMEDIATE") {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) {
+            return Ended::Refused(Refused(error).into());
+        }
+    }
+    let done = work(conn);
+    if let Ok((value, true)) = done {
+        crash_point("commit-begins");
+        return match say(conn, "COMMIT") {
+            Ok(()) => {
+                crash_point("committed");
+                Ended::Committed(value)
+            }
+            Err(error) => Ended::Unknown(Refused(error).into()),
+        };
+    }
+    // A full disk makes the engine end a transaction by itself.
+    let taken_back = conn.is_autocommit() || say(conn, "ROLLBACK").is_ok();
+    match done {
+        Ok((value, _)) if taken_back => Ended::Unchanged(value),
+        Ok(_) => Ended::Stuck(sqlx::Error::WorkerCrashed),
+        Err(error) if taken_back => Ended::Refused(Refused(error).into()),
+        Err(error) => Ended::Stuck(Refused(error).into()),
+    }
+}
+
+fn say(conn: &Connection, words: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(words)?.execute(()).map(drop)
+}
+
+/// What the engine said, in the words the store's errors carry.
+#[derive(Debug)]
+struct Refused(rusqlite::Error);
+
+impl From<rusqlite::Error> for Refused {
+    fn from(error: rusqlite::Error) -> Refused {
+        Refused(error)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DatabaseError::code(self) {
+            Some(code) => write!(f, "(code: {code}) {}", self.message()),
+            None => f.write_str(self.message()),
+        }
+    }
+}
+
+impl StdError for Refused {}
+
+impl DatabaseError for Refused {
+    fn message(&self) -> &str {
+        match &self.0 {
+            rusqlite::Error::SqliteFailure(_, Some(message)) => message,
+            _ => "the engine refused a statement",
+        }
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        let error = self.0.sqlite_error()?;
+        Some(error.extended_code.to_string().into())
+    }
+
+    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
+}
+
+#[cfg(test)]
+#[path = "direct_tests.rs"]
+mod tests;
