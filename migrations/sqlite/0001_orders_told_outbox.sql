@@ -254,8 +254,9 @@ CREATE INDEX messages_queued ON messages (due_at, no) WHERE state = 'queued' AND
 -- Two with a condition of their own that is always true: without it PostgreSQL reads all of
 -- them, and sorts, where the head of the queue is asked for.
 CREATE INDEX messages_ageing ON messages (not_after) WHERE state = 'queued' AND not_after > 0;
-CREATE INDEX messages_queued_by_address ON messages (address_hash, channel)
-  WHERE state = 'queued' AND address_hash <> '';
+-- Of all messages, not of the queued ones as on PostgreSQL: addresses are hashes, and each that left
+-- the queue would change a page of its own.
+CREATE INDEX messages_by_address ON messages (address_hash, channel);
 CREATE INDEX messages_suspect ON messages (due_at) WHERE state = 'queued' AND claims > 1;
 -- Leased and submitting, which are those that have an owner: one row between claim and record,
 -- whatever happens in between.

@@ -313,12 +313,10 @@ impl Delivery {
     /// when it got something.
     async fn claim(&mut self, run: Option<RunNo>) -> Result<bool, AppError> {
         let now = self.app.now();
+        let pace = &self.app.settings().pace;
         let mut limits: Vec<(ChannelName, u32)> = (self.outlets.iter())
-            .filter(|(_, o)| o.wants_work(now))
-            .map(|(name, o)| {
-                let pace = &self.app.settings().pace;
-                (*name, o.room(pace.first, pace.per_minute, now))
-            })
+            .filter(|(_, o)| o.wants_work(pace.per_minute, now))
+            .map(|(name, o)| (*name, o.room(pace.first, pace.per_minute, now)))
             .collect();
         let held = || hold_file::is_held(&self.app.settings().state_dir);
         if limits.is_empty() || held() || !self.fence.holds() {

@@ -104,8 +104,8 @@ pub async fn run(
             }
         };
         // The next one is got ready while the writer works, not while this one
-        // is sent. After a doubtful end whoever hands out hears of that first:
-        // it may mean that nothing more goes out.
+        // is sent. Of one that was put off whoever hands out hears first: it may
+        // mean that nothing more goes out.
         let room = (next.as_ref()).map(|work| News::Room(work.claimed.channel));
         let (room, room_later) = match &unrecorded {
             Some((_, Outcome::Deferred { .. })) => (None, room),

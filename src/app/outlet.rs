@@ -26,7 +26,7 @@ const CLAIMS_EACH: u32 = 16;
 /// Most that are claimed at a time by few sessions.
 const CLAIMS_MAX: u32 = 256;
 /// What was claimed together and handed out sooner than this was little: a claim
-/// costs as much as the mails of a dozen, and nobody marks meanwhile.
+/// costs as much as a dozen mails, and nobody marks meanwhile.
 const USED_SOON: Length = Length::secs(2);
 
 /// One channel's lanes and what is known of its far side.
@@ -99,13 +99,16 @@ impl Outlet {
         self.parked_until.is_some_and(|until| until > now)
     }
 
-    /// While some are still to be got ready the next claim is made, so that
-    /// nobody waits for it; the first ones after a pause come back before any
-    /// other is claimed.
-    pub fn wants_work(&self, now: Instant) -> bool {
+    /// The next claim is made while some are still to be got ready, so that
+    /// nobody waits for it; fewer where the pace is slow, or their leases end
+    /// while they wait for their turn. After a pause nothing is claimed until
+    /// one of the first has come back. `per_minute` is the program's.
+    pub fn wants_work(&self, per_minute: u32, now: Instant) -> bool {
+        let quarter = self.per_minute.min(per_minute) / 4;
+        let low = self.sessions.min(quarter).max(1);
         let is_low = match self.is_cold(now) {
-            true => self.waiting.is_empty() && self.n_out == 0,
-            false => self.waiting.len() < self.sessions as usize,
+            true => self.n_claimed() == 0,
+            false => self.waiting.len() < low as usize,
         };
         is_low && !self.exhausted && self.has_room() && !self.is_parked(now)
     }
@@ -214,6 +217,10 @@ pub fn limiter(per_minute: u32) -> DefaultDirectRateLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::{MessageNo, MessageUid};
+    use crate::domain::kinds::{ChannelName, Kind};
+    use crate::domain::notice_key::Mode;
+    use crate::template::samples;
 
     /// An outlet that sent something a moment ago, after a claim of `n`.
     fn warm(sessions: usize, n: u32, claimed_at: Instant) -> Outlet {
@@ -244,5 +251,67 @@ mod tests {
         assert_eq!(paced, 30, "half of what may go in a minute");
         let cold = warm(1, 128, at).room(5, 60, at.plus(Length::mins(2)));
         assert_eq!(cold, 5, "the first ones after a pause go alone");
+    }
+
+    fn claimed() -> Claimed {
+        let (_, facts) = samples(Kind::Delay).swap_remove(0);
+        Claimed {
+            no: MessageNo(1),
+            uid: MessageUid(uuid::Uuid::nil()),
+            epoch: 1,
+            channel: ChannelName::Email,
+            kind: facts.kind,
+            mode: Mode::Live,
+            run: None,
+            counted: 0,
+            doubts: 0,
+            planned_at: Instant(0),
+            due_since: Instant(0),
+            not_after: Instant(0),
+            zone: chrono_tz::UTC,
+            facts,
+            thread: Vec::new(),
+            recipient: "anna@mail.example".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_next_ones_are_claimed_early_where_they_go_fast() {
+        let now = Instant(1_000_000);
+        let cold = now.plus(Length::mins(2));
+        for (sessions, n_waiting, per_minute, at, wants, sentence) in [
+            (
+                16,
+                15,
+                600,
+                now,
+                true,
+                "fewer than the sessions could begin",
+            ),
+            (16, 16, 600, now, false, "as many as they could"),
+            (
+                16,
+                1,
+                5,
+                now,
+                false,
+                "a slow pace: what waits has its turn first",
+            ),
+            (16, 0, 5, now, true, "nothing waits"),
+            (1, 0, 600, now, true, "nothing waits for one"),
+            (1, 1, 600, now, false, "one for one"),
+            (
+                16,
+                1,
+                600,
+                cold,
+                false,
+                "the first ones after a pause go alone",
+            ),
+        ] {
+            let mut outlet = warm(sessions, 16, now);
+            outlet.waiting.extend((0..n_waiting).map(|_| claimed()));
+            assert_eq!(outlet.wants_work(per_minute, at), wants, "{sentence}");
+        }
     }
 }

@@ -504,7 +504,6 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sqlite::direct::Direct;
     use crate::store::sqlite::engine::SqliteEngine;
     use crate::store::sqlite::open;
     use crate::store::statement::run;
@@ -531,8 +530,7 @@ mod tests {
         let mut conn = open::writer(&path).await.unwrap();
         // The engine's own word for a disk with nothing left.
         conn.execute("PRAGMA max_page_count = 1").await.unwrap();
-        let direct = Direct::open(&path, open::BUSY_TIMEOUT).unwrap();
-        let writer = Writer::one(SqliteEngine::new(conn, direct));
+        let writer = Writer::one(SqliteEngine::new(conn, &path));
         let full = "INSERT INTO meta (name, value) VALUES ('x', hex(zeroblob(9000000)))";
         for _ in 0..2 {
             let refused = try_out(&writer, full).await.unwrap_err();

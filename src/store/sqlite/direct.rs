@@ -14,6 +14,7 @@
 //!
 //! It knows no statement; those are `write::deliver::by_row`'s.
 
+use super::open::WAL_KEPT_MAX;
 use crate::crash_point::crash_point;
 use crate::store::types::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -62,7 +63,7 @@ impl Direct {
             path: path.display().to_string(),
             source,
         };
-        let conn = connect(path, busy_timeout).map_err(|e| cannot(e.into()))?;
+        let conn = connect(path, busy_timeout).map_err(|e| cannot(refused(e)))?;
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (leaves, gone) = oneshot::channel();
         let work = move || {
@@ -104,12 +105,13 @@ impl Direct {
     }
 }
 
-fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, Refused> {
+fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(busy_timeout)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "journal_size_limit", WAL_KEPT_MAX)?;
     conn.set_prepared_statement_cache_capacity(PREPARED_MAX);
     Ok(conn)
 }
@@ -121,7 +123,7 @@ fn transact<T>(
     // Nothing has happened yet: a long import elsewhere is no failure.
     while let Err(error) = say(conn, "BEGIN IMMEDIATE") {
         if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) {
-            return Ended::Refused(Refused(error).into());
+            return Ended::Refused(refused(error));
         }
     }
     let done = work(conn);
@@ -132,7 +134,7 @@ fn transact<T>(
                 crash_point("committed");
                 Ended::Committed(value)
             }
-            Err(error) => Ended::Unknown(Refused(error).into()),
+            Err(error) => Ended::Unknown(refused(error)),
         };
     }
     // A full disk makes the engine end a transaction by itself.
@@ -140,9 +142,13 @@ fn transact<T>(
     match done {
         Ok((value, _)) if taken_back => Ended::Unchanged(value),
         Ok(_) => Ended::Stuck(sqlx::Error::WorkerCrashed),
-        Err(error) if taken_back => Ended::Refused(Refused(error).into()),
-        Err(error) => Ended::Stuck(Refused(error).into()),
+        Err(error) if taken_back => Ended::Refused(refused(error)),
+        Err(error) => Ended::Stuck(refused(error)),
     }
+}
+
+fn refused(error: rusqlite::Error) -> sqlx::Error {
+    Refused::from(error).into()
 }
 
 fn say(conn: &Connection, words: &str) -> rusqlite::Result<()> {
@@ -151,11 +157,17 @@ fn say(conn: &Connection, words: &str) -> rusqlite::Result<()> {
 
 /// What the engine said, in the words the store's errors carry.
 #[derive(Debug)]
-struct Refused(rusqlite::Error);
+struct Refused {
+    code: Option<i32>,
+    message: String,
+}
 
 impl From<rusqlite::Error> for Refused {
     fn from(error: rusqlite::Error) -> Refused {
-        Refused(error)
+        Refused {
+            code: error.sqlite_error().map(|e| e.extended_code),
+            message: error.to_string(),
+        }
     }
 }
 
@@ -172,15 +184,11 @@ impl StdError for Refused {}
 
 impl DatabaseError for Refused {
     fn message(&self) -> &str {
-        match &self.0 {
-            rusqlite::Error::SqliteFailure(_, Some(message)) => message,
-            _ => "the engine refused a statement",
-        }
+        &self.message
     }
 
     fn code(&self) -> Option<Cow<'_, str>> {
-        let error = self.0.sqlite_error()?;
-        Some(error.extended_code.to_string().into())
+        self.code.map(|code| code.to_string().into())
     }
 
     fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {

@@ -42,13 +42,15 @@ async fn every_commit_is_flushed() {
         let flushes: i64 = c.query_row("PRAGMA synchronous", (), |row| row.get(0))?;
         let journal: String = c.query_row("PRAGMA journal_mode", (), |row| row.get(0))?;
         let keys: bool = c.query_row("PRAGMA foreign_keys", (), |row| row.get(0))?;
-        Ok(((flushes, journal, keys), false))
+        let kept: i64 = c.query_row("PRAGMA journal_size_limit", (), |row| row.get(0))?;
+        Ok(((flushes, journal, keys, kept.to_string()), false))
     };
     let ended = direct.transact(asked).await.unwrap();
     let Ended::Unchanged(found) = ended else {
         panic!("{ended:?}")
     };
-    assert_eq!(found, (2, "wal".to_owned(), true));
+    let kept = WAL_KEPT_MAX.to_owned();
+    assert_eq!(found, (2, "wal".to_owned(), true, kept));
 }
 
 #[tokio::test]

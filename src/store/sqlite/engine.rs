@@ -6,24 +6,31 @@
 //! here: the process ends, and the re-read database is the truth.
 
 use super::direct::{Direct, Ended};
-use super::open::is_busy;
+use super::open::{BUSY_TIMEOUT, is_busy};
 use crate::store::conn::Conn;
 use crate::store::types::StoreError;
 use crate::store::write::deliver::by_row;
 use crate::store::writer::{Answers, Asked, Committed, Engine, Failed, RECORDING, Wakes};
 use sqlx::Executor;
 use sqlx::sqlite::SqliteConnection;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// See `Engine`.
 pub struct SqliteEngine {
     conn: SqliteConnection,
-    direct: Direct,
+    path: PathBuf,
+    /// Opened with the first mark: most commands never send.
+    direct: Option<Direct>,
 }
 
 impl SqliteEngine {
-    pub fn new(conn: SqliteConnection, direct: Direct) -> SqliteEngine {
-        SqliteEngine { conn, direct }
+    pub fn new(conn: SqliteConnection, path: &Path) -> SqliteEngine {
+        SqliteEngine {
+            conn,
+            path: path.to_owned(),
+            direct: None,
+        }
     }
 }
 
@@ -69,20 +76,32 @@ impl Engine for SqliteEngine {
             doing: RECORDING,
             source: Arc::new(source),
         };
-        match self.direct.transact(work).await {
+        let direct = match &self.direct {
+            Some(direct) => direct,
+            None => {
+                let opened = Direct::open(&self.path, BUSY_TIMEOUT).map_err(Failed::Taken)?;
+                self.direct.insert(opened)
+            }
+        };
+        match direct.transact(work).await {
             Ok(Ended::Committed(answers) | Ended::Unchanged(answers)) => Ok(answers),
             Ok(Ended::Refused(source)) => Err(Failed::Taken(refused(source))),
             Ok(Ended::Stuck(source)) => Err(Failed::Stuck(refused(source))),
             Ok(Ended::Unknown(source)) => Err(Failed::unknown(RECORDING, source)),
-            Err(error) => Err(Failed::Stuck(error)),
+            Err(error) => {
+                tracing::error!("the thread that writes marks and records broke off");
+                Err(Failed::Stuck(error))
+            }
         }
     }
 
     async fn close(mut self) {
-        self.direct.close().await;
-        // Leaves a tidy file behind. A failure here loses nothing, the WAL is
-        // replayed at the next start.
+        // Leaves a tidy file behind, if the process lives that long. A failure
+        // here loses nothing, the WAL is replayed at the next start.
         let _ = self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        if let Some(direct) = self.direct {
+            direct.close().await;
+        }
         let _ = sqlx::Connection::close(self.conn).await;
     }
 }

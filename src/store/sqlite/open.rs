@@ -1,7 +1,8 @@
 //! Opening a database file: pragmas, schema, reader and writer.
 //!
 //! WAL with `synchronous=FULL`: a commit that returned is on disk. One writing
-//! connection; readers are read-only, opened after it because a read-only
+//! connection, and one beside it for marks and records ([`super::direct`], with
+//! the same pragmas); readers are read-only, opened after it because a read-only
 //! opener cannot create the WAL.
 
 use crate::store::conn::statements;
@@ -22,6 +23,8 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a statement waits for another process's write lock.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes that stay in the WAL's file when it begins anew.
+pub const WAL_KEPT_MAX: &str = "67108864";
 /// How long it is waited for others to leave; they have it open on purpose.
 const ALONE_WAIT: Duration = Duration::from_millis(500);
 /// How often a file that others are opening at the same moment is tried, and
@@ -117,7 +120,7 @@ async fn try_migrated(path: &Path, may: May) -> Result<SqliteConnection, StoreEr
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("journal_size_limit", "67108864")
+        .pragma("journal_size_limit", WAL_KEPT_MAX)
         .optimize_on_close(true, 400);
     let mut conn = SqliteConnection::connect_with(&options)
         .await

@@ -26,7 +26,6 @@ use crate::domain::time::Instant;
 use crate::store::place::Place;
 use crate::store::postgres::engine::PostgresEngine;
 use crate::store::read::ReadStore;
-use crate::store::sqlite::direct::Direct;
 use crate::store::sqlite::engine::SqliteEngine;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt, try_lock};
 use crate::store::types::{
@@ -76,8 +75,7 @@ impl Store {
         let writer = match place {
             Place::Sqlite(path) => {
                 let conn = sqlite::open::writer(path).await?;
-                let direct = Direct::open(path, sqlite::open::BUSY_TIMEOUT)?;
-                Writer::one(SqliteEngine::new(conn, direct))
+                Writer::one(SqliteEngine::new(conn, path))
             }
             Place::Postgres(server) => {
                 let session = postgres::open::writer(server).await?;

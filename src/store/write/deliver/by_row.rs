@@ -3,8 +3,9 @@
 //! What [`super::breath`] says to a server about all of them at once is said
 //! here about one after the other, each by small statements that find their row
 //! by its number: in one process, on one connection, a statement costs a few
-//! microseconds and no trip. The two say the same; the contract's tests hold
-//! both to it. Records come before marks, and refusals that may end an address
+//! microseconds and no trip. The two say the same, and the contract's tests hold
+//! both to it; where several messages of a group are about one order, it is here
+//! as if each had come in a group of its own. Records come before marks, and refusals that may end an address
 //! behind the other records: what was accepted clears an address before it is
 //! judged, and the marks see who must not be written to any more.
 
