@@ -79,7 +79,7 @@
 //! | name | what it says | kept in | tested in |
 //! |---|---|---|---|
 //! | intent first | `submitting` is durable before the final dot can leave | [`app::lane`], [`store::write::deliver`] | contract `mark`, the campaign |
-//! | one guard per step | every transition is one statement with owner, epoch and state in it; a row that does not come back changed nothing | [`store::write::deliver`] | contract `claim`, `mark`, `record` |
+//! | one guard per step | every transition is one statement with owner, epoch and state in it; where no row is changed a guard was lost | [`store::write::deliver`] | contract `claim`, `mark`, `record` |
 //! | doubt is a state | silence after the dot is neither success nor failure, and is always listed | [`domain::message`], [`channel::Session::send`] | `domain::message`, `channel::smtp`, contract `settle` |
 //! | said once | a notice key is used once and freed only by what was taken back unsent | [`domain::notice_key`], [`store::write::review`] | `domain::plan_properties`, contract `review` |
 //! | nothing overtakes | one queued and one in-flight notice per order and channel | two unique indexes on `notices` | contract `review`, `claim` |
