@@ -310,6 +310,9 @@ CREATE TABLE notices (
   take           BIGINT NOT NULL DEFAULT 0,
   facts_hash     TEXT COLLATE "C" NOT NULL,
   milestone_days BIGINT,
+  -- While the order's `review_version` is this, it may rest when the notice was
+  -- accepted: its next look is early enough.
+  rests_at       BIGINT,
   in_queue       BOOLEAN NOT NULL,
   in_flight      BOOLEAN NOT NULL
 );

@@ -243,6 +243,7 @@ impl Viewer {
                 fact_version: s.order.fact_version,
                 facts_hash: again.statement.facts_hash(),
                 milestone_days: again.statement.milestone_days,
+                rests_from: None,
             });
             ready.due_at = ready.due_at.max(again.due_at);
             ready.not_after = ready.not_after.min(again.not_after);

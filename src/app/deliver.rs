@@ -24,15 +24,16 @@ use crate::crash_point::crash_point;
 use crate::domain::ids::{RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::message::Landing;
-use crate::domain::time::Length;
+use crate::domain::time::{Instant, Length};
 use crate::store::sqlite::lock::DeliveryLock;
-use crate::store::types::GiveBack;
+use crate::store::types::{Claimed, GiveBack};
 use crate::store::write::deliver::Claim;
 use crate::store::write::operate::NewHold;
 use crate::store::write::sweep::Swept;
 use governor::DefaultDirectRateLimiter;
 use std::collections::BTreeMap;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
@@ -92,6 +93,10 @@ impl DeliveryReport {
     }
 }
 
+/// What was claimed for each channel, and when it was asked for.
+type Claims = Vec<(ChannelName, Vec<Claimed>, Instant)>;
+type Claiming = Pin<Box<dyn Future<Output = Result<Claims, AppError>> + Send>>;
+
 /// The lanes of one worker; see the module's header.
 pub struct Delivery {
     app: App,
@@ -104,6 +109,9 @@ pub struct Delivery {
     pace: Arc<DefaultDirectRateLimiter>,
     /// The program's own pace allowed one that no channel took yet.
     own_turn: Arc<AtomicBool>,
+    /// A claim on its way. Nobody waits for it alone, and nobody drops it: what it
+    /// takes is in our hands.
+    claiming: Option<Claiming>,
     guard: RestoreGuard,
     _lock: DeliveryLock,
 }
@@ -170,6 +178,7 @@ impl Delivery {
             lanes,
             pace,
             own_turn: Arc::default(),
+            claiming: None,
             guard,
             _lock: lock,
         };
@@ -205,12 +214,15 @@ impl Delivery {
             // What waits for a relay that was just found away is not thrown
             // after it: each try could take its whole time limit.
             self.return_leases(stopping).await?;
-            if !stopping && self.claim(run).await? {
-                ended_since_claim = false;
+            if !stopping && self.claiming.is_none() {
+                self.claiming = self.claim(run);
+                if self.claiming.is_some() {
+                    ended_since_claim = false;
+                }
             }
             let n_out: u32 = self.outlets.values().map(|o| o.n_out).sum();
-            let idle = self.outlets.values().all(|o| o.waiting.is_empty()) && n_out == 0;
-            if idle {
+            let is_empty = self.outlets.values().all(|o| o.waiting.is_empty());
+            if is_empty && n_out == 0 && self.claiming.is_none() {
                 if stop.is_cancelled() || !ended_since_claim {
                     break;
                 }
@@ -244,6 +256,14 @@ impl Delivery {
                         self.heed(done).await?;
                     }
                 },
+                claims = ended(&mut self.claiming) => {
+                    self.claiming = None;
+                    for (name, claimed, asked_at) in claims? {
+                        if let Some(outlet) = self.outlets.get_mut(&name) {
+                            outlet.take(claimed, asked_at);
+                        }
+                    }
+                }
                 name = paced => {
                     if let Some(outlet) = self.outlets.get_mut(&name)
                         && let Some((claimed, to)) = outlet.hand_out()
@@ -309,74 +329,30 @@ impl Delivery {
         Ok(())
     }
 
-    /// Claims for the channels that have little left to hand out; `true`
-    /// when it got something.
-    async fn claim(&mut self, run: Option<RunNo>) -> Result<bool, AppError> {
+    /// Claims for the channels that have little left to hand out: each by
+    /// itself, as a long queue of one must not use up what another may take.
+    /// `None`: none of them wants anything.
+    fn claim(&self, run: Option<RunNo>) -> Option<Claiming> {
         let now = self.app.now();
         let pace = &self.app.settings().pace;
-        let mut limits: Vec<(ChannelName, u32)> = (self.outlets.iter())
+        let limits: Vec<(ChannelName, u32)> = (self.outlets.iter())
             .filter(|(_, o)| o.wants_work(pace.per_minute, now))
             .map(|(name, o)| (*name, o.room(pace.first, pace.per_minute, now)))
             .collect();
         let held = || hold_file::is_held(&self.app.settings().state_dir);
         if limits.is_empty() || held() || !self.fence.holds() {
-            return Ok(false);
+            return None;
         }
-        for (name, limit) in limits.iter_mut().filter(|(c, _)| *c == ChannelName::Sms) {
-            let day_ago = now.minus(Length::hours(24));
-            let sent = self
-                .app
-                .viewer
-                .read
-                .count_texts_since(self.app.mode(), day_ago);
-            let left = self
-                .app
-                .policy()
-                .sms
-                .per_day_max
-                .saturating_sub(sent.await?);
-            // Those in our hands may not have begun yet.
-            let n_claimed = self.outlets.get(name).map_or(0, Outlet::n_claimed);
-            *limit = (*limit).min(left.saturating_sub(n_claimed));
-        }
-        let mut any = false;
-        let is_used_up = |name: &ChannelName| limits.contains(&(*name, 0));
         let able: Vec<ChannelName> = (self.outlets.iter())
-            .filter(|(name, outlet)| !outlet.is_parked(now) && !is_used_up(name))
+            .filter(|(_, outlet)| !outlet.is_parked(now))
             .map(|(name, _)| *name)
             .collect();
-        for (name, limit) in limits.into_iter().filter(|(_, limit)| *limit > 0) {
-            any |= self.claim_for(name, &able, limit, run).await?;
-        }
-        Ok(any)
-    }
-
-    /// Claims for one channel: a long queue of one must not use up what another
-    /// may take.
-    async fn claim_for(
-        &mut self,
-        name: ChannelName,
-        able: &[ChannelName],
-        limit: u32,
-        run: Option<RunNo>,
-    ) -> Result<bool, AppError> {
-        let now = self.app.now();
-        let ask = Claim {
-            by: self.worker,
-            mode: self.app.mode(),
-            now,
-            lease_until: now.plus(LEASE),
-            limit,
-            run,
-            channels: vec![name],
-            able: able.to_vec(),
-        };
-        let claimed = self.app.store.claim(ask).await?;
-        let any = !claimed.is_empty();
-        if let Some(outlet) = self.outlets.get_mut(&name) {
-            outlet.take(claimed, now);
-        }
-        Ok(any)
+        let texts = self.outlets.get(&ChannelName::Sms);
+        let texts_in_hands = texts.map_or(0, Outlet::n_claimed);
+        let (app, by) = (self.app.clone(), self.worker);
+        Some(Box::pin(async move {
+            claim(&app, by, limits, able, texts_in_hands, run).await
+        }))
     }
 
     /// Gives back what was claimed for parked channels, or for all.
@@ -462,4 +438,55 @@ impl Delivery {
         self.lanes.wait().await;
         self.guard.leave().await;
     }
+}
+
+/// When a claim on its way has ended; never, where there is none.
+async fn ended(claiming: &mut Option<Claiming>) -> Result<Claims, AppError> {
+    match claiming {
+        Some(claiming) => claiming.await,
+        None => pending().await,
+    }
+}
+
+/// Claims for one channel after the other. `able`: those that can send at the
+/// moment; `texts_in_hands`: texts that may not have begun yet.
+async fn claim(
+    app: &App,
+    by: WorkerId,
+    mut limits: Vec<(ChannelName, u32)>,
+    mut able: Vec<ChannelName>,
+    texts_in_hands: u32,
+    run: Option<RunNo>,
+) -> Result<Claims, AppError> {
+    for (_, limit) in limits.iter_mut().filter(|(c, _)| *c == ChannelName::Sms) {
+        let day_ago = app.now().minus(Length::hours(24));
+        let sent = app
+            .viewer
+            .read
+            .count_texts_since(app.mode(), day_ago)
+            .await?;
+        let left = app.policy().sms.per_day_max.saturating_sub(sent);
+        *limit = (*limit).min(left.saturating_sub(texts_in_hands));
+    }
+    able.retain(|name| !limits.contains(&(*name, 0)));
+    let mut claims = Vec::new();
+    for (name, limit) in limits {
+        let now = app.now();
+        if limit == 0 {
+            claims.push((name, Vec::new(), now));
+            continue;
+        }
+        let ask = Claim {
+            by,
+            mode: app.mode(),
+            now,
+            lease_until: now.plus(LEASE),
+            limit,
+            run,
+            channels: vec![name],
+            able: able.clone(),
+        };
+        claims.push((name, app.store.claim(ask).await?, now));
+    }
+    Ok(claims)
 }

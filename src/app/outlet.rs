@@ -23,6 +23,9 @@ const AWAY_MAX: u32 = 5;
 /// Messages claimed at a time, for each session, where nothing is known of how
 /// fast they go.
 const CLAIMS_EACH: u32 = 16;
+/// Messages still to be got ready, for each session, when the next ones are
+/// claimed.
+const CLAIMED_AHEAD: u32 = 4;
 /// Most that are claimed at a time by few sessions.
 const CLAIMS_MAX: u32 = 256;
 /// What was claimed together and handed out sooner than this was little: a claim
@@ -105,7 +108,11 @@ impl Outlet {
     /// one of the first has come back. `per_minute` is the program's.
     pub fn wants_work(&self, per_minute: u32, now: Instant) -> bool {
         let quarter = self.per_minute.min(per_minute) / 4;
-        let low = self.sessions.min(quarter).max(1);
+        let low = self
+            .sessions
+            .saturating_mul(CLAIMED_AHEAD)
+            .min(quarter)
+            .max(1);
         let is_low = match self.is_cold(now) {
             true => self.n_claimed() == 0,
             false => self.waiting.len() < low as usize,
@@ -280,15 +287,8 @@ mod tests {
         let now = Instant(1_000_000);
         let cold = now.plus(Length::mins(2));
         for (sessions, n_waiting, per_minute, at, wants, sentence) in [
-            (
-                16,
-                15,
-                600,
-                now,
-                true,
-                "fewer than the sessions could begin",
-            ),
-            (16, 16, 600, now, false, "as many as they could"),
+            (16, 63, 600, now, true, "fewer than four for each session"),
+            (16, 64, 600, now, false, "four for each"),
             (
                 16,
                 1,
@@ -299,7 +299,7 @@ mod tests {
             ),
             (16, 0, 5, now, true, "nothing waits"),
             (1, 0, 600, now, true, "nothing waits for one"),
-            (1, 1, 600, now, false, "one for one"),
+            (1, 4, 600, now, false, "four for one"),
             (
                 16,
                 1,

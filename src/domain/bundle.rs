@@ -41,6 +41,9 @@ pub struct PlannedNotice {
     pub fact_version: i64,
     pub facts_hash: String,
     pub milestone_days: Option<u32>,
+    /// The `review_version` it was planned from, where its order may rest when
+    /// it has been accepted; see [`OrderPlan::rests`].
+    pub rests_from: Option<i64>,
 }
 
 /// Bundles the plans of any number of orders. `plans` and `situations` are
@@ -194,6 +197,7 @@ fn message(
             fact_version: plan.fact_version,
             facts_hash: draft.statement.facts_hash(),
             milestone_days: draft.statement.milestone_days,
+            rests_from: plan.rests.then_some(plan.review_version),
         }],
         due_at: draft.due_at,
         not_after: draft.not_after,

@@ -10,11 +10,11 @@ use super::kinds::{ChannelName, Kind};
 use super::message::MessageState;
 use super::notice_key::Mode;
 use super::order::{PastNotice, Situation};
-use super::plan::{Draft, OrderPlan, next_word_on, plan};
+use super::plan::{OrderPlan, accept, next_word_on, plan};
 use super::policy::Policy;
 use super::reason::Wake;
 use super::time::Instant;
-use super::told::{Basis, Told};
+use super::told::Basis;
 
 /// One message to come.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,8 @@ pub fn forecast(
                     milestone_days: draft.statement.milestone_days,
                 });
             }
-            accept(&mut s, draft, step);
+            let message = MessageNo(i64::MAX - i64::try_from(step).unwrap_or(0));
+            accept(&mut s, draft, message, draft.due_at);
         }
         match next_wake(&planned, at) {
             Some(next) if next <= until => at = next,
@@ -148,50 +149,6 @@ fn next_wake(planned: &OrderPlan, at: Instant) -> Option<Instant> {
     match planned.wake {
         Wake::At(next) => Some(next),
         Wake::OnEvent | Wake::Never => None,
-    }
-}
-
-/// Records a draft as accepted at its due moment.
-fn accept(s: &mut Situation, draft: &Draft, step: usize) {
-    s.notices.push(PastNotice {
-        message: MessageNo(i64::MAX - i64::try_from(step).unwrap_or(0)),
-        kind: draft.kind,
-        channel: draft.channel,
-        discriminator: draft.discriminator.clone(),
-        key: Some(draft.key.clone()),
-        again: draft.take > 0,
-        // Compared with queued messages only.
-        fact_version: s.order.fact_version,
-        facts_hash: String::new(),
-        state: MessageState::Sent,
-        in_queue: false,
-        in_flight: false,
-        milestone_days: draft.statement.milestone_days,
-        due_at: draft.due_at,
-        not_after: draft.not_after,
-        sent_at: Some(draft.due_at),
-        elsewhere: false,
-    });
-    if !draft.kind.must_arrive() {
-        s.courtesy_sent_at.push(draft.due_at);
-    }
-    s.order.next_word_by = draft.statement.next_word_by;
-    for stated in &draft.statement.lines {
-        let Some(line) = s.lines.iter_mut().find(|line| line.id == stated.line) else {
-            continue;
-        };
-        line.shipped_told = line.shipped_told.max(stated.shipped);
-        line.cancelled_told = line.cancelled_told.max(stated.cancelled);
-        if let Some(promise) = stated.promise {
-            line.told.push(Told {
-                seq: line.told_seq() + 1,
-                message: None,
-                promise,
-                eta: stated.eta,
-                basis: Basis::Accepted,
-                at: draft.due_at,
-            });
-        }
     }
 }
 

@@ -14,12 +14,14 @@ mod again;
 mod channels;
 mod drafting;
 mod owed;
+mod rest;
 mod waking;
 mod whole_order;
 
 pub use self::again::{Again, NotAgain, say_again};
 use self::drafting::{draft, retain_companions};
 use self::owed::Owed;
+pub(super) use self::rest::accept;
 use self::waking::wake;
 pub(super) use self::whole_order::next_word_on;
 use self::whole_order::state;
@@ -53,6 +55,9 @@ pub struct OrderPlan {
     /// At least one.
     pub verdicts: Vec<Verdict>,
     pub wake: Wake,
+    /// When its one draft has been accepted as it stands, and nothing else has
+    /// happened, nothing is owed before `wake`: no look is needed to see that.
+    pub rests: bool,
 }
 
 /// A notice to write, over one channel.
@@ -75,6 +80,13 @@ pub struct Draft {
 
 /// Plans one order; see the module's header.
 pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPlan {
+    let mut out = look(s, policy, mode, now);
+    rest::foresee(s, policy, mode, now, &mut out);
+    out
+}
+
+/// What the order comes to as it stands.
+fn look(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPlan {
     let mut out = OrderPlan {
         order: s.order.id,
         review_version: s.order.review_version,
@@ -84,6 +96,7 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         supersede: Vec::new(),
         verdicts: Vec::new(),
         wake: Wake::Never,
+        rests: false,
     };
     let queued = || s.notices.iter().filter(|n| n.in_queue);
     let in_force = |p: &&Pause| p.until.is_none_or(|until| until > now);
@@ -131,12 +144,11 @@ pub fn plan(s: &Situation, policy: &Policy, mode: Mode, now: Instant) -> OrderPl
         retain_companions(s, policy, &current, &mut out);
     }
     if out.verdicts.is_empty() {
-        let reason = if waits {
-            Reason::NothingNew
+        out.verdicts.push(if waits {
+            Verdict::nothing_new()
         } else {
-            Reason::Finished
-        };
-        out.verdicts.push(Verdict::quiet(None, reason));
+            Verdict::quiet(None, Reason::Finished)
+        });
     }
     out.wake = wake(s, &views, policy, now, &owed, &out);
     out
@@ -247,6 +259,10 @@ mod update_tests;
 #[cfg(test)]
 #[path = "plan_channel_tests.rs"]
 mod channel_tests;
+
+#[cfg(test)]
+#[path = "plan_rest_tests.rs"]
+mod rest_tests;
 
 #[cfg(test)]
 #[path = "plan_properties.rs"]

@@ -28,6 +28,9 @@ struct World {
     answer: Answer,
     /// Milestone numbers that left the house.
     milestones: Vec<(u32, ChannelName)>,
+    /// Of a plan with one message: until when nobody would look at the order
+    /// once that was accepted. What happens meanwhile makes it void.
+    foreseen: Option<Wake>,
 }
 
 impl World {
@@ -38,10 +41,14 @@ impl World {
             latest: at("2026-02-16 14:31"),
             answer: Answer::Accepts,
             milestones: Vec::new(),
+            foreseen: None,
         }
     }
 
     fn happens(&mut self, event: &Event) {
+        if !matches!(event, Event::ClockBack(_) | Event::Channel(_)) {
+            self.foreseen = None;
+        }
         let lines = self.story.s.lines.len();
         let now = self.now;
         let line_at = |i: usize| i % lines;
@@ -92,6 +99,12 @@ impl World {
         holds(&self.story, &planned, self.now);
         assert_eq!(planned, self.story.plan(self.now), "planned twice");
         self.story.commit(&planned);
+        let is_over = |wake| matches!(wake, Wake::At(at) if at <= self.now);
+        if !planned.drafts.is_empty() {
+            self.foreseen = planned.rests.then_some(planned.wake);
+        } else if self.foreseen.is_some_and(is_over) {
+            self.foreseen = None;
+        }
         // What was just written or kept stays: a second look changes nothing.
         let again = self.story.plan(self.now);
         assert_eq!(again.drafts, [], "written twice");
@@ -139,7 +152,12 @@ impl World {
         let (now, story) = (self.now, &mut self.story);
         match self.answer {
             Answer::Hangs => return,
-            Answer::Accepts => story.accept(no, now),
+            Answer::Accepts => {
+                story.accept(no, now);
+                if let Some(foreseen) = self.foreseen.take() {
+                    rests(&self.story, foreseen, now);
+                }
+            }
             Answer::Fails => story.fail(no),
             Answer::Bounces => {
                 story.accept(no, now);
@@ -150,6 +168,7 @@ impl World {
                 story.assume(no, now);
             }
         }
+        self.foreseen = None;
         let notice = self.story.notice(no);
         let said = notice.state != MessageState::Failed;
         if let Some(days) = notice.milestone_days.filter(|_| said) {
@@ -252,6 +271,19 @@ fn holds(story: &Story, planned: &OrderPlan, now: Instant) {
     }
     for no in &planned.keep {
         assert!(!planned.supersede.contains(no));
+    }
+}
+
+/// Whoever looks now, though nobody would, finds nothing to do, and nothing
+/// before the look that was foreseen.
+fn rests(story: &Story, foreseen: Wake, now: Instant) {
+    let planned = story.plan(now);
+    assert_eq!(planned.drafts, [], "owed, and nobody looks");
+    assert_eq!(planned.supersede, [], "wrong, and nobody looks");
+    match (foreseen, planned.wake) {
+        (Wake::At(foreseen), Wake::At(next)) => assert!(foreseen <= next, "looked at too late"),
+        (Wake::At(_) | Wake::OnEvent, Wake::OnEvent) => {}
+        (foreseen, next) => panic!("{foreseen:?} was foreseen, and it is {next:?}"),
     }
 }
 

@@ -37,6 +37,10 @@ impl Verdict {
             about: None,
         }
     }
+    /// Everything was said.
+    pub fn nothing_new() -> Verdict {
+        Verdict::quiet(None, Reason::NothingNew)
+    }
     #[must_use]
     pub fn about(mut self, text: impl Into<String>) -> Verdict {
         self.about = Some(text.into());

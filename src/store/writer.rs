@@ -93,16 +93,19 @@ pub struct Asked {
 pub struct Answers {
     pub recorded: Vec<bool>,
     pub marked: Vec<bool>,
+    /// No order has to be looked at for what was recorded.
+    pub all_rest: bool,
 }
 
 impl Answers {
-    /// What was sent gives this process orders to review; others find them soon
-    /// enough, and need not be told of every message.
+    /// What was sent may give this process orders to review; others find them
+    /// soon enough, and need not be told of every message.
     pub fn wakes(&self) -> Wakes {
-        if self.recorded.contains(&true) {
+        let recorded = self.recorded.contains(&true);
+        if recorded && !self.all_rest {
             Wakes::Us
         } else {
-            Wakes::nobody_if(self.marked.contains(&true))
+            Wakes::nobody_if(recorded || self.marked.contains(&true))
         }
     }
 }

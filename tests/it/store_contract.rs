@@ -35,6 +35,7 @@ mod plans;
 mod props;
 mod receipts;
 mod record;
+mod rest;
 mod review;
 mod schema;
 mod settle;

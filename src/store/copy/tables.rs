@@ -267,7 +267,7 @@ pub const TABLES: &[Table] = &[
     table!(numbered notices, id, [
         message_no: int, order_id: int, channel: text, kind: text, mode: text,
         discriminator: text, key: text, take: int, fact_version: int, facts_hash: text,
-        milestone_days: int, in_queue: flag, in_flight: flag,
+        milestone_days: int, rests_at: int, in_queue: flag, in_flight: flag,
     ]),
     table!(message_private, [message_no: int = "1"], [recipient: text, facts: text]),
     table!(numbered attempts, id, [

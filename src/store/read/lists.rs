@@ -6,6 +6,7 @@ use crate::domain::ids::{MessageNo, OrderId, RunNo};
 use crate::domain::kinds::{ChannelName, Kind};
 use crate::domain::message::MessageState;
 use crate::domain::notice_key::Mode;
+use crate::domain::reason::Verdict;
 use crate::domain::statement::MessageFacts;
 use crate::domain::time::Instant;
 use crate::store::codec::{instant, json};
@@ -86,6 +87,8 @@ struct RawMessage {
 const ORDERS: &str = "
 SELECT o.id, o.number, o.ordered_on, o.next_review_at, o.last_verdict,
   o.closed_at IS NOT NULL AS closed,
+  EXISTS (SELECT 1 FROM notices n WHERE n.order_id = o.id AND n.rests_at + 1 = o.review_version
+    AND n.in_queue = FALSE AND n.in_flight = FALSE) AS rests,
   coalesce(max(k.name), '') AS customer,
   count(l.id) AS lines,
   CAST(coalesce(sum(CASE WHEN l.qty_ordered > l.qty_shipped + l.qty_cancelled
@@ -114,6 +117,7 @@ struct RawOrder {
     next_review_at: Option<i64>,
     last_verdict: Option<String>,
     closed: bool,
+    rests: bool,
     customer: String,
     lines: i64,
     waiting: i64,
@@ -315,7 +319,11 @@ impl ReadStore {
                     lines: row.lines,
                     last_sent_at: instant(row.last_sent_at),
                     last_kind: row.last_kind,
-                    verdict: row.last_verdict,
+                    // What a look at it would find, which nobody had to take.
+                    verdict: match row.rests {
+                        true => Some(json(&[Verdict::nothing_new()])),
+                        false => row.last_verdict,
+                    },
                     next_review_at: instant(row.next_review_at),
                     closed: row.closed,
                 })

@@ -28,10 +28,12 @@ use crate::store::postgres::engine::PostgresEngine;
 use crate::store::read::ReadStore;
 use crate::store::sqlite::engine::SqliteEngine;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt, try_lock};
+use crate::store::statement::Halt;
 use crate::store::types::{
     Claimed, GiveBack, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,
 };
 use crate::store::watch::Pulse;
+use crate::store::write::deliver::claim::Taken;
 use crate::store::writer::{Wakes, Writer};
 use crate::store::{postgres, sqlite};
 use std::sync::Arc;
@@ -47,7 +49,7 @@ pub struct Store {
 /// Hands a verb to the writer: what it needs is kept behind its back, so that
 /// it can run again from its beginning, and is lent to each run by reference.
 macro_rules! alone {
-    ($self:expr, $doing:literal, $wakes:expr, [$($kept:ident),*], $conn:ident => $body:expr) => {{
+    ($self:expr, $doing:expr, $wakes:expr, [$($kept:ident),*], $conn:ident => $body:expr) => {{
         let kept = Arc::new(($($kept,)*));
         $self
             .writer
@@ -325,8 +327,23 @@ impl Store {
     /// leases. Messages of orders that somebody is changing at this moment are
     /// passed by. On PostgreSQL a worker whose heartbeat is too old gets nothing.
     pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
-        let wakes = |claimed: &Vec<Claimed>| Wakes::nobody_if(!claimed.is_empty());
-        alone!(self, "claim messages", wakes, [ask], c => deliver::claim::claim(c, ask))
+        const DOING: &str = "claim messages";
+        let mut foreseen = Vec::new();
+        let mut epochs = None;
+        if matches!(self.place, Place::Sqlite(_)) {
+            let failed = |source| Halt::from(source).while_trying(DOING);
+            let mut snapshot = self.read.snapshot().await.map_err(failed)?;
+            let looked = deliver::claim::foresee(&mut snapshot.conn(), &ask).await;
+            foreseen = looked.map_err(|halt| halt.while_trying(DOING))?;
+            snapshot.end().await.map_err(failed)?;
+            let by_number = foreseen.iter().map(|claimed| (claimed.no.0, claimed.epoch));
+            epochs = Some(by_number.collect());
+        }
+        let wakes = |taken: &Taken| Wakes::nobody_if(!taken.is_empty());
+        let taken: Taken = alone!(self, DOING, wakes, [ask, epochs], c => {
+            deliver::claim::claim(c, ask, epochs.as_ref())
+        })?;
+        Ok(taken.claimed(foreseen))
     }
 
     /// Records, durably, that sending begins. `false`: the message may not be

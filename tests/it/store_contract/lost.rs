@@ -12,6 +12,7 @@ use sqlx::Executor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 promises![
@@ -161,16 +162,16 @@ async fn a_mark_and_a_record_take_two_trips(stage: Stage) {
 async fn verbs_that_are_cut_off_again_and_again_happen_once_each(stage: Stage) {
     let stage = Arc::new(stage);
     let stores = four_stores(&stage).await;
-    let killer = Killer::unleash(&stage, Duration::ZERO);
+    let (killer, victims) = Killer::unleash(&stage, Duration::ZERO, stores.len());
     let mut working = JoinSet::new();
-    for (who, store) in stores.into_iter().enumerate() {
-        let n_ended = killer.n_ended.clone();
+    for (who, (store, victim)) in stores.into_iter().zip(victims).enumerate() {
         working.spawn(async move {
             let mut n = 0_i64;
-            while n_ended.load(Ordering::Relaxed) < N_ENDED {
+            while victim.n_ended() < N_ENDED {
                 let target = format!("{who}/{n}");
                 let done = store.audit("anna", "tried", &target, None, at(MONDAY));
                 done.await.unwrap();
+                victim.got_on();
                 n += 1;
             }
             n
@@ -198,21 +199,24 @@ async fn marks_and_records_that_are_cut_off_again_and_again_happen_once_each(sta
     }
     assert_eq!(shares.iter().map(Vec::len).sum::<usize>(), N_MESSAGES);
     // They learn names before they can say anything: that takes its time.
-    let killer = Killer::unleash(&stage, Duration::from_millis(20));
+    let pause = Duration::from_millis(20);
+    let (killer, victims) = Killer::unleash(&stage, pause, stores.len());
     let mut working = JoinSet::new();
-    for (store, mine) in stores.into_iter().zip(shares) {
-        let (stage, n_ended) = (stage.clone(), killer.n_ended.clone());
+    for ((store, mine), victim) in stores.into_iter().zip(shares).zip(victims) {
+        let stage = stage.clone();
         working.spawn(async move {
             let mut n = 0_i64;
             for message in mine {
-                if n_ended.load(Ordering::Relaxed) >= N_ENDED {
+                if victim.n_ended() >= N_ENDED {
                     break;
                 }
                 let mark = store.mark(worker(1), mark_of(&message), at(MONDAY)).await;
                 assert!(mark.unwrap());
+                victim.got_on();
                 let report = stage.report(&message, accepted(), at(MONDAY));
                 let record = store.record(worker(1), report, at(MONDAY)).await;
                 assert!(record.unwrap());
+                victim.got_on();
                 n += 1;
             }
             n
@@ -236,6 +240,10 @@ async fn four_stores(stage: &Stage) -> Vec<Store> {
 /// Sessions that are ended before work that is cut off again and again may rest.
 const N_ENDED: i64 = 12;
 
+/// Blows after which everybody may end a verb: one that is cut off too often
+/// gives up, and rightly.
+const BLOWS: usize = 5;
+
 /// Ends all sessions but the stage's, again and again.
 struct Killer {
     n_ended: Arc<AtomicI64>,
@@ -244,23 +252,36 @@ struct Killer {
 }
 
 impl Killer {
-    /// With this pause in between.
-    fn unleash(stage: &Arc<Stage>, pause: Duration) -> Killer {
+    /// With this pause in between; those whose sessions it ends hold the victims.
+    fn unleash(stage: &Arc<Stage>, pause: Duration, n: usize) -> (Killer, Vec<Victim>) {
         let (n_ended, over) = <(Arc<AtomicI64>, Arc<AtomicBool>)>::default();
+        let (got_on, hears) = (0..n)
+            .map(|_| watch::channel(()))
+            .unzip::<_, _, Vec<_>, Vec<_>>();
+        let victims = got_on.into_iter().map(|got_on| Victim {
+            n_ended: n_ended.clone(),
+            got_on,
+        });
+        let victims = victims.collect();
         let (stage, count, is_over) = (stage.clone(), n_ended.clone(), over.clone());
         let task = tokio::spawn(async move {
             while !is_over.load(Ordering::Relaxed) {
-                count.fetch_add(stage.number(ALL_OTHERS).await, Ordering::Relaxed);
-                if !pause.is_zero() {
+                for _ in 0..BLOWS {
+                    count.fetch_add(stage.number(ALL_OTHERS).await, Ordering::Relaxed);
                     tokio::time::sleep(pause).await;
+                }
+                for mut victim in hears.clone() {
+                    // Who is through cannot get on.
+                    let _ = victim.changed().await;
                 }
             }
         });
-        Killer {
+        let killer = Killer {
             n_ended,
             over,
             task,
-        }
+        };
+        (killer, victims)
     }
 
     /// How many it ended.
@@ -268,6 +289,24 @@ impl Killer {
         self.over.store(true, Ordering::Relaxed);
         self.task.await.unwrap();
         self.n_ended.load(Ordering::Relaxed)
+    }
+}
+
+/// Whose sessions are ended.
+struct Victim {
+    n_ended: Arc<AtomicI64>,
+    got_on: watch::Sender<()>,
+}
+
+impl Victim {
+    /// Sessions that were ended, everybody's.
+    fn n_ended(&self) -> i64 {
+        self.n_ended.load(Ordering::Relaxed)
+    }
+
+    /// A verb of its was answered.
+    fn got_on(&self) {
+        self.got_on.send_replace(());
     }
 }
 

@@ -638,6 +638,7 @@ pub async fn teapots_message(stage: &Stage, number: &str) -> OutgoingMessage {
                 fact_version: s.order.fact_version,
                 facts_hash: s.notices[0].facts_hash.clone(),
                 milestone_days: None,
+                rests_from: None,
             }],
             facts,
             due_at: s.notices[0].due_at,

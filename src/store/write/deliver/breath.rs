@@ -28,18 +28,21 @@ use std::collections::{HashMap, HashSet};
 
 /// Who passes (both look messages up by their number; `coalesce` hides the short
 /// lists of what is leased and submitting, each of which PostgreSQL would hold
-/// against each row it was given): whether it was a record, its message, and whether the message is
-/// of the database's present mode (what a rehearsal told counts for nothing in a
-/// shop that went live meanwhile).
+/// against each row it was given): whether it was a record, its message, whether
+/// the message is of the database's present mode (what a rehearsal told counts
+/// for nothing in a shop that went live meanwhile), and whether its orders may
+/// rest.
 const PASS: &str = concat!(
     "WITH recorded AS (",
     record!(),
     " RETURNING m.no, m.mode), marked AS (",
     mark!(),
     " RETURNING m.no)
-SELECT TRUE, r.no, coalesce(r.mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE)
+SELECT TRUE, r.no, coalesce(r.mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE),
+  NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
+    WHERE n.message_no = r.no AND n.rests_at IS DISTINCT FROM o.review_version LIMIT 1 OFFSET 0)
 FROM recorded r
-UNION ALL SELECT FALSE, k.no, TRUE FROM marked k"
+UNION ALL SELECT FALSE, k.no, TRUE, TRUE FROM marked k"
 );
 
 /// What follows for those who passed.
@@ -117,6 +120,7 @@ pub async fn record_and_mark(c: &mut Conn<'_>, asked: &Asked) -> Result<Answers,
         marks_in_turns.splice(0..0, vec![Vec::new(); n]);
     }
     let (mut recorded, mut marked) = (vec![false; records.len()], vec![false; marks.len()]);
+    let mut all_rest = true;
     for (of_records, of_marks) in turns.into_iter().zip(marks_in_turns) {
         let told: Vec<_> = of_records.iter().map(|i| records[*i]).collect();
         let asked: Vec<_> = of_marks.iter().map(|i| marks[*i]).collect();
@@ -127,8 +131,13 @@ pub async fn record_and_mark(c: &mut Conn<'_>, asked: &Asked) -> Result<Answers,
         for i in of_marks {
             marked[i] = passed.marked.contains(&marks[i].2.no.0);
         }
+        all_rest &= passed.all_rest;
     }
-    Ok(Answers { recorded, marked })
+    Ok(Answers {
+        recorded,
+        marked,
+        all_rest,
+    })
 }
 
 /// Positions in rounds in which no number comes twice: a set-wise statement
@@ -151,9 +160,11 @@ fn rounds(numbers: &[MessageNo], positions: &[usize]) -> Vec<Vec<usize>> {
 /// Messages that passed.
 #[derive(Default)]
 struct Passed {
-    /// And whether they are of the present mode.
-    recorded: HashMap<i64, bool>,
+    /// And whether they are of the present mode, and their orders may rest.
+    recorded: HashMap<i64, (bool, bool)>,
     marked: HashSet<i64>,
+    /// All of the orders do.
+    all_rest: bool,
 }
 
 async fn turn(
@@ -168,19 +179,22 @@ async fn turn(
         .map(|(by, now, mark)| mark_row(*by, *now, mark))
         .collect();
     let asked = [json(&landed), json(&begun)];
-    let answers: Vec<(bool, i64, bool)> = answers(c, &PASS_BY_NAME, asked).await?;
-    let mut passed = Passed::default();
-    for (is_record, no, in_mode) in answers {
+    let answers: Vec<(bool, i64, bool, bool)> = answers(c, &PASS_BY_NAME, asked).await?;
+    let mut passed = Passed {
+        all_rest: true,
+        ..Passed::default()
+    };
+    for (is_record, no, in_mode, may_rest) in answers {
         if is_record {
-            passed.recorded.insert(no, in_mode);
+            passed.recorded.insert(no, (in_mode, may_rest));
         } else {
             passed.marked.insert(no);
         }
     }
     begun.retain(|row| passed.marked.contains(&row.no));
     landed.retain_mut(|row| match passed.recorded.get(&row.no) {
-        Some(in_mode) => {
-            row.firm &= in_mode;
+        Some((in_mode, may_rest)) => {
+            passed.all_rest &= row.settle(*in_mode, *may_rest);
             true
         }
         None => false,

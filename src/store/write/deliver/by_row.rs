@@ -21,6 +21,7 @@ use crate::store::conn::statements;
 use crate::store::types::{Mark, Record};
 use crate::store::writer::{Answers, Asked};
 use rusqlite::{Connection, OptionalExtension, Result, params};
+use std::collections::BTreeMap;
 
 const RECORD: &str = "
 UPDATE messages SET state = ?4, due_at = coalesce(?5, due_at), counted = counted + ?6,
@@ -28,11 +29,16 @@ UPDATE messages SET state = ?4, due_at = coalesce(?5, due_at), counted = counted
   lease_until = NULL, claims = 0
 WHERE no = ?1 AND state = 'submitting' AND epoch = ?2 AND owner = ?3";
 
-/// The last answer: whether it is of the database's present mode; what a
-/// rehearsal told counts for nothing in a shop that went live meanwhile.
+/// Whether it is of the database's present mode (what a rehearsal told counts
+/// for nothing in a shop that went live meanwhile), whether its orders may rest,
+/// and whether its address was refused vaguely before.
 const RECORDED: &str = "
 SELECT attempts, mode, address_hash, channel,
-  coalesce(mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE)
+  coalesce(mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE),
+  NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
+    WHERE n.message_no = messages.no AND n.rests_at IS DISTINCT FROM o.review_version),
+  EXISTS (SELECT 1 FROM vague_refusals v
+    WHERE v.address_hash = messages.address_hash AND v.channel = messages.channel)
 FROM messages WHERE no = ?1";
 
 const END_ATTEMPT: &str = "
@@ -56,13 +62,21 @@ VALUES (?1, (SELECT told_seq FROM order_lines WHERE id = ?1), ?2, ?3, ?4, ?5, ?6
 const TELL_SHIPMENT: &str = "
 UPDATE shipments SET told_message = ?1 WHERE order_id = ?2 AND key = ?3";
 
-const ORDERS_OF: &str = "SELECT DISTINCT order_id FROM notices WHERE message_no = ?1";
+/// And whether somebody thought them closed.
+const ORDERS_OF: &str = "
+SELECT o.id, o.closed_at IS NOT NULL FROM notices n JOIN orders o ON o.id = n.order_id
+WHERE n.message_no = ?1";
 
-const WAKE_ORDER: &str = "
-UPDATE orders SET review_version = review_version + 1, closed_at = NULL,
-  next_review_at = coalesce(?2, next_review_at),
-  next_word_by = CASE WHEN ?3 THEN ?4 ELSE next_word_by END
+/// What was told is an input of the planner.
+const HEAR_ORDER: &str = "
+UPDATE orders SET review_version = review_version + 1,
+  next_word_by = CASE WHEN ?2 THEN ?3 ELSE next_word_by END
 WHERE id = ?1";
+
+/// These two by themselves: each writes to an index, whether anything changes or
+/// not.
+const WAKE_ORDER: &str = "UPDATE orders SET next_review_at = ?2 WHERE id = ?1";
+const REOPEN_ORDER: &str = "UPDATE orders SET closed_at = NULL WHERE id = ?1";
 
 const CLEAR_VAGUE: &str = "
 DELETE FROM vague_refusals WHERE address_hash = ?1 AND channel = ?2";
@@ -121,7 +135,9 @@ statements![
     APPEND_TOLD | NOT_HERE,
     TELL_SHIPMENT | NOT_HERE,
     ORDERS_OF | NOT_HERE,
+    HEAR_ORDER | NOT_HERE,
     WAKE_ORDER | NOT_HERE,
+    REOPEN_ORDER | NOT_HERE,
     CLEAR_VAGUE | NOT_HERE,
     VAGUE_DAY | NOT_HERE,
     KEEP_VAGUE | NOT_HERE,
@@ -139,11 +155,15 @@ pub fn record_and_mark(c: &Connection, asked: &Asked) -> Result<Answers> {
     let mut answers = Answers {
         recorded: vec![false; asked.records.len()],
         marked: Vec::with_capacity(asked.marks.len()),
+        all_rest: true,
     };
     for ends_addresses in [false, true] {
         for (passed, (by, now, asked)) in answers.recorded.iter_mut().zip(&asked.records) {
-            if may_suppress(asked) == ends_addresses {
-                *passed = record(c, *by, *now, asked)?;
+            if may_suppress(asked) == ends_addresses
+                && let Some(recorded) = record(c, *by, *now, asked)?
+            {
+                *passed = true;
+                answers.all_rest &= recorded.rests;
             }
         }
     }
@@ -178,9 +198,12 @@ struct Recorded {
     address_hash: String,
     channel: String,
     is_in_mode: bool,
+    rests: bool,
+    was_vague: bool,
 }
 
-fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result<bool> {
+/// `None`: the attempt was not its worker's any more.
+fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result<Option<Recorded>> {
     let mut row = record_row(by, now, record);
     let no = record.no.0;
     let guards = params![
@@ -196,18 +219,20 @@ fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result
         row.ended_at,
     ];
     if run(c, RECORD, guards)? == 0 {
-        return Ok(false);
+        return Ok(None);
     }
-    let message = c.prepare_cached(RECORDED)?.query_row([no], |row| {
+    let mut message = c.prepare_cached(RECORDED)?.query_row([no], |row| {
         Ok(Recorded {
             attempts: row.get(0)?,
             mode: row.get(1)?,
             address_hash: row.get(2)?,
             channel: row.get(3)?,
             is_in_mode: row.get(4)?,
+            rests: row.get(5)?,
+            was_vague: row.get(6)?,
         })
     })?;
-    row.firm &= message.is_in_mode;
+    message.rests = row.settle(message.is_in_mode, message.rests);
     judge(c, &mut row, &message, now, record)?;
     let attempt = params![
         no,
@@ -227,7 +252,7 @@ fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result
         tell(c, &said, &message)?;
     }
     wake_orders(c, &row)?;
-    if matches!(record.outcome, Outcome::Accepted { .. }) {
+    if message.was_vague && matches!(record.outcome, Outcome::Accepted { .. }) {
         run(c, CLEAR_VAGUE, [&message.address_hash, &message.channel])?;
     }
     if row.suppress {
@@ -235,7 +260,7 @@ fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result
         run(c, SUPPRESS, params![hash, channel, row.reason, now.0])?;
         run(c, WAKE_SUPPRESSED, params![hash, now.0])?;
     }
-    Ok(true)
+    Ok(Some(message))
 }
 
 /// Whether a vague refusal is the second of its kind; its day is kept for next
@@ -314,12 +339,18 @@ fn tell_line(
 
 fn wake_orders(c: &Connection, row: &RecordRow<'_>) -> Result<()> {
     let mut orders = c.prepare_cached(ORDERS_OF)?;
-    let orders: Vec<i64> = orders
-        .query_map([row.no], |found| found.get(0))?
+    let orders: BTreeMap<i64, bool> = orders
+        .query_map([row.no], |found| Ok((found.get(0)?, found.get(1)?)))?
         .collect::<Result<_>>()?;
-    for order in orders {
+    for (order, is_closed) in orders {
         let word = row.words.get(&order.to_string()).cloned().flatten();
-        run(c, WAKE_ORDER, params![order, row.wake_at, row.firm, word])?;
+        run(c, HEAR_ORDER, params![order, row.firm, word])?;
+        if let Some(at) = row.wake_at {
+            run(c, WAKE_ORDER, [order, at])?;
+        }
+        if is_closed {
+            run(c, REOPEN_ORDER, [order])?;
+        }
     }
     Ok(())
 }

@@ -5,6 +5,12 @@
 //! planner. What was looked at may have changed a moment later; the lease is
 //! the worker's all the same, and its mark says no.
 //!
+//! In a file nobody else claims, but marks wait while a claim is written. So
+//! what will be claimed is looked up and read beforehand, beside the writer
+//! ([`foresee`]), and the claim itself changes rows and nothing more: of the time
+//! it kept the writer busy half is left. Who may send is the mark's to say there
+//! too.
+//!
 //! A message that was claimed twice and never had an outcome may be what ended
 //! its workers: it is claimed alone, over all channels, so that the next end
 //! names it and takes nothing else with it.
@@ -21,7 +27,7 @@ use crate::store::conn::{Conn, server_now, sql, statements};
 use crate::store::statement::{Halt, column, rows, run, value};
 use crate::store::types::{Claimed, StoreError};
 use crate::store::write::locks;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// What a worker asks for.
@@ -142,7 +148,7 @@ UPDATE messages SET state = 'leased', owner = $2, epoch = epoch + 1, claims = cl
 WHERE no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e) AND state = 'queued'",
             $($fence)*
             "
-RETURNING no"
+RETURNING no, epoch"
         )
     };
 }
@@ -261,18 +267,67 @@ async fn pick_alone(c: &mut Conn<'_>, ask: &Claim) -> Result<Option<(i64, bool)>
     Ok(found.map(|(no, channel)| (*no, ask.channels.iter().any(|c| c.as_str() == channel))))
 }
 
-async fn lease(c: &mut Conn<'_>, ask: &Claim, picked: Vec<i64>) -> Result<Vec<i64>, sqlx::Error> {
+/// Those that were still in the queue, with the epochs they have now.
+async fn lease(
+    c: &mut Conn<'_>,
+    ask: &Claim,
+    picked: Vec<i64>,
+) -> Result<Vec<(i64, i64)>, sqlx::Error> {
     if picked.is_empty() {
-        return Ok(picked);
+        return Ok(Vec::new());
     }
     let lease = sql(c, LEASE, LEASE_ALIVE);
-    column!(c, lease, json(&picked), ask.by.0, ask.lease_until.0)
+    rows!(c, lease, json(&picked), ask.by.0, ask.lease_until.0)
 }
 
-/// See [`crate::store::Store::claim`].
-pub async fn claim(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<Claimed>, Halt> {
+/// What a claim will take if nothing changes before it, as it stands now: with
+/// the epochs from before the claim.
+pub async fn foresee(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<Claimed>, Halt> {
+    let picked = pick(c, ask, ask.limit, CLAIMS_TOGETHER_MAX, None).await?;
+    read(c, &picked).await
+}
+
+/// What a claim took.
+#[derive(Debug)]
+pub enum Taken {
+    /// Of what was foreseen these, by their numbers.
+    AsForeseen(HashSet<i64>),
+    Otherwise(Vec<Claimed>),
+}
+
+impl Taken {
+    /// The messages themselves.
+    pub fn claimed(self, foreseen: Vec<Claimed>) -> Vec<Claimed> {
+        match self {
+            Taken::AsForeseen(taken) => (foreseen.into_iter())
+                .filter(|claimed| taken.contains(&claimed.no.0))
+                .map(|claimed| Claimed {
+                    epoch: claimed.epoch + 1,
+                    ..claimed
+                })
+                .collect(),
+            Taken::Otherwise(claimed) => claimed,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Taken::AsForeseen(taken) => taken.is_empty(),
+            Taken::Otherwise(claimed) => claimed.is_empty(),
+        }
+    }
+}
+
+/// See [`crate::store::Store::claim`]. `foreseen`: numbers and epochs of
+/// [`foresee`], where that was asked.
+pub async fn claim(
+    c: &mut Conn<'_>,
+    ask: &Claim,
+    foreseen: Option<&HashMap<i64, i64>>,
+) -> Result<Taken, Halt> {
+    let nothing = Taken::Otherwise(Vec::new());
     if value!(c, HAS_SUSPECT, ask.by.0, CLAIMS_TOGETHER_MAX)? {
-        return Ok(Vec::new());
+        return Ok(nothing);
     }
     let mut alone = None;
     if alone_first(ask.now) {
@@ -282,12 +337,13 @@ pub async fn claim(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<Claimed>, Halt> 
         if let Some((_, is_asked_for)) = alone
             && (!is_asked_for || value!(c, HAS_ANY, ask.by.0)?)
         {
-            return Ok(Vec::new());
+            return Ok(nothing);
         }
     }
-    let picked = match alone {
-        Some((no, _)) => vec![no],
-        None => pick(c, ask, ask.limit, CLAIMS_TOGETHER_MAX, None).await?,
+    let picked = match (alone, foreseen) {
+        (Some((no, _)), _) => vec![no],
+        (None, Some(foreseen)) => foreseen.keys().copied().collect(),
+        (None, None) => pick(c, ask, ask.limit, CLAIMS_TOGETHER_MAX, None).await?,
     };
     let mut taken = lease(c, ask, picked).await?;
     if taken.is_empty() && !value!(c, HAS_ANY, ask.by.0)? {
@@ -295,11 +351,27 @@ pub async fn claim(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<Claimed>, Halt> 
         taken = lease(c, ask, picked).await?;
     }
     if taken.is_empty() {
-        return Ok(Vec::new());
+        return Ok(nothing);
     }
-    let ids = json(&taken);
+    let numbers: Vec<i64> = taken.iter().map(|(no, _)| *no).collect();
+    let ids = json(&numbers);
     run!(c, TAKE_OFF, &ids)?;
     run!(c, BUMP_ORDERS, &ids)?;
+    let is_foreseen = |(no, epoch): &(i64, i64)| {
+        foreseen.is_some_and(|foreseen| foreseen.get(no) == Some(&(epoch - 1)))
+    };
+    if taken.iter().all(is_foreseen) {
+        return Ok(Taken::AsForeseen(numbers.into_iter().collect()));
+    }
+    Ok(Taken::Otherwise(read(c, &numbers).await?))
+}
+
+/// Messages as whoever sends them needs them, in the order of the queue.
+async fn read(c: &mut Conn<'_>, numbers: &[i64]) -> Result<Vec<Claimed>, Halt> {
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = json(&numbers);
     let rows: Vec<ClaimedRow> = rows!(c, READ_CLAIMED, &ids)?;
     let threads: Vec<(i64, i64, Uuid)> = rows!(c, READ_THREADS, &ids)?;
     let mut by_message: HashMap<i64, Vec<MessageUid>> = HashMap::new();

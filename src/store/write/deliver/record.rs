@@ -140,6 +140,21 @@ pub(super) struct RecordRow<'a> {
     pub(super) relay: Option<&'a str>,
 }
 
+impl RecordRow<'_> {
+    /// Takes note of what the database knows of the message: whether it is of
+    /// its present mode, and whether nothing happened to the message's orders
+    /// but what was foreseen when it was planned. Answers whether they rest: what it
+    /// told is all that was owed, and their next look is early enough.
+    pub(super) fn settle(&mut self, is_in_mode: bool, as_foreseen: bool) -> bool {
+        self.firm &= is_in_mode;
+        let rests = self.firm && as_foreseen;
+        if rests {
+            self.wake_at = None;
+        }
+        rests
+    }
+}
+
 pub(super) fn record_row<'a>(by: WorkerId, now: Instant, record: &'a Record) -> RecordRow<'a> {
     let evidence = record.outcome.evidence();
     let mut row = RecordRow {

@@ -24,6 +24,10 @@ use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
+/// How often a message raises the `review_version` of its orders until it is in
+/// flight: when it is written, and when it is claimed.
+const ON_ITS_WAY: i64 = 2;
+
 const CURRENT: &str = "
 SELECT o.id FROM jsonb_each($1) AS j CROSS JOIN orders o
 WHERE o.id = CAST(j.value ->> 'id' AS BIGINT)
@@ -62,11 +66,11 @@ RETURNING no, uid";
 
 const INSERT_NOTICES: &str = "
 INSERT INTO notices (message_no, order_id, channel, kind, mode, discriminator, key, take, fact_version,
-  facts_hash, milestone_days, in_queue, in_flight)
+  facts_hash, milestone_days, rests_at, in_queue, in_flight)
 SELECT CAST(j.value ->> 'no' AS BIGINT), CAST(j.value ->> 'order' AS BIGINT),
   j.value ->> 'channel', j.value ->> 'kind', CAST($2 AS TEXT), j.value ->> 'discriminator',
   j.value ->> 'key', CAST(j.value ->> 'take' AS BIGINT), CAST(j.value ->> 'fact_version' AS BIGINT), j.value ->> 'facts_hash',
-  CAST(j.value ->> 'milestone_days' AS BIGINT), TRUE, FALSE
+  CAST(j.value ->> 'milestone_days' AS BIGINT), CAST(j.value ->> 'rests_at' AS BIGINT), TRUE, FALSE
 FROM jsonb_each($1) AS j";
 
 const INSERT_PRIVATE: &str = "
@@ -133,6 +137,7 @@ struct NoticeRow<'a> {
     fact_version: i64,
     facts_hash: &'a str,
     milestone_days: Option<u32>,
+    rests_at: Option<i64>,
 }
 
 /// A review and the orders of it that may be written.
@@ -398,6 +403,7 @@ async fn insert_messages(
             fact_version: n.fact_version,
             facts_hash: &n.facts_hash,
             milestone_days: n.milestone_days,
+            rests_at: n.rests_from.map(|version| version + ON_ITS_WAY),
         }));
         out.messages.push(MessageNo(no));
     }

@@ -11,7 +11,7 @@ use crate::store::conn::{Conn, statements};
 use crate::store::statement::{rows, run};
 use crate::store::write::settings::Stand;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 const LAST_VERDICTS: &str = "
 SELECT o.id, o.last_verdict FROM jsonb_each($1) AS j CROSS JOIN orders o
@@ -23,12 +23,12 @@ SELECT CAST(j.value ->> 'order' AS BIGINT), CAST($2 AS BIGINT), CAST($3 AS BIGIN
   j.value ->> 'verdict'
 FROM jsonb_each($1) AS j";
 
+/// Plans made before this one are stale, and what they foresaw is.
 const NEXT_LOOK: &str = "
-UPDATE orders AS o SET next_review_at = j.next, review_version = o.review_version + j.written,
+UPDATE orders AS o SET next_review_at = j.next, review_version = o.review_version + 1,
   closed_at = CASE WHEN j.never = TRUE THEN coalesce(o.closed_at, CAST($2 AS BIGINT)) END,
   last_verdict = j.verdict, settings_no = CAST($3 AS BIGINT)
 FROM (SELECT CAST(e.value ->> 'id' AS BIGINT) AS id, CAST(e.value ->> 'next' AS BIGINT) AS next,
-        CAST(e.value ->> 'written' AS BIGINT) AS written,
         CAST(e.value ->> 'never' AS BOOLEAN) AS never, e.value ->> 'verdict' AS verdict
       FROM jsonb_each($1) AS e) AS j
 WHERE o.id = j.id";
@@ -40,8 +40,6 @@ struct LookRow {
     id: i64,
     next: Option<i64>,
     never: bool,
-    /// 1 when its messages changed: plans made before this one are stale.
-    written: i64,
     verdict: String,
 }
 
@@ -60,13 +58,6 @@ pub(super) async fn write(
     stand: Stand,
     now: Instant,
 ) -> Result<(), sqlx::Error> {
-    let spoke: HashSet<_> = fresh
-        .review
-        .messages
-        .iter()
-        .flat_map(|m| &m.planned.notices)
-        .map(|n| n.order)
-        .collect();
     let looks: Vec<LookRow> = fresh
         .orders()
         .map(|o| LookRow {
@@ -76,7 +67,6 @@ pub(super) async fn write(
                 Wake::OnEvent | Wake::Never => None,
             },
             never: o.wake == Wake::Never,
-            written: i64::from(!o.supersede.is_empty() || spoke.contains(&o.order)),
             verdict: json(&o.verdicts),
         })
         .collect();
