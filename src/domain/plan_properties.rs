@@ -30,7 +30,7 @@ struct World {
     milestones: Vec<(u32, ChannelName)>,
     /// Of a plan with one message: until when nobody would look at the order
     /// once that was accepted. What happens meanwhile makes it void.
-    foreseen: Option<Wake>,
+    foreseen: Option<(Instant, Wake)>,
 }
 
 impl World {
@@ -99,9 +99,9 @@ impl World {
         holds(&self.story, &planned, self.now);
         assert_eq!(planned, self.story.plan(self.now), "planned twice");
         self.story.commit(&planned);
-        let is_over = |wake| matches!(wake, Wake::At(at) if at <= self.now);
+        let is_over = |(_, wake)| matches!(wake, Wake::At(at) if at <= self.now);
         if !planned.drafts.is_empty() {
-            self.foreseen = planned.rests.then_some(planned.wake);
+            self.foreseen = planned.rests.then_some((self.now, planned.wake));
         } else if self.foreseen.is_some_and(is_over) {
             self.foreseen = None;
         }
@@ -154,7 +154,9 @@ impl World {
             Answer::Hangs => return,
             Answer::Accepts => {
                 story.accept(no, now);
-                if let Some(foreseen) = self.foreseen.take() {
+                if let Some((planned_at, foreseen)) = self.foreseen.take()
+                    && planned_at <= now
+                {
                     rests(&self.story, foreseen, now);
                 }
             }

@@ -35,11 +35,11 @@ use std::collections::{HashMap, HashSet};
 const PASS: &str = concat!(
     "WITH recorded AS (",
     record!(),
-    " RETURNING m.no, m.mode), marked AS (",
+    " RETURNING m.no, m.mode, m.planned_at, j.now), marked AS (",
     mark!(),
     " RETURNING m.no)
 SELECT TRUE, r.no, coalesce(r.mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE),
-  NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
+  r.planned_at <= r.now AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = r.no AND n.rests_at IS DISTINCT FROM o.review_version LIMIT 1 OFFSET 0)
 FROM recorded r
 UNION ALL SELECT FALSE, k.no, TRUE, TRUE FROM marked k"

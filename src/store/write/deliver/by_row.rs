@@ -30,12 +30,13 @@ UPDATE messages SET state = ?4, due_at = coalesce(?5, due_at), counted = counted
 WHERE no = ?1 AND state = 'submitting' AND epoch = ?2 AND owner = ?3";
 
 /// Whether it is of the database's present mode (what a rehearsal told counts
-/// for nothing in a shop that went live meanwhile), whether its orders may rest,
-/// and whether its address was refused vaguely before.
+/// for nothing in a shop that went live meanwhile), whether its orders may rest
+/// (not where the clock was set back since they were planned), and whether its
+/// address was refused vaguely before.
 const RECORDED: &str = "
 SELECT attempts, mode, address_hash, channel,
   coalesce(mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE),
-  NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
+  planned_at <= ?2 AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
     WHERE n.message_no = messages.no AND n.rests_at IS DISTINCT FROM o.review_version),
   EXISTS (SELECT 1 FROM vague_refusals v
     WHERE v.address_hash = messages.address_hash AND v.channel = messages.channel)
@@ -221,7 +222,7 @@ fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result
     if run(c, RECORD, guards)? == 0 {
         return Ok(None);
     }
-    let mut message = c.prepare_cached(RECORDED)?.query_row([no], |row| {
+    let mut message = c.prepare_cached(RECORDED)?.query_row([no, now.0], |row| {
         Ok(Recorded {
             attempts: row.get(0)?,
             mode: row.get(1)?,
