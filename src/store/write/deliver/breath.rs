@@ -47,10 +47,12 @@ UNION ALL SELECT FALSE, k.no, TRUE, TRUE FROM marked k"
 
 /// What follows for those who passed.
 const FOLLOW: &str = at_once![
+    words: "SELECT e.value FROM jsonb_each($1) AS e",
+    ended_ones: "SELECT e.value FROM jsonb_each($3) AS e",
     ended: end_attempts!(),
     landed: land_notices!(),
-    written: append_told!(),
-    counted: count_told!(),
+    written: append_told!("words"),
+    counted: count_told!("words"),
     shipped: tell_shipments!(),
     woken: wake_orders!(),
     cleared: clear_vague!(),

@@ -19,19 +19,24 @@ pub struct Said<'a> {
     pub at: Instant,
 }
 
+/// `$said`: where the words are, each as `value`.
 macro_rules! append_told {
-    () => {
-        "
+    ($said:literal) => {
+        concat!(
+            "
 INSERT INTO told (line_id, seq, message_no, promise_from, promise_to, eta_from, eta_to, basis,
   mode, at)
 SELECT l.id, l.told_seq + row_number() OVER (PARTITION BY l.id ORDER BY m.no), m.no,
   j.value ->> 'promise_from', j.value ->> 'promise_to', j.value ->> 'eta_from',
   j.value ->> 'eta_to', j.value ->> 'basis', m.mode, CAST(j.value ->> 'at' AS BIGINT)
-FROM jsonb_each($1) AS j
+FROM ",
+            $said,
+            " AS j
 CROSS JOIN order_lines l
 CROSS JOIN messages m
 WHERE l.id = CAST(j.value ->> 'line' AS BIGINT) AND m.no = CAST(j.value ->> 'no' AS BIGINT)
   AND CAST(j.value ->> 'states_date' AS BOOLEAN) = TRUE"
+        )
     };
 }
 pub(super) use append_told;
@@ -39,8 +44,9 @@ pub(super) use append_told;
 /// The ledger has a mode, quantities have none: a message of the rehearsal
 /// whose end is recorded after the shop went live raises none of them.
 macro_rules! count_told {
-    () => {
-        "
+    ($said:literal) => {
+        concat!(
+            "
 UPDATE order_lines AS l SET told_seq = l.told_seq + c.dates,
   qty_shipped_told = CASE WHEN c.shipped > l.qty_shipped_told THEN c.shipped
     ELSE l.qty_shipped_told END,
@@ -52,11 +58,14 @@ FROM (SELECT CAST(e.value ->> 'line' AS BIGINT) AS line,
           THEN CAST(e.value ->> 'shipped' AS BIGINT) ELSE 0 END) AS shipped,
         max(CASE WHEN p.value IS NULL OR p.value = m.mode
           THEN CAST(e.value ->> 'cancelled' AS BIGINT) ELSE 0 END) AS cancelled
-      FROM jsonb_each($1) AS e
+      FROM ",
+            $said,
+            " AS e
       JOIN messages m ON m.no = CAST(e.value ->> 'no' AS BIGINT)
       LEFT JOIN meta p ON p.name = 'mode'
       GROUP BY CAST(e.value ->> 'line' AS BIGINT)) AS c
 WHERE l.id = c.line"
+        )
     };
 }
 pub(super) use count_told;
@@ -90,14 +99,14 @@ WHERE o.id = j.order_id
 }
 
 const TELL: &str = in_turn![
-    append_told!(),
-    count_told!(),
+    append_told!("jsonb_each($1)"),
+    count_told!("jsonb_each($1)"),
     tell_shipments!(),
     keep_word!()
 ];
 const TELL_AT_ONCE: &str = at_once![
-    written: append_told!(),
-    counted: count_told!(),
+    written: append_told!("jsonb_each($1)"),
+    counted: count_told!("jsonb_each($1)"),
     shipped: tell_shipments!(),
     kept: keep_word!(),
 ];
