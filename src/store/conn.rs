@@ -51,6 +51,23 @@ macro_rules! server_now {
 }
 pub(crate) use server_now;
 
+/// That a message of this alias is in the queue, said for the indexes of both
+/// engines: SQLite's are for a state, PostgreSQL's for what has neither an owner
+/// nor an end, so that a mark changes no index.
+macro_rules! is_queued {
+    ($alias:literal) => {
+        concat!(
+            $alias,
+            ".state = 'queued' AND ",
+            $alias,
+            ".owner IS NULL AND ",
+            $alias,
+            ".ended_at IS NULL"
+        )
+    };
+}
+pub(crate) use is_queued;
+
 /// A statement the program runs. A test prepares every one on both engines,
 /// another finds texts that are not registered.
 #[derive(Clone, Copy, Debug)]

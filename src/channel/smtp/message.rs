@@ -14,6 +14,7 @@ use super::quoted_printable;
 use crate::channel::settings::{Mailbox, SenderIdentity};
 use crate::domain::contact::EmailAddress;
 use crate::domain::time::Instant;
+use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Message, MessageBuilder, MultiPart, SinglePart};
 use std::time::SystemTime;
@@ -81,9 +82,15 @@ pub fn message_id(token: &str, shop: &str, from: &EmailAddress) -> String {
 /// customer's.
 pub fn compose(letter: &Letter<'_>, sender: &SenderIdentity) -> Result<Vec<u8>, Uncomposable> {
     let own_id = message_id(letter.token, letter.shop, &sender.from.address);
+    let (from, to) = (mailbox(&sender.from, "From")?, mailbox(letter.to, "To")?);
+    // It is not what is sent by; without one the library would read its own
+    // headers again to make it.
+    let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()])
+        .map_err(|_| Uncomposable::Assembly)?;
     let mut builder = Message::builder()
-        .from(mailbox(&sender.from, "From")?)
-        .to(mailbox(letter.to, "To")?)
+        .envelope(envelope)
+        .from(from)
+        .to(to)
         .reply_to(mailbox(&sender.reply_to, "Reply-To")?)
         .subject(clean(letter.subject, SUBJECT_CHARS_MAX))
         .date(date(letter.at))

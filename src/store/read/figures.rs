@@ -3,7 +3,7 @@
 use super::{ReadStore, ask, reading};
 use crate::domain::notice_key::Mode;
 use crate::domain::time::{Instant, Length};
-use crate::store::conn::statements;
+use crate::store::conn::{is_queued, statements};
 use crate::store::statement::{row, rows, value};
 use crate::store::types::{Figures, StoreError};
 use chrono::{Days, NaiveDate};
@@ -31,10 +31,14 @@ SELECT count(CASE WHEN state IN ('sent', 'delivered') THEN 1 END),
   count(CASE WHEN state IN ('failed', 'bounced') THEN 1 END)
 FROM messages WHERE mode = $1 AND ended_at > $2";
 
-const QUEUE: &str = "
-SELECT count(CASE WHEN held = TRUE THEN 1 END),
-  min(CASE WHEN held = FALSE AND due_at <= $2 THEN due_at END)
-FROM messages WHERE state = 'queued' AND not_after > 0 AND mode = $1";
+const QUEUE: &str = concat!(
+    "
+SELECT count(CASE WHEN m.held = TRUE THEN 1 END),
+  min(CASE WHEN m.held = FALSE AND m.due_at <= $2 THEN m.due_at END)
+FROM messages m WHERE ",
+    is_queued!("m"),
+    " AND m.not_after > 0 AND m.mode = $1"
+);
 
 const COUNT_ORDERS: &str = "SELECT count(*) FROM orders";
 const COUNT_OPEN_ORDERS: &str = "SELECT count(*) FROM orders WHERE closed_at IS NULL";

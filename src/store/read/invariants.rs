@@ -31,6 +31,7 @@ WHERE (m.state IN ('leased', 'submitting')) <> (m.owner IS NOT NULL)
   OR (m.state IN ('sent', 'delivered') AND m.sent_at IS NULL)
   OR (m.state IN ('queued', 'leased') AND m.sent_at IS NOT NULL)
   OR (m.held = TRUE AND m.state = 'submitting')
+  OR (m.state IN ('queued', 'leased', 'submitting', 'in_doubt')) <> (m.ended_at IS NULL)
 ORDER BY m.no";
 
 const ATTEMPTS: &str = "

@@ -23,7 +23,7 @@ pub mod workers;
 
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
-use crate::store::conn::{Conn, statements};
+use crate::store::conn::{Conn, is_queued, statements};
 use crate::store::place::Place;
 use crate::store::statement::{maybe, value};
 use crate::store::types::StoreError;
@@ -130,8 +130,11 @@ pub(crate) use ask;
 
 pub(crate) const META: &str = "SELECT value FROM meta WHERE name = $1";
 const TICK: &str = "SELECT last_due FROM job_ticks WHERE job = $1";
-const NEXT_DUE: &str = "SELECT min(due_at) FROM messages \
-    WHERE state = 'queued' AND held = FALSE AND mode = $1";
+const NEXT_DUE: &str = concat!(
+    "SELECT min(m.due_at) FROM messages m WHERE ",
+    is_queued!("m"),
+    " AND m.held = FALSE AND m.mode = $1"
+);
 const NEXT_REVIEW: &str = "SELECT min(next_review_at) FROM orders WHERE next_review_at IS NOT NULL";
 statements![META, TICK, NEXT_DUE, NEXT_REVIEW];
 

@@ -7,7 +7,7 @@ use crate::domain::ids::{OrderId, RunNo};
 use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
 use crate::store::codec::json;
-use crate::store::conn::statements;
+use crate::store::conn::{is_queued, statements};
 use crate::store::statement::{column, maybe_row, rows, value};
 use crate::store::types::StoreError;
 use std::collections::HashMap;
@@ -29,10 +29,13 @@ WHERE v.order_id IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
 
 const HAS_GLOBAL: &str = "SELECT EXISTS (SELECT 1 FROM holds WHERE scope = 'global')";
 
-const COUNT_QUEUED: &str = "
-SELECT count(*) FROM messages WHERE state = 'queued' AND held = FALSE AND mode = $1
-  AND (CAST($2 AS TEXT) IS NULL OR channel = $2)
-  AND (CAST($3 AS BIGINT) IS NULL OR run_no = $3)";
+const COUNT_QUEUED: &str = concat!(
+    "SELECT count(*) FROM messages m WHERE ",
+    is_queued!("m"),
+    " AND m.held = FALSE AND m.mode = $1
+  AND (CAST($2 AS TEXT) IS NULL OR m.channel = $2)
+  AND (CAST($3 AS BIGINT) IS NULL OR m.run_no = $3)"
+);
 
 const ORDER_NUMBERS: &str = "
 SELECT order_key, number FROM orders

@@ -4,7 +4,7 @@ use crate::domain::kinds::ChannelName;
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, statements};
+use crate::store::conn::{Conn, is_queued, statements};
 use crate::store::statement::{Halt, column, rows, run, value};
 use crate::store::write::locks;
 use crate::store::write::review::take_back::take_back;
@@ -103,8 +103,11 @@ INSERT INTO suppressions (address_hash, channel, reason, source, since)
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 
 /// Written out for the index: see `messages_ageing`.
-const QUEUED_IN_SANDBOX: &str = "
-SELECT no FROM messages WHERE state = 'queued' AND not_after > 0 AND mode = 'sandbox'";
+const QUEUED_IN_SANDBOX: &str = concat!(
+    "SELECT m.no FROM messages m WHERE ",
+    is_queued!("m"),
+    " AND m.not_after > 0 AND m.mode = 'sandbox'"
+);
 
 const LIVE_BASELINE: &str = "
 INSERT INTO told (line_id, seq, promise_from, promise_to, eta_from, eta_to, basis, mode, at)

@@ -12,7 +12,7 @@ use crate::domain::statement::MessageFacts;
 use crate::domain::time::{Instant, Length};
 use crate::domain::told::Basis;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, statements};
+use crate::store::conn::{Conn, is_queued, statements};
 use crate::store::statement::{Halt, column, maybe, rows, run};
 use crate::store::types::{RunState, StoreError};
 use crate::store::write::deliver::TOUCH_DOWN;
@@ -65,18 +65,26 @@ WHERE no = $1 AND state = 'in_doubt'";
 const FREE_KEY: &str = "UPDATE notices SET key = NULL WHERE message_no = $1";
 
 /// Written out for the index, and so is the next: see `messages_ageing`.
-const AGED: &str =
-    "SELECT no FROM messages WHERE state = 'queued' AND not_after > 0 AND not_after < $1";
+const AGED: &str = concat!(
+    "SELECT m.no FROM messages m WHERE ",
+    is_queued!("m"),
+    " AND m.not_after > 0 AND m.not_after < $1"
+);
 
-const SUPPRESSED: &str = "
+const SUPPRESSED: &str = concat!(
+    "
 SELECT m.no FROM suppressions s CROSS JOIN messages m
-WHERE m.address_hash = s.address_hash AND m.channel = s.channel AND m.state = 'queued'
-  AND m.address_hash <> ''";
+WHERE m.address_hash = s.address_hash AND m.channel = s.channel AND ",
+    is_queued!("m"),
+    " AND m.address_hash <> ''"
+);
 
 /// Written out for the index: see `messages_suspect`.
-const POISONED: &str = "
-SELECT no FROM messages
-WHERE state = 'queued' AND claims > 1 AND claims >= $1 AND due_at <= $2";
+const POISONED: &str = concat!(
+    "SELECT m.no FROM messages m WHERE ",
+    is_queued!("m"),
+    " AND m.claims > 1 AND m.claims >= $1 AND m.due_at <= $2"
+);
 
 const FAIL_POISONED: &str = "
 UPDATE messages SET state = 'failed', ended_at = $2,

@@ -23,7 +23,7 @@ use crate::domain::message::{CLAIMS_TOGETHER_MAX, CLAIMS_WITHOUT_OUTCOME_MAX, al
 use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::codec::json;
-use crate::store::conn::{Conn, server_now, sql, statements};
+use crate::store::conn::{Conn, is_queued, server_now, sql, statements};
 use crate::store::statement::{Halt, column, rows, run, value};
 use crate::store::types::{Claimed, StoreError};
 use crate::store::write::locks;
@@ -92,7 +92,9 @@ const PICK_AMONG_OTHERS: &str = concat!(
     "
 SELECT m.no
 FROM (SELECT w.no, w.due_at FROM messages w
-    WHERE w.state = 'queued' AND w.held = FALSE AND w.due_at <= $2 AND w.mode = $1
+    WHERE ",
+    is_queued!("w"),
+    " AND w.held = FALSE AND w.due_at <= $2 AND w.mode = $1
       AND w.claims < $3 AND (CAST($4 AS BIGINT) IS NULL OR w.run_no = $4)
       -- Not IN, which may be a join, and joins may be in another order.
       AND w.channel = ANY (ARRAY(SELECT CAST(e.atom AS TEXT) FROM jsonb_each($5) AS e))
@@ -109,11 +111,15 @@ ORDER BY q.due_at, q.no LIMIT $6"
 
 /// Claimed twice without an outcome, the longest due: few, unless many
 /// processes died. Written out for the index: see `messages_suspect`.
-const SUSPECTS: &str = "
-SELECT no, channel FROM messages
-WHERE state = 'queued' AND claims > 1 AND claims >= $1 AND due_at <= $2 AND held = FALSE
-  AND mode = $3 AND channel IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($4) AS e)
-ORDER BY due_at LIMIT 100";
+const SUSPECTS: &str = concat!(
+    "
+SELECT m.no, m.channel FROM messages m
+WHERE ",
+    is_queued!("m"),
+    " AND m.claims > 1 AND m.claims >= $1 AND m.due_at <= $2 AND m.held = FALSE
+  AND m.mode = $3 AND m.channel IN (SELECT CAST(e.atom AS TEXT) FROM jsonb_each($4) AS e)
+ORDER BY m.due_at LIMIT 100"
+);
 
 /// One of those is in the worker's hands and has not left: a lease counts as a
 /// claim. On its way it may have company: who dies then leaves a doubt.
