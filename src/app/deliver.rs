@@ -14,6 +14,7 @@
 //! on hold for a person; a relay with wrong credentials or one that is away is
 //! left alone for a while and burns no messages.
 
+use crate::app::claiming::{self, Claiming, Wanted};
 use crate::app::desk::Desk;
 use crate::app::lane::{self, Done, End, LaneBroke, News};
 use crate::app::outlet::{Consequence, LATEST, Outlet, limiter};
@@ -24,16 +25,13 @@ use crate::crash_point::crash_point;
 use crate::domain::ids::{RunNo, WorkerId};
 use crate::domain::kinds::ChannelName;
 use crate::domain::message::Landing;
-use crate::domain::time::{Instant, Length};
 use crate::store::sqlite::lock::DeliveryLock;
-use crate::store::types::{Claimed, GiveBack};
-use crate::store::write::deliver::Claim;
+use crate::store::types::GiveBack;
 use crate::store::write::operate::NewHold;
 use crate::store::write::sweep::Swept;
 use governor::DefaultDirectRateLimiter;
 use std::collections::BTreeMap;
-use std::future::{pending, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
@@ -42,8 +40,6 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a claimed message may wait for its lane.
-const LEASE: Length = Length::mins(2);
 /// How often doubts, ends of holds and what grew old are looked for while a
 /// long queue is worked off, and new work for every channel.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -93,10 +89,6 @@ impl DeliveryReport {
     }
 }
 
-/// What was claimed for each channel, and when it was asked for.
-type Claims = Vec<(ChannelName, Vec<Claimed>, Instant)>;
-type Claiming = Pin<Box<dyn Future<Output = Result<Claims, AppError>> + Send>>;
-
 /// The lanes of one worker; see the module's header.
 pub struct Delivery {
     app: App,
@@ -109,8 +101,7 @@ pub struct Delivery {
     pace: Arc<DefaultDirectRateLimiter>,
     /// The program's own pace allowed one that no channel took yet.
     own_turn: Arc<AtomicBool>,
-    /// A claim on its way. Nobody waits for it alone, and nobody drops it: what it
-    /// takes is in our hands.
+    /// A claim on its way: what it takes is in our hands, whoever waits for it.
     claiming: Option<Claiming>,
     guard: RestoreGuard,
     _lock: DeliveryLock,
@@ -203,7 +194,8 @@ impl Delivery {
         mut progress: impl FnMut(&Done),
     ) -> Result<DeliveryReport, AppError> {
         let mut report = DeliveryReport::default();
-        let mut ended_since_claim = false;
+        // Since the last claim that took something began, and since the last one did.
+        let (mut ended_since_take, mut ended_since_claim) = (false, false);
         let mut next_look = tokio::time::Instant::now();
         loop {
             let stopping = stop.is_cancelled();
@@ -223,14 +215,14 @@ impl Delivery {
             let n_out: u32 = self.outlets.values().map(|o| o.n_out).sum();
             let is_empty = self.outlets.values().all(|o| o.waiting.is_empty());
             if is_empty && n_out == 0 && self.claiming.is_none() {
-                if stop.is_cancelled() || !ended_since_claim {
+                if stop.is_cancelled() || !ended_since_take {
                     break;
                 }
                 // What ended may have made room for what was in its way.
                 for outlet in self.outlets.values_mut() {
                     outlet.exhausted = false;
                 }
-                ended_since_claim = false;
+                ended_since_take = false;
                 continue;
             }
             // Hand out the next one as soon as the pace allows; meanwhile
@@ -250,19 +242,23 @@ impl Delivery {
                         if let Some(outlet) = self.outlets.get_mut(&done.channel) {
                             outlet.n_out = outlet.n_out.saturating_sub(1);
                         }
-                        ended_since_claim = true;
+                        (ended_since_take, ended_since_claim) = (true, true);
                         report.count(&done);
                         progress(&done);
                         self.heed(done).await?;
                     }
                 },
-                claims = ended(&mut self.claiming) => {
+                (claims, ended) = claiming::ended(&mut self.claiming) => {
                     self.claiming = None;
-                    for (name, claimed, asked_at) in claims? {
+                    for (name, claimed, asked_at) in claims {
+                        if !claimed.is_empty() {
+                            ended_since_take = ended_since_claim;
+                        }
                         if let Some(outlet) = self.outlets.get_mut(&name) {
                             outlet.take(claimed, asked_at);
                         }
                     }
+                    ended?;
                 }
                 name = paced => {
                     if let Some(outlet) = self.outlets.get_mut(&name)
@@ -271,7 +267,7 @@ impl Delivery {
                         self.desk.write(claimed, to).map_err(|_| AppError::LaneBroke)?;
                     }
                 }
-                () = tokio::time::sleep_until(next_look) => {}
+                () = tokio::time::sleep_until(next_look), if !stopping => {}
             }
         }
         Ok(report)
@@ -343,16 +339,19 @@ impl Delivery {
         if limits.is_empty() || held() || !self.fence.holds() {
             return None;
         }
-        let able: Vec<ChannelName> = (self.outlets.iter())
+        let able = (self.outlets.iter())
             .filter(|(_, outlet)| !outlet.is_parked(now))
             .map(|(name, _)| *name)
             .collect();
         let texts = self.outlets.get(&ChannelName::Sms);
-        let texts_in_hands = texts.map_or(0, Outlet::n_claimed);
-        let (app, by) = (self.app.clone(), self.worker);
-        Some(Box::pin(async move {
-            claim(&app, by, limits, able, texts_in_hands, run).await
-        }))
+        let wanted = Wanted {
+            by: self.worker,
+            limits,
+            able,
+            texts_in_hands: texts.map_or(0, Outlet::n_claimed),
+            run,
+        };
+        Some(claiming::begin(self.app.clone(), wanted))
     }
 
     /// Gives back what was claimed for parked channels, or for all.
@@ -432,61 +431,24 @@ impl Delivery {
     }
 
     /// Lets messages on their way end, closes every session, and gives the
-    /// delivery lock back.
-    pub async fn stop(self) {
+    /// delivery lock back, and what a claim that nobody waited for has taken.
+    pub async fn stop(mut self) {
+        if let Some(claiming) = self.claiming.take()
+            && let Ok((claims, _)) = claiming.await
+        {
+            let leases: Vec<_> = (claims.iter())
+                .flat_map(|(_, claimed, _)| claimed)
+                .map(|claimed| (claimed.no, claimed.epoch))
+                .collect();
+            let (store, now) = (&self.app.store, self.app.now());
+            if !leases.is_empty() {
+                // Who cannot write is about to end; what is left is swept.
+                let given = store.give_back(self.worker, leases, GiveBack::Unused, now);
+                drop(given.await);
+            }
+        }
         drop(self.outlets);
         self.lanes.wait().await;
         self.guard.leave().await;
     }
-}
-
-/// When a claim on its way has ended; never, where there is none.
-async fn ended(claiming: &mut Option<Claiming>) -> Result<Claims, AppError> {
-    match claiming {
-        Some(claiming) => claiming.await,
-        None => pending().await,
-    }
-}
-
-/// Claims for one channel after the other. `able`: those that can send at the
-/// moment; `texts_in_hands`: texts that may not have begun yet.
-async fn claim(
-    app: &App,
-    by: WorkerId,
-    mut limits: Vec<(ChannelName, u32)>,
-    mut able: Vec<ChannelName>,
-    texts_in_hands: u32,
-    run: Option<RunNo>,
-) -> Result<Claims, AppError> {
-    for (_, limit) in limits.iter_mut().filter(|(c, _)| *c == ChannelName::Sms) {
-        let day_ago = app.now().minus(Length::hours(24));
-        let sent = app
-            .viewer
-            .read
-            .count_texts_since(app.mode(), day_ago)
-            .await?;
-        let left = app.policy().sms.per_day_max.saturating_sub(sent);
-        *limit = (*limit).min(left.saturating_sub(texts_in_hands));
-    }
-    able.retain(|name| !limits.contains(&(*name, 0)));
-    let mut claims = Vec::new();
-    for (name, limit) in limits {
-        let now = app.now();
-        if limit == 0 {
-            claims.push((name, Vec::new(), now));
-            continue;
-        }
-        let ask = Claim {
-            by,
-            mode: app.mode(),
-            now,
-            lease_until: now.plus(LEASE),
-            limit,
-            run,
-            channels: vec![name],
-            able: able.clone(),
-        };
-        claims.push((name, app.store.claim(ask).await?, now));
-    }
-    Ok(claims)
 }

@@ -20,8 +20,9 @@
 pub mod addresses;
 pub mod by_hand;
 pub mod by_log;
+mod claiming;
 pub mod deliver;
-pub mod desk;
+mod desk;
 pub mod evidence;
 pub mod explain;
 pub mod feeds;

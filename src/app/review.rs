@@ -170,7 +170,7 @@ impl App {
     /// Reviews everything that is due when it begins, batch by batch, as one
     /// run of `job`. Messages of the run are committed as they are found.
     ///
-    /// What falls due meanwhile is left to the next review: every message that
+    /// What falls due meanwhile is left to the next review: many a message that
     /// goes out gives its orders back to be looked at, and a review that took
     /// them as they come would end with the sending, a handful and a commit at
     /// a time in the way of the next mark.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// How often a tick is asked for that another worker has.
 const ASK_FOR_TICK_EVERY: Duration = Duration::from_secs(5);
 /// From the beginning of a review without a tick to that of the next. While
-/// thousands of messages go out, each gives its orders back to be looked at:
+/// thousands of messages go out, many give their orders back to be looked at:
 /// gathered, they are one reading and one commit.
 const GATHER: Duration = Duration::from_secs(1);
 

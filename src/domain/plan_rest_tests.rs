@@ -12,6 +12,13 @@ fn delayed() -> Story {
     Story::told("2026-03-06", "2026-03-06").moved("2026-03-20", "2026-02-19 09:00")
 }
 
+/// Beside the teapots a kettle that is gone from the shop's list.
+fn asking() -> Story {
+    let mut story = delayed().and_kettle("2026-03-06", "2026-03-06");
+    story.s.lines[1].missing_since = Some(at("2026-02-18 09:00"));
+    story
+}
+
 fn shipping(pieces: i64) -> Story {
     let mut story = Story::told("2026-03-06", "2026-03-06");
     story.ships(0, pieces, "2026-02-18 09:00");
@@ -57,6 +64,12 @@ fn an_order_rests_when_its_one_message_is_all_there_is_to_say() {
             "2026-02-19 11:30",
             false,
             "another one is being taken back",
+        ),
+        (
+            asking(),
+            EARLY,
+            false,
+            "a person is asked: that has to go when it is settled",
         ),
         (
             Story::told("2026-03-06", "2026-03-06"),

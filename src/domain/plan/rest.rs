@@ -11,8 +11,9 @@
 //!
 //! It may be accepted later than that. Then what was foreseen comes too early,
 //! never too late: gaps begin when a message was accepted, and everything else
-//! hangs on dates and facts. An early look does no harm. Anything else that happens meanwhile
-//! raises the order's `review_version`, and the order is looked at as ever.
+//! hangs on dates and facts; an early look does no harm. Anything else that
+//! happens meanwhile raises the order's `review_version`, and the order is looked
+//! at as ever.
 
 use super::{Draft, OrderPlan, look};
 use crate::domain::ids::MessageNo;
@@ -37,6 +38,10 @@ pub(super) fn foresee(
         return;
     };
     if s.notices.iter().any(|n| n.in_queue || n.in_flight) {
+        return;
+    }
+    // What a person is asked for has to go when it is settled.
+    if out.verdicts.iter().any(|v| v.reason.needs_a_person()) {
         return;
     }
     let mut after = s.clone();

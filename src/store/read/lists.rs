@@ -87,8 +87,9 @@ struct RawMessage {
 const ORDERS: &str = "
 SELECT o.id, o.number, o.ordered_on, o.next_review_at, o.last_verdict,
   o.closed_at IS NOT NULL AS closed,
-  EXISTS (SELECT 1 FROM notices n WHERE n.order_id = o.id AND n.rests_at + 1 = o.review_version
-    AND n.in_queue = FALSE AND n.in_flight = FALSE) AS rests,
+  EXISTS (SELECT 1 FROM notices n JOIN messages m ON m.no = n.message_no
+    WHERE n.order_id = o.id AND n.rests_at + 1 = o.review_version
+      AND m.state IN ('sent', 'delivered')) AS rests,
   coalesce(max(k.name), '') AS customer,
   count(l.id) AS lines,
   CAST(coalesce(sum(CASE WHEN l.qty_ordered > l.qty_shipped + l.qty_cancelled

@@ -25,10 +25,9 @@ use crate::domain::notice_key::Mode;
 use crate::domain::time::Instant;
 use crate::store::place::Place;
 use crate::store::postgres::engine::PostgresEngine;
-use crate::store::read::ReadStore;
+use crate::store::read::{ReadStore, reading};
 use crate::store::sqlite::engine::SqliteEngine;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt, try_lock};
-use crate::store::statement::Halt;
 use crate::store::types::{
     Claimed, GiveBack, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,
 };
@@ -326,16 +325,18 @@ impl Store {
     /// `lease_until`. Two callers never get the same message for overlapping
     /// leases. Messages of orders that somebody is changing at this moment are
     /// passed by. On PostgreSQL a worker whose heartbeat is too old gets nothing.
+    /// In a file all this is as of a moment before the lease, except that they
+    /// are in the queue.
     pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
         const DOING: &str = "claim messages";
         let mut foreseen = Vec::new();
         let mut epochs = None;
         if matches!(self.place, Place::Sqlite(_)) {
-            let failed = |source| Halt::from(source).while_trying(DOING);
-            let mut snapshot = self.read.snapshot().await.map_err(failed)?;
+            let failed = reading(DOING);
+            let mut snapshot = self.read.snapshot().await.map_err(&failed)?;
             let looked = deliver::claim::foresee(&mut snapshot.conn(), &ask).await;
             foreseen = looked.map_err(|halt| halt.while_trying(DOING))?;
-            snapshot.end().await.map_err(failed)?;
+            snapshot.end().await.map_err(&failed)?;
             let by_number = foreseen.iter().map(|claimed| (claimed.no.0, claimed.epoch));
             epochs = Some(by_number.collect());
         }

@@ -50,6 +50,7 @@ promises![
     what_must_be_alone_and_cannot_go_stands_in_nobodys_way,
     later_messages_thread_onto_the_earlier_ones,
     a_claim_raises_the_review_version_so_that_older_plans_are_stale,
+    what_left_the_queue_between_the_look_and_the_claim_is_not_claimed,
 ];
 
 async fn a_claim_carries_what_the_sender_needs(stage: Stage) {
@@ -403,4 +404,31 @@ async fn a_claim_raises_the_review_version_so_that_older_plans_are_stale(stage: 
     let plan = stage.plan_orders(&[order], MONDAY).await;
     stage.claim(1, MONDAY).await;
     assert_eq!(stage.commit(plan, MONDAY).await.stale, [order]);
+}
+
+/// In a file the claim looks first and waits for the writer then; on a server
+/// it passes by what another has in hands.
+async fn what_left_the_queue_between_the_look_and_the_claim_is_not_claimed(stage: Stage) {
+    let rows = ["1042", "1043", "1044"].map(|number| teapots(&format!("L{number}"), number));
+    stage.announce(&rows, MONDAY).await;
+    stage.review(MONDAY).await;
+    let standstill = stage.standstill().await;
+    let ask = ask(worker(1), stage.mode, at(MONDAY));
+    let claiming = tokio::spawn({
+        let store = stage.store.clone();
+        async move { store.claim(ask).await }
+    });
+    // The look takes a moment; if it were later, it would see what happens now.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    standstill
+        .and_then(
+            "UPDATE messages SET state = 'withdrawn', ended_at = 1 WHERE no = 1;
+             UPDATE notices SET in_queue = FALSE WHERE message_no = 1;
+             UPDATE messages SET epoch = epoch + 3 WHERE no = 2",
+        )
+        .await;
+    let mut claimed = claiming.await.expect("a task").expect("a claim");
+    claimed.extend(stage.claim(1, MONDAY).await);
+    let epochs: Vec<(i64, i64)> = claimed.iter().map(|c| (c.no.0, c.epoch)).collect();
+    assert_eq!(epochs, [(2, 4), (3, 1)]);
 }

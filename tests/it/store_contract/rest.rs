@@ -8,6 +8,7 @@ use backorderd::domain::outcome::Deferral;
 use backorderd::domain::row::Row;
 use backorderd::store::read::lists::OrderFilter;
 use backorderd::store::types::{Claimed, GiveBack};
+use backorderd::store::write::by_hand::Act;
 use backorderd::store::write::operate::NewHold;
 
 /// A little later that Monday.
@@ -23,6 +24,7 @@ promises![
     a_look_on_the_way_is_followed_by_another,
     what_was_given_back_or_put_off_is_looked_at_when_it_went_out,
     each_order_of_a_group_rests_or_not_by_itself,
+    what_never_went_out_is_no_rest,
 ];
 
 /// A confirmation of order 1042 in worker 1's hands.
@@ -146,4 +148,21 @@ async fn each_order_of_a_group_rests_or_not_by_itself(stage: Stage) {
     let (one, other) = tokio::join!(record(&messages[0]), record(&messages[1]));
     assert!(one.expect("a record") && other.expect("a record"));
     assert_eq!(stage.due(LATER).await, [stage.order("1042").await]);
+}
+
+async fn what_never_went_out_is_no_rest(stage: Stage) {
+    stage.announce(&[teapots("L1", "1042")], MONDAY).await;
+    let written = stage.review(MONDAY).await.messages;
+    let act = Act {
+        by: "anna".to_owned(),
+        why: None,
+    };
+    let withdrawn = stage.store.withdraw_messages(written, act, at(LATER)).await;
+    assert_eq!(withdrawn.expect("withdrawn").len(), 1);
+    for _ in 0..3 {
+        // Each look raises the version: none is the one it would have rested at.
+        stage.review(LATER).await;
+        assert!(standing(&stage).await.contains("cannot_say"));
+        stage.store.wake_all(at(LATER)).await.expect("woken");
+    }
 }

@@ -134,6 +134,22 @@ const ALIVE: Length = Length::hours(1);
 pub struct Standstill(Raw);
 
 impl Standstill {
+    /// Changes what nobody else can change meanwhile, and lets go.
+    pub async fn and_then(self, words: &'static str) {
+        let (words, end) = (sqlx::raw_sql(words), "COMMIT");
+        let done = match self.0 {
+            Raw::Sqlite(mut raw) => {
+                raw.execute(words).await.expect("a change");
+                raw.execute(end).await.map(drop)
+            }
+            Raw::Postgres(mut raw) => {
+                raw.execute(words).await.expect("a change");
+                raw.execute(end).await.map(drop)
+            }
+        };
+        done.expect("an end");
+    }
+
     pub async fn let_go(self) {
         let done = match self.0 {
             Raw::Sqlite(mut raw) => raw.execute("ROLLBACK").await.map(drop),

@@ -196,7 +196,7 @@ async fn turn(
     begun.retain(|row| passed.marked.contains(&row.no));
     landed.retain_mut(|row| match passed.recorded.get(&row.no) {
         Some((in_mode, may_rest)) => {
-            passed.all_rest &= row.settle(*in_mode, *may_rest);
+            passed.all_rest &= row.may_rest(*in_mode, *may_rest);
             true
         }
         None => false,

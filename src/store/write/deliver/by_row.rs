@@ -233,7 +233,7 @@ fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result
             was_vague: row.get(6)?,
         })
     })?;
-    message.rests = row.settle(message.is_in_mode, message.rests);
+    message.rests = row.may_rest(message.is_in_mode, message.rests);
     judge(c, &mut row, &message, now, record)?;
     let attempt = params![
         no,

@@ -148,7 +148,7 @@ impl RecordRow<'_> {
     /// its present mode, and whether nothing happened to the message's orders
     /// but what was foreseen when it was planned. Answers whether they rest: what it
     /// told is all that was owed, and their next look is early enough.
-    pub(super) fn settle(&mut self, is_in_mode: bool, as_foreseen: bool) -> bool {
+    pub(super) fn may_rest(&mut self, is_in_mode: bool, as_foreseen: bool) -> bool {
         self.firm &= is_in_mode;
         let rests = self.firm && as_foreseen;
         if rests {

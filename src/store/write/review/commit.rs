@@ -137,6 +137,7 @@ struct NoticeRow<'a> {
     fact_version: i64,
     facts_hash: &'a str,
     milestone_days: Option<u32>,
+    /// Not under settings that others overtook: who has the newest looks again.
     rests_at: Option<i64>,
 }
 
@@ -392,18 +393,23 @@ async fn insert_messages(
             recipient: &message.recipient,
             facts: json(&planned.facts),
         });
-        notices.extend(planned.notices.iter().map(|n| NoticeRow {
-            no,
-            order: n.order.0,
-            channel: planned.channel.as_str(),
-            kind: planned.kind.as_str(),
-            discriminator: &n.discriminator,
-            key: &n.key,
-            take: n.take,
-            fact_version: n.fact_version,
-            facts_hash: &n.facts_hash,
-            milestone_days: n.milestone_days,
-            rests_at: n.rests_from.map(|version| version + ON_ITS_WAY),
+        notices.extend(planned.notices.iter().map(|n| {
+            NoticeRow {
+                no,
+                order: n.order.0,
+                channel: planned.channel.as_str(),
+                kind: planned.kind.as_str(),
+                discriminator: &n.discriminator,
+                key: &n.key,
+                take: n.take,
+                fact_version: n.fact_version,
+                facts_hash: &n.facts_hash,
+                milestone_days: n.milestone_days,
+                rests_at: n
+                    .rests_from
+                    .filter(|_| !out.overtaken)
+                    .map(|version| version + ON_ITS_WAY),
+            }
         }));
         out.messages.push(MessageNo(no));
     }
