@@ -20,9 +20,9 @@
 pub mod addresses;
 pub mod by_hand;
 pub mod by_log;
-mod claiming;
+pub mod claiming;
 pub mod deliver;
-mod desk;
+pub mod desk;
 pub mod evidence;
 pub mod explain;
 pub mod feeds;
