@@ -31,7 +31,8 @@
 //! 5. [`domain::plan`] is the heart: what one order's customer has to hear now.
 //!    It judges lines in [`domain::assess`]; [`domain::told`] and
 //!    [`domain::kinds`] are its vocabulary.
-//! 6. [`app::deliver`], [`app::prepare`] and [`app::lane`] send what was decided.
+//! 6. [`app::deliver`], [`app::claiming`], [`app::prepare`] and [`app::lane`] send what was
+//!    decided.
 //! 7. [`domain::message`] draws the life of a message; [`store::write::deliver`]
 //!    writes each of its steps as one guarded statement.
 //!
@@ -85,6 +86,7 @@
 //! | nothing overtakes | one queued and one in-flight notice per order and channel | two unique indexes on `notices` | contract `review`, `claim` |
 //! | true when sent | a message whose facts moved is planned again, not sent | [`domain::statement`], [`store::write::deliver`] | contract `mark`, `domain::plan_properties` |
 //! | planned is not due | an order planned at `now` is not due at `now` | [`domain::plan`] | `domain::plan_properties`, contract `review` |
+//! | rest is foreseen | an order is left alone after its one message was accepted only if the plan saw that nothing more is owed, and nothing raised its `review_version` since | [`domain::plan`], [`store::write::deliver`] | `domain::plan_properties`, contract `rest` |
 //! | told is what happened | the ledger is written only in the transaction that records what became of a message | [`store::write::deliver`] | contract `record` |
 //! | the first look is silent | what waits at first sight is adopted, never announced | [`domain::mirror`] | `domain::mirror`, contract `mirror` |
 //! | gone is not shipped | a missing row means nothing | [`domain::mirror`] | `domain::plan_tests` |

@@ -1,8 +1,8 @@
 //! The use cases: short sequences of the store's verbs around pure decisions.
 //!
 //! Two movements. Deciding: [`review`] gathers what is due, plans, bundles and
-//! commits. Delivering: [`deliver`] claims, has a [`desk`] render, marks, sends
-//! and records. Around them: [`sync`] takes in what the shop says, [`manual`]
+//! commits. Delivering: [`deliver`] has [`claiming`] claim and a [`desk`] render,
+//! marks, sends and records. Around them: [`sync`] takes in what the shop says, [`manual`]
 //! is a send run by hand, [`by_hand`] what people do to single messages,
 //! [`by_log`] what a relay's log says of them, [`releasing`] what lifting a
 //! hold lets go, [`explain`] answers why, [`feeds`] says whether the shop's

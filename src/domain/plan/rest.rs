@@ -25,7 +25,7 @@ use crate::domain::reason::{Verdict, Wake};
 use crate::domain::time::Instant;
 use crate::domain::told::{Basis, Told};
 
-/// Settles whether the order may rest once its draft was accepted; then its
+/// Finds out whether the order may rest once its draft was accepted; then its
 /// wake-up is early enough for what follows.
 pub(super) fn foresee(
     s: &Situation,
