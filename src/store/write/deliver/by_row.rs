@@ -5,9 +5,10 @@
 //! by its number: in one process, on one connection, a statement costs a few
 //! microseconds and no trip. The two say the same, and the contract's tests hold
 //! both to it; where several messages of a group are about one order, it is here
-//! as if each had come in a group of its own. Records come before marks, and refusals that may end an address
-//! behind the other records: what was accepted clears an address before it is
-//! judged, and the marks see who must not be written to any more.
+//! as if each had come in a group of its own. Records come before marks, and
+//! refusals that may end an address behind the other records: what was accepted
+//! clears an address before it is judged, and the marks see who must not be
+//! written to any more.
 
 use super::record::{RecordRow, record_row, said};
 use super::told::Said;
