@@ -38,6 +38,8 @@ const GROUP_MAX: usize = 256;
 /// sixteen sessions ten messages a commit in place of six; a timer in its place
 /// made larger groups and was slower.
 const BREATHS: usize = 4;
+/// A record and a mark: as many jobs as one session hands in at a time.
+const OF_ONE_SESSION: usize = 2;
 /// Jobs that may wait; beyond it callers wait to hand theirs in.
 const QUEUE_MAX: usize = 1024;
 /// How often a verb gives way or is cut off before that is its answer.
@@ -313,8 +315,11 @@ struct Group {
 
 async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(GROUP_MAX);
+    let mut n_last = 0;
     while inbox.recv_many(&mut jobs, GROUP_MAX).await > 0 {
-        for _ in 0..BREATHS {
+        // Where one session is all there is, nobody else comes.
+        let is_complete = n_last <= OF_ONE_SESSION && jobs.len() >= n_last;
+        for _ in 0..if is_complete { 0 } else { BREATHS } {
             tokio::task::yield_now().await;
         }
         while jobs.len() < GROUP_MAX
@@ -322,6 +327,7 @@ async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job>) {
         {
             jobs.push(job);
         }
+        n_last = jobs.len();
         let mut group = Group::default();
         for job in jobs.drain(..) {
             match job {

@@ -231,7 +231,7 @@ impl Home {
     /// As [`Home::start`], with a command somebody added to.
     pub fn start_as(&self, mut command: Command) -> Running {
         let n = self.n_started.fetch_add(1, Ordering::Relaxed);
-        let words = self.path().join(format!("process-{n}.txt"));
+        let words = self.words_of(n);
         let file = File::create(&words).expect("a file for what it says");
         let copy = file.try_clone().expect("the same file again");
         let child = command
@@ -244,6 +244,18 @@ impl Home {
 
     pub fn serve(&self) -> Running {
         self.start(&["serve"])
+    }
+
+    /// What everything started here has said so far, for whoever wants to know
+    /// why a test failed.
+    fn story(&self) -> String {
+        let n = self.n_started.load(Ordering::Relaxed);
+        let said = (0..n).map(|n| fs::read_to_string(self.words_of(n)).unwrap_or_default());
+        said.collect()
+    }
+
+    fn words_of(&self, n_started: u32) -> PathBuf {
+        self.path().join(format!("process-{n_started}.txt"))
     }
 
     // ---- the database, from outside ----
@@ -406,6 +418,9 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.story());
+        }
         // After a failure it stays for a look.
         if let Some(database) = self.server.take().and_then(|server| server.database)
             && !std::thread::panicking()

@@ -24,24 +24,18 @@ use crate::store::writer::{Answers, Asked};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::collections::BTreeMap;
 
+/// What a group of records is judged by, read once for all of them: the
+/// database's present mode (what a rehearsal told counts for nothing in a shop
+/// that went live meanwhile), and whether any address at all was refused vaguely.
+const AROUND: &str = "
+SELECT (SELECT value FROM meta WHERE name = 'mode'), EXISTS (SELECT 1 FROM vague_refusals)";
+
 const RECORD: &str = "
 UPDATE messages SET state = ?4, due_at = coalesce(?5, due_at), counted = counted + ?6,
   doubts = doubts + ?7, quiet_until = ?8, sent_at = ?9, ended_at = ?10, owner = NULL,
   lease_until = NULL, claims = 0
-WHERE no = ?1 AND state = 'submitting' AND epoch = ?2 AND owner = ?3";
-
-/// Whether it is of the database's present mode (what a rehearsal told counts
-/// for nothing in a shop that went live meanwhile), whether its orders may rest
-/// (not where the clock was set back since they were planned), and whether its
-/// address was refused vaguely before.
-const RECORDED: &str = "
-SELECT attempts, mode, address_hash, channel,
-  coalesce(mode = (SELECT p.value FROM meta p WHERE p.name = 'mode'), TRUE),
-  planned_at <= ?2 AND NOT EXISTS (SELECT 1 FROM notices n JOIN orders o ON o.id = n.order_id
-    WHERE n.message_no = messages.no AND n.rests_at IS DISTINCT FROM o.review_version),
-  EXISTS (SELECT 1 FROM vague_refusals v
-    WHERE v.address_hash = messages.address_hash AND v.channel = messages.channel)
-FROM messages WHERE no = ?1";
+WHERE no = ?1 AND state = 'submitting' AND epoch = ?2 AND owner = ?3
+RETURNING attempts, mode, address_hash, channel, planned_at";
 
 const END_ATTEMPT: &str = "
 UPDATE attempts SET ended_at = ?3, outcome = ?4, code = ?5, enhanced = ?6, phase = ?7,
@@ -64,9 +58,10 @@ VALUES (?1, (SELECT told_seq FROM order_lines WHERE id = ?1), ?2, ?3, ?4, ?5, ?6
 const TELL_SHIPMENT: &str = "
 UPDATE shipments SET told_message = ?1 WHERE order_id = ?2 AND key = ?3";
 
-/// And whether somebody thought them closed.
+/// And whether each may rest, and whether somebody thought it closed.
 const ORDERS_OF: &str = "
-SELECT o.id, o.closed_at IS NOT NULL FROM notices n JOIN orders o ON o.id = n.order_id
+SELECT o.id, n.rests_at IS NOT DISTINCT FROM o.review_version, o.closed_at IS NOT NULL
+FROM notices n JOIN orders o ON o.id = n.order_id
 WHERE n.message_no = ?1";
 
 /// What was told is an input of the planner.
@@ -129,8 +124,8 @@ VALUES (?1, (SELECT attempts FROM messages WHERE no = ?1), ?2, ?3, ?4, ?5, ?6)";
 const NOT_HERE: &str = "SELECT 1";
 
 statements![
+    AROUND | NOT_HERE,
     RECORD | NOT_HERE,
-    RECORDED | NOT_HERE,
     END_ATTEMPT | NOT_HERE,
     LAND | NOT_HERE,
     COUNT_TOLD | NOT_HERE,
@@ -159,13 +154,16 @@ pub fn record_and_mark(c: &Connection, asked: &Asked) -> Result<Answers> {
         marked: Vec::with_capacity(asked.marks.len()),
         all_rest: true,
     };
-    for ends_addresses in [false, true] {
-        for (passed, (by, now, asked)) in answers.recorded.iter_mut().zip(&asked.records) {
-            if may_suppress(asked) == ends_addresses
-                && let Some(recorded) = record(c, *by, *now, asked)?
-            {
-                *passed = true;
-                answers.all_rest &= recorded.rests;
+    if !asked.records.is_empty() {
+        let around = around(c)?;
+        for ends_addresses in [false, true] {
+            for (passed, (by, now, asked)) in answers.recorded.iter_mut().zip(&asked.records) {
+                if may_suppress(asked) == ends_addresses
+                    && let Some(rests) = record(c, &around, *by, *now, asked)?
+                {
+                    *passed = true;
+                    answers.all_rest &= rests;
+                }
             }
         }
     }
@@ -193,19 +191,41 @@ fn mark(c: &Connection, by: WorkerId, now: Instant, mark: &Mark) -> Result<bool>
     Ok(true)
 }
 
+/// See [`AROUND`].
+struct Around {
+    /// `None`: nobody has said yet.
+    mode: Option<String>,
+    some_are_vague: bool,
+}
+
+fn around(c: &Connection) -> Result<Around> {
+    c.prepare_cached(AROUND)?.query_row([], |row| {
+        Ok(Around {
+            mode: row.get(0)?,
+            some_are_vague: row.get(1)?,
+        })
+    })
+}
+
 /// What is known of a message that was recorded.
 struct Recorded {
     attempts: i64,
     mode: String,
+    is_in_mode: bool,
     address_hash: String,
     channel: String,
-    is_in_mode: bool,
-    rests: bool,
-    was_vague: bool,
+    planned_at: i64,
 }
 
-/// `None`: the attempt was not its worker's any more.
-fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result<Option<Recorded>> {
+/// Answers whether the orders rest. `None`: the attempt was not its worker's any
+/// more.
+fn record(
+    c: &Connection,
+    around: &Around,
+    by: WorkerId,
+    now: Instant,
+    record: &Record,
+) -> Result<Option<bool>> {
     let mut row = record_row(by, now, record);
     let no = record.no.0;
     let guards = params![
@@ -220,21 +240,24 @@ fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result
         row.sent_at,
         row.ended_at,
     ];
-    if run(c, RECORD, guards)? == 0 {
-        return Ok(None);
-    }
-    let mut message = c.prepare_cached(RECORDED)?.query_row([no, now.0], |row| {
+    let recorded = c.prepare_cached(RECORD)?.query_row(guards, |row| {
+        let mode: String = row.get(1)?;
         Ok(Recorded {
             attempts: row.get(0)?,
-            mode: row.get(1)?,
+            is_in_mode: around.mode.as_ref().is_none_or(|present| *present == mode),
+            mode,
             address_hash: row.get(2)?,
             channel: row.get(3)?,
-            is_in_mode: row.get(4)?,
-            rests: row.get(5)?,
-            was_vague: row.get(6)?,
+            planned_at: row.get(4)?,
         })
-    })?;
-    message.rests = row.may_rest(message.is_in_mode, message.rests);
+    });
+    let Some(message) = recorded.optional()? else {
+        return Ok(None);
+    };
+    let orders = orders_of(c, no)?;
+    // Not where the clock was set back since they were planned.
+    let as_foreseen = message.planned_at <= now.0 && orders.values().all(|order| order.may_rest);
+    let rests = row.may_rest(message.is_in_mode, as_foreseen);
     judge(c, &mut row, &message, now, record)?;
     let attempt = params![
         no,
@@ -253,8 +276,8 @@ fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result
     if let Some(said) = said(now, record) {
         tell(c, &said, &message)?;
     }
-    wake_orders(c, &row)?;
-    if message.was_vague && matches!(record.outcome, Outcome::Accepted { .. }) {
+    wake_orders(c, &row, orders)?;
+    if around.some_are_vague && matches!(record.outcome, Outcome::Accepted { .. }) {
         run(c, CLEAR_VAGUE, [&message.address_hash, &message.channel])?;
     }
     if row.suppress {
@@ -262,7 +285,7 @@ fn record(c: &Connection, by: WorkerId, now: Instant, record: &Record) -> Result
         run(c, SUPPRESS, params![hash, channel, row.reason, now.0])?;
         run(c, WAKE_SUPPRESSED, params![hash, now.0])?;
     }
-    Ok(Some(message))
+    Ok(Some(rests))
 }
 
 /// Whether a vague refusal is the second of its kind; its day is kept for next
@@ -339,19 +362,33 @@ fn tell_line(
     Ok(())
 }
 
-fn wake_orders(c: &Connection, row: &RecordRow<'_>) -> Result<()> {
+/// An order a recorded message is about.
+struct OrderOf {
+    may_rest: bool,
+    is_closed: bool,
+}
+
+fn orders_of(c: &Connection, no: i64) -> Result<BTreeMap<i64, OrderOf>> {
     let mut orders = c.prepare_cached(ORDERS_OF)?;
-    let orders: BTreeMap<i64, bool> = orders
-        .query_map([row.no], |found| Ok((found.get(0)?, found.get(1)?)))?
-        .collect::<Result<_>>()?;
-    for (order, is_closed) in orders {
-        let word = row.words.get(&order.to_string()).cloned().flatten();
-        run(c, HEAR_ORDER, params![order, row.firm, word])?;
+    let orders = orders.query_map([no], |row| {
+        let order = OrderOf {
+            may_rest: row.get(1)?,
+            is_closed: row.get(2)?,
+        };
+        Ok((row.get(0)?, order))
+    })?;
+    orders.collect()
+}
+
+fn wake_orders(c: &Connection, row: &RecordRow<'_>, orders: BTreeMap<i64, OrderOf>) -> Result<()> {
+    for (id, order) in orders {
+        let word = row.words.get(&id.to_string()).cloned().flatten();
+        run(c, HEAR_ORDER, params![id, row.firm, word])?;
         if let Some(at) = row.wake_at {
-            run(c, WAKE_ORDER, [order, at])?;
+            run(c, WAKE_ORDER, [id, at])?;
         }
-        if is_closed {
-            run(c, REOPEN_ORDER, [order])?;
+        if order.is_closed {
+            run(c, REOPEN_ORDER, [id])?;
         }
     }
     Ok(())
