@@ -1,11 +1,7 @@
-//! The writers: tasks that own the writing connections.
+//! The writers: tasks that own the writing connections, and how they are asked.
 //!
-//! The two hot verbs, *mark* and *record*, are grouped: their task takes what
-//! waits, runs their guarded statements over all of it, commits once and then
-//! answers everybody. One durable commit per message would cap sending at the
-//! disk's flush rate (measured: some 850 a second); a savepoint per job was
-//! tried elsewhere at 4,000 jobs a second and is slower. Every other verb is a
-//! transaction of its own.
+//! The two hot verbs, *mark* and *record*, are grouped ([`group`]). Every other
+//! verb is a transaction of its own ([`task`]).
 //!
 //! SQLite has one task for all; PostgreSQL has one for the hot verbs, one for
 //! heartbeats and one for the rest, so that a long plan neither stops the
@@ -18,7 +14,9 @@
 //! a commit happened the task stops; whoever asks afterwards hears
 //! [`StoreError::Closed`] and the process ends.
 
-use crate::crash_point::crash_point;
+mod group;
+mod task;
+
 use crate::domain::ids::WorkerId;
 use crate::domain::time::Instant;
 use crate::store::conn::Conn;
@@ -31,19 +29,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Most jobs one commit takes along.
-const GROUP_MAX: usize = 256;
-/// How often everybody who is ready goes first before a group is closed: it
-/// costs no waiting, and answers that have just arrived share the commit. With
-/// sixteen sessions ten messages a commit in place of six; a timer in its place
-/// made larger groups and was slower.
-const BREATHS: usize = 4;
-/// A record and a mark: as many jobs as one session hands in at a time.
-const OF_ONE_SESSION: usize = 2;
+pub use task::Failed;
+
 /// Jobs that may wait; beyond it callers wait to hand theirs in.
 const QUEUE_MAX: usize = 1024;
-/// How often a verb gives way or is cut off before that is its answer.
-const TRIES_MAX: u32 = 20;
 
 /// An engine's transactions on one connection, one after another.
 pub trait Engine: Send + 'static {
@@ -66,7 +55,7 @@ pub trait Engine: Send + 'static {
         Self: Sized,
     {
         async move {
-            transact(self, RECORDING, &*asked, |conn, asked| {
+            task::transact(self, RECORDING, &*asked, |conn, asked| {
                 Box::pin(async move {
                     let answers = deliver::record_and_mark(conn, asked).await?;
                     let wakes = answers.wakes();
@@ -297,217 +286,12 @@ impl Writer {
 
 fn start(engine: impl Engine) -> mpsc::Sender<Job> {
     let (jobs, inbox) = mpsc::channel(QUEUE_MAX);
-    tokio::spawn(serve(engine, inbox));
+    tokio::spawn(task::serve(engine, inbox));
     jobs
 }
 
 async fn hand_in(to: &mpsc::Sender<Job>, job: Job) -> Result<(), StoreError> {
     to.send(job).await.map_err(|_| StoreError::Closed)
-}
-
-/// Marks and records that share a commit, and who waits for each.
-#[derive(Default)]
-struct Group {
-    asked: Asked,
-    of_records: Vec<Answer<bool>>,
-    of_marks: Vec<Answer<bool>>,
-}
-
-async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job>) {
-    let mut jobs = Vec::with_capacity(GROUP_MAX);
-    let mut n_last = 0;
-    while inbox.recv_many(&mut jobs, GROUP_MAX).await > 0 {
-        // Where one session is all there is, nobody else comes.
-        let is_complete = n_last <= OF_ONE_SESSION && jobs.len() >= n_last;
-        for _ in 0..if is_complete { 0 } else { BREATHS } {
-            tokio::task::yield_now().await;
-        }
-        while jobs.len() < GROUP_MAX
-            && let Ok(job) = inbox.try_recv()
-        {
-            jobs.push(job);
-        }
-        n_last = jobs.len();
-        let mut group = Group::default();
-        for job in jobs.drain(..) {
-            match job {
-                Job::Mark {
-                    by,
-                    now,
-                    mark,
-                    answer,
-                } => {
-                    group.asked.marks.push((by, now, mark));
-                    group.of_marks.push(answer);
-                }
-                Job::Record {
-                    by,
-                    now,
-                    record,
-                    answer,
-                } => {
-                    group.asked.records.push((by, now, *record));
-                    group.of_records.push(answer);
-                }
-                Job::Alone(job) => {
-                    if !run_alone(&mut engine, job).await {
-                        return;
-                    }
-                }
-            }
-        }
-        if !run_group(&mut engine, group).await {
-            return;
-        }
-    }
-    // Everybody who could ask is gone.
-    engine.close().await;
-}
-
-/// How a transaction ended that was not committed.
-#[derive(Debug)]
-pub enum Failed {
-    /// Nothing of it was written, and this is the answer.
-    Taken(StoreError),
-    /// Nothing of it was written; the connection is of no use any more.
-    Stuck(StoreError),
-    /// Nobody knows.
-    Unknown(StoreError),
-}
-
-impl Failed {
-    /// Of a commit. Whoever asks next only hears that nobody writes any more.
-    pub fn unknown(doing: &'static str, source: sqlx::Error) -> Failed {
-        tracing::error!("a commit failed while trying to {doing}: {source}");
-        let source = Arc::new(source);
-        Failed::Unknown(StoreError::CommitFailed { doing, source })
-    }
-}
-
-/// Runs the work in a transaction until it is committed or has its answer.
-async fn transact<E: Engine, A, T>(
-    engine: &mut E,
-    doing: &'static str,
-    asked: &A,
-    work: impl for<'c, 'e> Fn(&'c mut Conn<'e>, &'c A) -> Work<'c, (T, Wakes)>,
-) -> Result<T, Failed> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let halt = match engine.begin().await {
-            // A connection could not be had, however long it was tried.
-            Err(source) => return Err(Failed::Taken(Halt::from(source).while_trying(doing))),
-            Ok(mut conn) => match work(&mut conn, asked).await {
-                Err(halt) => halt,
-                Ok((value, Wakes::Unchanged)) => {
-                    if engine.roll_back().await {
-                        return Ok(value);
-                    }
-                    return Err(Failed::Stuck(StoreError::Closed));
-                }
-                Ok((value, wakes)) => {
-                    crash_point("commit-begins");
-                    match engine.commit(wakes).await {
-                        Committed::Yes => {
-                            crash_point("committed");
-                            return Ok(value);
-                        }
-                        Committed::No(source) => Halt::from(source),
-                        Committed::Unknown(source) => return Err(Failed::unknown(doing, source)),
-                    }
-                }
-            },
-        };
-        let rolled_back = engine.roll_back().await;
-        let again =
-            tries < TRIES_MAX && matches!(&halt, Halt::Engine(e) if engine.is_worth_another_try(e));
-        if !rolled_back {
-            return Err(Failed::Stuck(halt.while_trying(doing)));
-        }
-        if !again {
-            return Err(Failed::Taken(halt.while_trying(doing)));
-        }
-    }
-}
-
-/// `false`: the task must stop.
-async fn run_alone(engine: &mut impl Engine, job: Alone) -> bool {
-    let done = transact(engine, job.doing, &job.verb, |conn, verb| verb(conn)).await;
-    let (answer, goes_on) = match done {
-        Ok(value) => (Ok(value), true),
-        Err(Failed::Taken(error)) => (Err(error), true),
-        Err(Failed::Stuck(error) | Failed::Unknown(error)) => (Err(error), false),
-    };
-    let _ = job.answer.send(answer);
-    goes_on
-}
-
-/// Answers a group from one commit; `false`: the task must stop. One job the
-/// engine refuses must not take the others with it: then each is tried alone.
-async fn run_group(engine: &mut impl Engine, mut group: Group) -> bool {
-    let jobs = group.of_marks.len() + group.of_records.len();
-    if jobs == 0 {
-        return true;
-    }
-    let asked = Arc::new(std::mem::take(&mut group.asked));
-    match engine.record_and_mark(asked.clone()).await {
-        Ok(answers) => {
-            for (answer, mine) in group.of_records.into_iter().zip(answers.recorded) {
-                let _ = answer.send(Ok(mine));
-            }
-            for (answer, passed) in group.of_marks.into_iter().zip(answers.marked) {
-                let _ = answer.send(Ok(passed));
-            }
-            true
-        }
-        Err(Failed::Taken(_)) if jobs > 1 => {
-            group.asked = Arc::unwrap_or_clone(asked);
-            for single in group.singles() {
-                if !Box::pin(run_group(engine, single)).await {
-                    return false;
-                }
-            }
-            true
-        }
-        Err(Failed::Taken(error)) => {
-            group.refuse(&error);
-            true
-        }
-        Err(Failed::Stuck(error) | Failed::Unknown(error)) => {
-            group.refuse(&error);
-            false
-        }
-    }
-}
-
-impl Group {
-    fn singles(self) -> impl Iterator<Item = Group> {
-        let records = self.asked.records.into_iter().zip(self.of_records);
-        let records = records.map(|(record, answer)| Group {
-            asked: Asked {
-                records: vec![record],
-                ..Asked::default()
-            },
-            of_records: vec![answer],
-            ..Group::default()
-        });
-        let marks = self.asked.marks.into_iter().zip(self.of_marks);
-        let marks = marks.map(|(mark, answer)| Group {
-            asked: Asked {
-                marks: vec![mark],
-                ..Asked::default()
-            },
-            of_marks: vec![answer],
-            ..Group::default()
-        });
-        records.chain(marks)
-    }
-
-    fn refuse(self, error: &StoreError) {
-        for answer in self.of_records.into_iter().chain(self.of_marks) {
-            let _ = answer.send(Err(error.again()));
-        }
-    }
 }
 
 #[cfg(test)]
