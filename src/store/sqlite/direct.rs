@@ -1,5 +1,5 @@
-//! The connection on which marks and records are written, on a thread of its
-//! own.
+//! A connection on a thread of its own: one on which marks and records are
+//! written, and one on which is read what will be claimed.
 //!
 //! The library that everything else speaks through hands a statement to its
 //! thread and wakes whoever waits for each of its answers; fitted into few
@@ -12,7 +12,7 @@
 //! left there nobody knows. Nobody can cancel a job: callers hold only the
 //! receiving end of an answer. It waits as long as another process has the file.
 //!
-//! It knows no statement; those are `write::deliver::by_row`'s.
+//! It knows no statement; those are `write::deliver`'s, in `by_row` and `foreseen`.
 
 use super::open::WAL_KEPT_MAX;
 use crate::crash_point::crash_point;
@@ -54,16 +54,37 @@ pub enum Ended<T> {
 }
 
 impl Direct {
-    /// Opens another connection to a file that is there and has its schema.
+    /// Opens another connection to a file that is there and has its schema, to
+    /// write.
     ///
     /// # Errors
     /// It cannot be opened, or the system has no thread left.
     pub fn open(path: &Path, busy_timeout: Duration) -> Result<Direct, StoreError> {
+        Direct::start("marks", path, connect(path, busy_timeout))
+    }
+
+    /// The same, to [`Direct::look`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_to_look(path: &Path, busy_timeout: Duration) -> Result<Direct, StoreError> {
+        let conn = connect(path, busy_timeout).and_then(|conn| {
+            conn.pragma_update(None, "query_only", true)?;
+            Ok(conn)
+        });
+        Direct::start("claims", path, conn)
+    }
+
+    fn start(
+        name: &str,
+        path: &Path,
+        conn: rusqlite::Result<Connection>,
+    ) -> Result<Direct, StoreError> {
         let cannot = |source| StoreError::Open {
             path: path.display().to_string(),
             source,
         };
-        let conn = connect(path, busy_timeout).map_err(|e| cannot(refused(e)))?;
+        let conn = conn.map_err(|e| cannot(refused(e)))?;
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (leaves, gone) = oneshot::channel();
         let work = move || {
@@ -74,7 +95,7 @@ impl Direct {
             let _ = leaves.send(());
         };
         thread::Builder::new()
-            .name("marks".into())
+            .name(name.into())
             .spawn(work)
             .map_err(|e| cannot(sqlx::Error::Io(e)))?;
         Ok(Direct { jobs, gone })
@@ -93,6 +114,26 @@ impl Direct {
         let (answer, reply) = oneshot::channel();
         let job = move |conn: &Connection| {
             let _ = answer.send(transact(conn, work));
+        };
+        (self.jobs.send(Box::new(job))).map_err(|_| StoreError::Closed)?;
+        reply.await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Runs `work` as of one and the same moment; it changes nothing.
+    ///
+    /// # Errors
+    /// The thread is gone; within: the engine refused a statement.
+    pub async fn look<T, W>(&self, work: W) -> Result<Result<T, sqlx::Error>, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, reply) = oneshot::channel();
+        let job = move |conn: &Connection| {
+            // Ends when it is dropped.
+            let moment = conn.unchecked_transaction();
+            let found = moment.and_then(|moment| work(&moment));
+            let _ = answer.send(found.map_err(refused));
         };
         (self.jobs.send(Box::new(job))).map_err(|_| StoreError::Closed)?;
         reply.await.map_err(|_| StoreError::Closed)

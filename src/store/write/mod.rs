@@ -26,8 +26,10 @@ use crate::domain::time::Instant;
 use crate::store::place::Place;
 use crate::store::postgres::engine::PostgresEngine;
 use crate::store::read::{ReadStore, reading};
+use crate::store::sqlite::direct::Direct;
 use crate::store::sqlite::engine::SqliteEngine;
 use crate::store::sqlite::lock::{DeliveryLock, LockAttempt, try_lock};
+use crate::store::sqlite::open::BUSY_TIMEOUT;
 use crate::store::types::{
     Claimed, GiveBack, Mark, NewRun, Record, Review, ReviewWritten, RunState, StoreError,
 };
@@ -36,6 +38,7 @@ use crate::store::write::deliver::claim::Taken;
 use crate::store::writer::{Wakes, Writer};
 use crate::store::{postgres, sqlite};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// May change what is remembered. Clones share the writer.
 #[derive(Clone)]
@@ -43,6 +46,8 @@ pub struct Store {
     read: ReadStore,
     writer: Writer,
     place: Place,
+    /// Reads what will be claimed from a file; opened with the first claim.
+    claims: Arc<OnceCell<Direct>>,
 }
 
 /// Hands a verb to the writer: what it needs is kept behind its back, so that
@@ -90,6 +95,7 @@ impl Store {
             read: ReadStore::open_with(place, pulse).await?,
             writer,
             place: place.clone(),
+            claims: Arc::default(),
         })
     }
 
@@ -331,12 +337,12 @@ impl Store {
         const DOING: &str = "claim messages";
         let mut foreseen = Vec::new();
         let mut epochs = None;
-        if matches!(self.place, Place::Sqlite(_)) {
-            let failed = reading(DOING);
-            let mut snapshot = self.read.snapshot().await.map_err(&failed)?;
-            let looked = deliver::claim::foresee(&mut snapshot.conn(), &ask).await;
-            foreseen = looked.map_err(|halt| halt.while_trying(DOING))?;
-            snapshot.end().await.map_err(&failed)?;
+        if let Place::Sqlite(path) = &self.place {
+            let open = async || Direct::open_to_look(path, BUSY_TIMEOUT);
+            let looking = self.claims.get_or_try_init(open).await?;
+            let asked = ask.clone();
+            let found = looking.look(move |conn| deliver::foreseen::foresee(conn, &asked));
+            foreseen = found.await?.map_err(reading(DOING))??;
             let by_number = foreseen.iter().map(|claimed| (claimed.no.0, claimed.epoch));
             epochs = Some(by_number.collect());
         }

@@ -7,7 +7,7 @@
 //!
 //! In a file nobody else claims, but marks wait while a claim is written. So
 //! what will be claimed is looked up and read beforehand, beside the writer
-//! ([`foresee`]), and the claim itself changes rows and nothing more: of the time
+//! ([`super::foreseen`]), and the claim itself changes rows and nothing more: of the time
 //! it kept the writer busy half is left. Who may send is the mark's to say there
 //! too.
 //!
@@ -73,7 +73,7 @@ macro_rules! is_free {
 
 /// The queue is walked in its order and no further than asked for, however long
 /// it is.
-const PICK: &str = concat!(
+pub(super) const PICK: &str = concat!(
     "
 SELECT m.no FROM messages m
 WHERE m.state = 'queued' AND m.due_at <= $2 AND ",
@@ -168,7 +168,7 @@ const LEASE_ALIVE: &str = lease!(
     ")",
 );
 
-const READ_CLAIMED: &str = "
+pub(super) const READ_CLAIMED: &str = "
 SELECT m.no, m.uid, m.epoch, m.channel, m.kind, m.mode, m.run_no, m.counted, m.doubts,
   m.planned_at, m.due_since, m.not_after, p.recipient, p.facts, k.zone,
   (SELECT max(o.zone_used) FROM notices n JOIN orders o ON o.id = n.order_id
@@ -178,7 +178,7 @@ LEFT JOIN contacts k ON k.id = m.contact_id
 WHERE m.no IN (SELECT CAST(e.atom AS BIGINT) FROM jsonb_each($1) AS e)
 ORDER BY m.due_at, m.no";
 
-const READ_THREADS: &str = "
+pub(super) const READ_THREADS: &str = "
 SELECT DISTINCT mine.message_no, m.no, m.uid
 FROM notices mine
 JOIN notices other ON other.order_id = mine.order_id AND other.channel = mine.channel
@@ -203,23 +203,23 @@ statements![
 ];
 
 #[derive(sqlx::FromRow)]
-struct ClaimedRow {
-    no: i64,
-    uid: Uuid,
-    epoch: i64,
-    channel: String,
-    kind: String,
-    mode: String,
-    run_no: Option<i64>,
-    counted: i64,
-    doubts: i64,
-    planned_at: i64,
-    due_since: i64,
-    not_after: i64,
-    recipient: String,
-    facts: String,
-    zone: Option<String>,
-    zone_used: Option<String>,
+pub(super) struct ClaimedRow {
+    pub(super) no: i64,
+    pub(super) uid: Uuid,
+    pub(super) epoch: i64,
+    pub(super) channel: String,
+    pub(super) kind: String,
+    pub(super) mode: String,
+    pub(super) run_no: Option<i64>,
+    pub(super) counted: i64,
+    pub(super) doubts: i64,
+    pub(super) planned_at: i64,
+    pub(super) due_since: i64,
+    pub(super) not_after: i64,
+    pub(super) recipient: String,
+    pub(super) facts: String,
+    pub(super) zone: Option<String>,
+    pub(super) zone_used: Option<String>,
 }
 
 /// Due messages with fewer claims behind them than this; with a list, those of
@@ -286,13 +286,6 @@ async fn lease(
     rows!(c, lease, json(&picked), ask.by.0, ask.lease_until.0)
 }
 
-/// What a claim will take if nothing changes before it, as it stands now: with
-/// the epochs from before the claim.
-pub async fn foresee(c: &mut Conn<'_>, ask: &Claim) -> Result<Vec<Claimed>, Halt> {
-    let picked = pick(c, ask, ask.limit, CLAIMS_TOGETHER_MAX, None).await?;
-    read(c, &picked).await
-}
-
 /// What a claim took.
 #[derive(Debug)]
 pub enum Taken {
@@ -325,7 +318,7 @@ impl Taken {
 }
 
 /// See [`crate::store::Store::claim`]. `foreseen`: numbers and epochs of
-/// [`foresee`], where that was asked.
+/// [`super::foreseen::foresee`], where that was asked.
 pub async fn claim(
     c: &mut Conn<'_>,
     ask: &Claim,
@@ -380,14 +373,23 @@ async fn read(c: &mut Conn<'_>, numbers: &[i64]) -> Result<Vec<Claimed>, Halt> {
     let ids = json(&numbers);
     let rows: Vec<ClaimedRow> = rows!(c, READ_CLAIMED, &ids)?;
     let threads: Vec<(i64, i64, Uuid)> = rows!(c, READ_THREADS, &ids)?;
+    let threads = threads.into_iter().map(|(mine, _, uid)| (mine, uid));
+    Ok(with_threads(rows, threads)?)
+}
+
+/// Messages, each with those before it in its thread.
+pub(super) fn with_threads(
+    rows: Vec<ClaimedRow>,
+    threads: impl IntoIterator<Item = (i64, Uuid)>,
+) -> Result<Vec<Claimed>, StoreError> {
     let mut by_message: HashMap<i64, Vec<MessageUid>> = HashMap::new();
-    for (mine, _, uid) in threads {
+    for (mine, uid) in threads {
         by_message.entry(mine).or_default().push(MessageUid(uid));
     }
     rows.into_iter()
         .map(|row| {
             let thread = by_message.remove(&row.no).unwrap_or_default();
-            row.into_claimed(thread).map_err(Halt::from)
+            row.into_claimed(thread)
         })
         .collect()
 }

@@ -4,6 +4,7 @@
 pub mod breath;
 pub mod by_row;
 pub mod claim;
+pub mod foreseen;
 pub mod give_back;
 pub mod mark;
 pub mod record;
