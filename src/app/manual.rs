@@ -332,8 +332,12 @@ impl App {
                 continue;
             }
             n_idle = 0;
-            self.review_batch(run, &taken, selection, self.now(), review)
-                .await?;
+            let reviewed = self
+                .review_batch(run, &taken, selection, self.now(), review)
+                .await;
+            // Whoever was left out of a selection is still due, for anybody.
+            self.store.leave_orders(self.worker, &taken).await?;
+            reviewed?;
             let taken: HashSet<OrderId> = taken.into_iter().collect();
             left.retain(|order| !taken.contains(order));
         }

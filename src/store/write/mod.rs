@@ -272,6 +272,23 @@ impl Store {
         })
     }
 
+    /// Lets others plan for the persons behind these orders, which the caller took
+    /// and writes no plan for.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn leave_orders(&self, by: WorkerId, orders: &[OrderId]) -> Result<(), StoreError> {
+        if let Place::Sqlite(_) = self.place {
+            return Ok(());
+        }
+        let orders = orders.to_vec();
+        let wakes = |n_left: &usize| Wakes::others_if(*n_left > 0);
+        alone!(self, "leave orders", wakes, [orders], c => {
+            review::planning::leave(c, by, orders)
+        })?;
+        Ok(())
+    }
+
     /// Takes a job's tick for `worker` to handle; `false`: it is done, or a
     /// worker that lives is at one of this job. Asking again is harmless; who
     /// loses it asks again until it is done.

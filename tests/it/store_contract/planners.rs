@@ -15,6 +15,7 @@ promises![
     a_planners_customer_is_free_again_when_the_plan_is_written,
     a_plan_for_a_customer_somebody_else_has_is_not_written,
     whom_a_dead_planner_has_is_free,
+    whom_a_planner_leaves_out_is_free_at_once,
     what_a_planner_lost_it_takes_again,
     certain_orders_are_taken_unless_their_customer_is_taken,
     two_planners_together_do_not_pass_the_brake,
@@ -162,6 +163,20 @@ async fn whom_a_dead_planner_has_is_free(stage: Stage) {
     if let BackEnd::Postgres = stage.back_end() {
         let review = planned(&stage, &first, 1).await;
         assert_eq!(stage.commit(review, MONDAY).await.stale.len(), first.len());
+    }
+}
+
+async fn whom_a_planner_leaves_out_is_free_at_once(stage: Stage) {
+    customers_of_two(&stage, 2).await;
+    let all: Vec<OrderId> = stage.due(MONDAY).await;
+    let taken = stage.store.take_orders(worker(1), &all).await.unwrap();
+    assert_eq!(taken, all);
+    // Only whose they are may say so.
+    for (by, is_free) in [(2, false), (1, true)] {
+        stage.store.leave_orders(worker(by), &all).await.unwrap();
+        if is_free || matches!(stage.back_end(), BackEnd::Postgres) {
+            assert_eq!(!due(&stage, 3, 100).await.is_empty(), is_free, "by {by}");
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 //! What is said to one person is bundled and counted over all orders, so two
 //! workers must not plan for the same one at once, not even different orders.
 //! On PostgreSQL a planner leases the persons behind the due orders, for a
-//! minute by the server's clock, and its commit gives them back: what it
-//! planned for somebody it no longer has stays due. Free is also whom a worker
+//! minute by the server's clock, and its commit gives them back, or who leaves
+//! them out of it ([`leave`]): what it planned for somebody it no longer has stays
+//! due. Free is also whom a worker
 //! has that is listed and fell silent (a run by hand plans before it is listed),
 //! and whom the same one took before its plan came to nothing (its
 //! connection was lost): a process plans what is due one batch at a time. On
@@ -149,6 +150,14 @@ pub(super) async fn give_up(
     let ids = numbers(orders);
     let mine: Vec<i64> = column!(c, GIVE_UP, by.0, &ids)?;
     among(c, &ids, &mine).await
+}
+
+/// See [`crate::store::Store::leave_orders`]; for PostgreSQL. Answers how many
+/// persons it still had.
+pub async fn leave(c: &mut Conn<'_>, by: WorkerId, orders: &[OrderId]) -> Result<usize, Halt> {
+    let ids = numbers(orders.iter());
+    let mine: Vec<i64> = column!(c, GIVE_UP, by.0, &ids)?;
+    Ok(mine.len())
 }
 
 fn numbers<'a>(orders: impl Iterator<Item = &'a OrderId>) -> String {
