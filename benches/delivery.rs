@@ -104,6 +104,8 @@ impl Shelf {
 
     fn clear(&self) {
         *self.ledger() = Ledger::default();
+        // Whoever waits says again for how many.
+        self.more.notify_all();
     }
 
     fn wait_for(&self, n: usize) -> String {

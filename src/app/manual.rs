@@ -336,8 +336,9 @@ impl App {
                 .review_batch(run, &taken, selection, self.now(), review)
                 .await;
             // Whoever was left out of a selection is still due, for anybody.
-            self.store.leave_orders(self.worker, &taken).await?;
+            let given_back = self.store.leave_orders(self.worker, &taken).await;
             reviewed?;
+            given_back?;
             let taken: HashSet<OrderId> = taken.into_iter().collect();
             left.retain(|order| !taken.contains(order));
         }

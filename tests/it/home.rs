@@ -250,7 +250,10 @@ impl Home {
     /// why a test failed.
     fn story(&self) -> String {
         let n = self.n_started.load(Ordering::Relaxed);
-        let said = (0..n).map(|n| fs::read_to_string(self.words_of(n)).unwrap_or_default());
+        let said = (0..n).map(|n| {
+            let words = fs::read(self.words_of(n)).unwrap_or_default();
+            format!("process {n}:\n{}", String::from_utf8_lossy(&words))
+        });
         said.collect()
     }
 

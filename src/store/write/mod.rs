@@ -359,7 +359,10 @@ impl Store {
             let looking = self.claims.get_or_try_init(open).await?;
             let asked = ask.clone();
             let found = looking.look(move |conn| deliver::foreseen::foresee(conn, &asked));
-            foreseen = found.await?.map_err(reading(DOING))??;
+            let found = found.await.inspect_err(|_| {
+                tracing::error!("the thread that reads what will be claimed broke off");
+            });
+            foreseen = found?.map_err(reading(DOING))??;
             let by_number = foreseen.iter().map(|claimed| (claimed.no.0, claimed.epoch));
             epochs = Some(by_number.collect());
         }

@@ -52,7 +52,7 @@ impl Group {
         }
     }
 
-    fn n_jobs(&self) -> usize {
+    pub(super) fn n_jobs(&self) -> usize {
         self.of_marks.len() + self.of_records.len()
     }
 

@@ -1,7 +1,8 @@
 //! What a writing task does: takes what waits, answers it, goes on.
 //!
-//! Verbs that are alone come after the group that was gathered with them: who
-//! asked for both at the same time has neither answer yet.
+//! Verbs that are alone come after the group that was gathered with them: the
+//! group's sessions wait for it, and what it records makes room for a claim. Who
+//! asked at the same time has no answer yet, so either may be the first.
 
 use super::group::{self, Group};
 use super::{Alone, Committed, Engine, Job, Wakes, Work};
@@ -33,8 +34,9 @@ pub(super) async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job
         let mut n_jobs = jobs.len();
         let mut group = Group::default();
         let mut alone: Vec<Alone> = jobs.drain(..).filter_map(|job| group.take(job)).collect();
-        // Where one session is all there is, nobody else comes.
-        let is_complete = n_last <= OF_ONE_SESSION && n_jobs >= n_last;
+        // One session's, and so was the last: as a rule it is the only one, and
+        // nobody else comes.
+        let is_complete = n_last <= OF_ONE_SESSION && group.n_jobs() >= n_last;
         let breaths = if is_complete { 0 } else { BREATHS };
         for _ in 0..breaths {
             tokio::task::yield_now().await;
@@ -45,7 +47,9 @@ pub(super) async fn serve(mut engine: impl Engine, mut inbox: mpsc::Receiver<Job
             alone.extend(group.take(job));
             n_jobs += 1;
         }
-        n_last = n_jobs;
+        if group.n_jobs() > 0 {
+            n_last = group.n_jobs();
+        }
         if !group::answer(&mut engine, group).await {
             return;
         }

@@ -370,6 +370,7 @@ struct OrderOf {
 
 fn orders_of(c: &Connection, no: i64) -> Result<BTreeMap<i64, OrderOf>> {
     let mut orders = c.prepare_cached(ORDERS_OF)?;
+    // One for each: a message says one thing of an order (`notices_one_in_flight`).
     let orders = orders.query_map([no], |row| {
         let order = OrderOf {
             may_rest: row.get(1)?,

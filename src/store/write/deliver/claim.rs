@@ -7,9 +7,9 @@
 //!
 //! In a file nobody else claims, but marks wait while a claim is written. So
 //! what will be claimed is looked up and read beforehand, beside the writer
-//! ([`super::foreseen`]), and the claim itself changes rows and nothing more: of the time
-//! it kept the writer busy half is left. Who may send is the mark's to say there
-//! too.
+//! ([`super::foreseen`]), and the claim itself changes rows and nothing more: of
+//! the time it kept the writer busy half is left. Who may send is the mark's to
+//! say there too.
 //!
 //! A message that was claimed twice and never had an outcome may be what ended
 //! its workers: it is claimed alone, over all channels, so that the next end

@@ -3,13 +3,12 @@
 //! What is said to one person is bundled and counted over all orders, so two
 //! workers must not plan for the same one at once, not even different orders.
 //! On PostgreSQL a planner leases the persons behind the due orders, for a
-//! minute by the server's clock, and its commit gives them back, or who leaves
-//! them out of it ([`leave`]): what it planned for somebody it no longer has stays
-//! due. Free is also whom a worker
-//! has that is listed and fell silent (a run by hand plans before it is listed),
-//! and whom the same one took before its plan came to nothing (its
-//! connection was lost): a process plans what is due one batch at a time. On
-//! SQLite one process plans at a time, and nothing is written.
+//! minute by the server's clock. Its commit gives them back, and [`leave`] does
+//! for those it is not about: what it planned for somebody it no longer has stays
+//! due. Free is also whom a worker has that is listed and fell silent (a run by
+//! hand plans before it is listed), and whom the same one took before its plan
+//! came to nothing (its connection was lost): a process plans what is due one
+//! batch at a time. On SQLite one process plans at a time, and nothing is written.
 
 use crate::domain::ids::{OrderId, WorkerId};
 use crate::domain::time::Instant;
