@@ -111,12 +111,7 @@ impl Direct {
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<(T, bool)> + Send + 'static,
     {
-        let (answer, reply) = oneshot::channel();
-        let job = move |conn: &Connection| {
-            let _ = answer.send(transact(conn, work));
-        };
-        (self.jobs.send(Box::new(job))).map_err(|_| StoreError::Closed)?;
-        reply.await.map_err(|_| StoreError::Closed)
+        self.run(move |conn| transact(conn, work)).await
     }
 
     /// Runs `work` as of one and the same moment; it changes nothing.
@@ -128,12 +123,22 @@ impl Direct {
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        let look = |conn: &Connection| {
+            // Ends when it is dropped.
+            let moment = conn.unchecked_transaction()?;
+            work(&moment)
+        };
+        self.run(move |conn| look(conn).map_err(refused)).await
+    }
+
+    async fn run<T, J>(&self, job: J) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        J: FnOnce(&Connection) -> T + Send + 'static,
+    {
         let (answer, reply) = oneshot::channel();
         let job = move |conn: &Connection| {
-            // Ends when it is dropped.
-            let moment = conn.unchecked_transaction();
-            let found = moment.and_then(|moment| work(&moment));
-            let _ = answer.send(found.map_err(refused));
+            let _ = answer.send(job(conn));
         };
         (self.jobs.send(Box::new(job))).map_err(|_| StoreError::Closed)?;
         reply.await.map_err(|_| StoreError::Closed)

@@ -40,6 +40,9 @@ use crate::store::{postgres, sqlite};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
+/// What a claim is about to do.
+const CLAIMING: &str = "claim messages";
+
 /// May change what is remembered. Clones share the writer.
 #[derive(Clone)]
 pub struct Store {
@@ -351,26 +354,48 @@ impl Store {
     /// In a file all this is as of a moment before the lease, except that they
     /// are in the queue.
     pub async fn claim(&self, ask: deliver::Claim) -> Result<Vec<Claimed>, StoreError> {
-        const DOING: &str = "claim messages";
-        let mut foreseen = Vec::new();
-        let mut epochs = None;
-        if let Place::Sqlite(path) = &self.place {
-            let open = async || Direct::open_to_look(path, BUSY_TIMEOUT);
-            let looking = self.claims.get_or_try_init(open).await?;
-            let asked = ask.clone();
-            let found = looking.look(move |conn| deliver::foreseen::foresee(conn, &asked));
-            let found = found.await.inspect_err(|_| {
-                tracing::error!("the thread that reads what will be claimed broke off");
-            });
-            foreseen = found?.map_err(reading(DOING))??;
+        let foreseen = self.foresee(&ask).await?;
+        self.claim_foreseen(ask, foreseen).await
+    }
+
+    /// The first half of [`Store::claim`]: what it will take from a file if nothing
+    /// changes in between, with the epochs from before it. `None` on a server,
+    /// where others claim as well.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn foresee(&self, ask: &deliver::Claim) -> Result<Option<Vec<Claimed>>, StoreError> {
+        let Place::Sqlite(path) = &self.place else {
+            return Ok(None);
+        };
+        let open = async || Direct::open_to_look(path, BUSY_TIMEOUT);
+        let looking = self.claims.get_or_try_init(open).await?;
+        let ask = ask.clone();
+        let found = looking.look(move |conn| deliver::foreseen::foresee(conn, &ask));
+        let found = found.await.inspect_err(|_| {
+            tracing::error!("the thread that reads what will be claimed broke off");
+        });
+        found?.map_err(reading(CLAIMING))?.map(Some)
+    }
+
+    /// The second half: leases what is still as it was foreseen.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn claim_foreseen(
+        &self,
+        ask: deliver::Claim,
+        foreseen: Option<Vec<Claimed>>,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let epochs = foreseen.as_ref().map(|foreseen| {
             let by_number = foreseen.iter().map(|claimed| (claimed.no.0, claimed.epoch));
-            epochs = Some(by_number.collect());
-        }
+            by_number.collect()
+        });
         let wakes = |taken: &Taken| Wakes::nobody_if(!taken.is_empty());
-        let taken: Taken = alone!(self, DOING, wakes, [ask, epochs], c => {
+        let taken: Taken = alone!(self, CLAIMING, wakes, [ask, epochs], c => {
             deliver::claim::claim(c, ask, epochs.as_ref())
         })?;
-        Ok(taken.claimed(foreseen))
+        Ok(taken.claimed(foreseen.unwrap_or_default()))
     }
 
     /// Records, durably, that sending begins. `false`: the message may not be
