@@ -235,7 +235,8 @@ fn asked_to_stop_in_the_middle_it_leaves_no_message_half_way() {
 #[test]
 fn nothing_starts_once_the_hold_file_is_there_however_long_the_mark_took() {
     let relay = LedgerSmtp::start(Manners {
-        thinks: Duration::from_secs(1),
+        // Long enough to begin to write meanwhile, on a busy machine too.
+        thinks: Duration::from_secs(4),
         ..Manners::default()
     });
     let mut home = Home::live(relay.port(), "");
